@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * effect.h
+ *      Everything that the core can ask its shell to do.
+ *
+ * A step appends effects; the shell performs them in order, after the step.
+ * What an effect points to lives in the effects' arena until
+ * dyn_effects_reset, so a shell that works later copies.
+ *
+ * The order that matters for durability is built in: an answer that says
+ * "stored" is only ever appended in the step of the STORED event.  SENDs of
+ * the new object may stand beside the STORE of the same step, because a dot
+ * that left the node is spent (ARCHITECTURE.md).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_EFFECT_H
+#define DYN_CORE_EFFECT_H
+
+#include "model/arena.h"
+#include "model/types.h"
+
+enum dyn_effect_type
+{
+	DYN_EFFECT_SEND,    /* a frame to a peer */
+	DYN_EFFECT_REPLY,   /* a frame back along the route of a message */
+	DYN_EFFECT_STORE,   /* commit these writes, all or none, then STORED */
+	DYN_EFFECT_LOAD,    /* read committed records, then LOADED */
+	DYN_EFFECT_SCAN,    /* read one page, then SCANNED */
+	DYN_EFFECT_CONNECT, /* from now on keep connections to this peer */
+	DYN_EFFECT_LOG,     /* a line for people */
+	DYN_EFFECT_FATAL    /* the node must not go on */
+};
+
+/* Data and control frames travel through separate sockets, so that a large
+ * transfer never delays a heartbeat.  HELLO and FORM are control. */
+enum dyn_plane
+{
+	DYN_PLANE_DATA,
+	DYN_PLANE_CONTROL
+};
+
+enum dyn_log_level
+{
+	DYN_LOG_ERROR,
+	DYN_LOG_WARNING,
+	DYN_LOG_INFO,
+	DYN_LOG_DEBUG
+};
+
+/* A record's place. cell is derived from the hash of bucket and key. */
+struct dyn_record_key
+{
+	struct dyn_slice bucket;
+	uint16_t cell;
+	struct dyn_slice key;
+};
+
+enum dyn_table
+{
+	DYN_TABLE_MAIN, /* objects by (bucket, cell, key) */
+	DYN_TABLE_META  /* the node's own records by name (key.key only) */
+};
+
+struct dyn_write
+{
+	enum dyn_table table;
+	struct dyn_record_key key;
+	uint64_t hash;           /* object hash, kept with the record */
+	struct dyn_slice object; /* encoded; empty = remove the record */
+};
+
+struct dyn_effect
+{
+	enum dyn_effect_type type;
+	union
+	{
+		struct
+		{
+			uint32_t peer_index;
+			enum dyn_plane plane;
+			struct dyn_slice frame;
+		} send;
+		struct
+		{
+			uint64_t route;
+			struct dyn_slice frame;
+		} reply;
+		struct
+		{
+			uint64_t token;
+			const struct dyn_write *writes;
+			uint32_t write_count;
+		} store;
+		struct
+		{
+			uint64_t token;
+			const struct dyn_record_key *keys;
+			uint32_t key_count;
+			bool hash_only;
+		} load;
+		struct
+		{
+			uint64_t token;
+			struct dyn_slice bucket;
+			uint16_t cell_first;
+			uint16_t cell_last; /* inclusive */
+			bool has_after;     /* resume after (after_cell, after_key) */
+			uint16_t after_cell;
+			struct dyn_slice after_key;
+			struct dyn_slice key_min; /* inclusive; empty = none */
+			struct dyn_slice key_max; /* inclusive; empty = none */
+			struct dyn_slice prefix;  /* empty = none */
+			bool hash_only;
+			uint32_t items_max; /* at least 1 */
+			uint32_t bytes_max; /* keys and objects; at least one item fits */
+		} scan;
+		struct
+		{
+			uint32_t peer_index;
+			struct dyn_slice address; /* host:port of its client socket */
+		} connect;
+		struct
+		{
+			enum dyn_log_level level;
+			struct dyn_slice text;
+		} log;
+		struct
+		{
+			struct dyn_slice text;
+		} fatal;
+	};
+};
+
+struct dyn_effects
+{
+	struct dyn_arena arena;
+	struct dyn_effect *items;
+	uint32_t count;
+	uint32_t capacity;
+};
+
+void dyn_effects_init(struct dyn_effects *self);
+void dyn_effects_destroy(struct dyn_effects *self);
+
+/* Forget all effects and their memory. */
+void dyn_effects_reset(struct dyn_effects *self);
+
+/* A new zeroed effect of this type at the end. Valid until the next add. */
+struct dyn_effect *dyn_effects_add(struct dyn_effects *self,
+								   enum dyn_effect_type type);
+
+#endif

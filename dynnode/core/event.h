@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.h
+ *      Everything that can happen to a node.
+ *
+ * The core is step(node, event, now) -> effects.  An event and all that it
+ * points to belong to the caller and live until the step returns.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_EVENT_H
+#define DYN_CORE_EVENT_H
+
+#include "model/types.h"
+
+enum dyn_event_type
+{
+	DYN_EVENT_MESSAGE,   /* a frame arrived */
+	DYN_EVENT_STORED,    /* a STORE effect was committed and synced, or not */
+	DYN_EVENT_LOADED,    /* a LOAD effect was performed */
+	DYN_EVENT_SCANNED,   /* a SCAN effect was performed */
+	DYN_EVENT_TICK,      /* time passed (dyn_node_deadline was reached) */
+	DYN_EVENT_PEER_UP,   /* the connection to a peer's sockets stands */
+	DYN_EVENT_PEER_DOWN, /* ... is gone: nothing sent meanwhile arrives */
+	DYN_EVENT_STORE_WRITABLE /* a FULL store takes writes again */
+};
+
+/* Which socket a frame came through.  A client's socket never carries what
+ * only nodes may say. */
+enum dyn_source
+{
+	DYN_SOURCE_CLIENT, /* client socket; answer with REPLY to the route */
+	DYN_SOURCE_NODE,   /* data or control socket; answer with REPLY */
+	DYN_SOURCE_PEER    /* answer of the peer (peer_index) to a SEND of mine */
+};
+
+/* What a LOAD found.  Only ABSENT may ever be treated as "not found". */
+enum dyn_loaded_state
+{
+	DYN_LOADED_FOUND,
+	DYN_LOADED_ABSENT,
+	DYN_LOADED_CORRUPT,
+	DYN_LOADED_IO_ERROR
+};
+
+struct dyn_loaded
+{
+	enum dyn_loaded_state state;
+	uint64_t hash;           /* object hash, as stored with the record */
+	struct dyn_slice object; /* encoded; empty when the LOAD was hash_only */
+};
+
+struct dyn_scanned
+{
+	enum dyn_loaded_state state; /* FOUND or CORRUPT */
+	struct dyn_slice key;
+	uint64_t hash;
+	struct dyn_slice object; /* encoded; empty when hash_only */
+};
+
+struct dyn_event
+{
+	enum dyn_event_type type;
+	uint64_t wall_ms; /* wall clock: advisory, for written_at only */
+	union
+	{
+		struct
+		{
+			enum dyn_source source;
+			uint64_t route;      /* CLIENT, NODE: where a REPLY goes */
+			uint32_t peer_index; /* PEER */
+			struct dyn_slice frame;
+		} message;
+		struct
+		{
+			uint64_t token;
+			/* OK; ABORTED, FULL: nothing of it is stored. Any other commit
+			 * failure never becomes an event: the shell stops the node. */
+			enum dyn_status status;
+		} stored;
+		struct
+		{
+			uint64_t token;
+			const struct dyn_loaded *records; /* in the order of the keys */
+			uint32_t record_count;
+		} loaded;
+		struct
+		{
+			uint64_t token;
+			enum dyn_status status; /* OK, IO_ERROR */
+			const struct dyn_scanned *items;
+			uint32_t item_count;
+			bool end; /* nothing of the range is left */
+			uint16_t after_cell; /* cursor, when not at the end */
+			struct dyn_slice after_key;
+		} scanned;
+		struct
+		{
+			uint32_t peer_index;
+		} peer;
+	};
+};
+
+#endif

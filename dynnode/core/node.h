@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ *
+ * node.h
+ *      A whole node as a pure state machine.
+ *
+ *     step(node, event, now) -> effects
+ *
+ * No I/O, clock, randomness, threads or globals: time comes with the call,
+ * randomness from the seed in the boot record, everything else by events.
+ * Same boot record and same events give the same effects, byte for byte.
+ * The same code runs under the simulator and under ZeroMQ with LMDB.
+ *
+ * Everything is bounded (struct dyn_node_config); what does not fit is
+ * refused at once with OVERLOAD.  Bad bytes from a peer or client are answered
+ * or dropped and counted, never asserted on.  Running out of memory aborts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_NODE_H
+#define DYN_CORE_NODE_H
+
+#include "core/effect.h"
+#include "core/event.h"
+#include "model/ring.h"
+#include "model/types.h"
+
+struct dyn_node;
+
+struct dyn_node_config
+{
+	const char *cluster_name;
+	const char *address; /* host:port of the client socket, as others reach it */
+	/* Founding members' addresses (this node's among them), or one entry.
+	 * The first one founds: when all named answer and none belongs to a
+	 * cluster yet, it makes the slot table and tells the others. */
+	const char *const *seeds;
+	uint32_t seed_count;
+	const char *zone;    /* "" = none */
+	const char *version; /* of the program, shown in WELCOME */
+
+	/* For the cluster when this node founds it. */
+	uint8_t n; /* 0 = min(3, seeds) */
+	uint8_t r; /* 0 = n / 2 + 1 */
+	uint8_t w; /* 0 = n / 2 + 1 */
+	uint16_t partition_count; /* 0 = 256 */
+	uint32_t value_size_max;  /* 0 = DYN_VALUE_SIZE_DEFAULT */
+
+	/* Times in ms, bounds; 0 = the default in node.c. */
+	uint32_t request_timeout_ms; /* default 5000, and the cap of deadlines */
+	uint32_t hedge_ms;           /* default 50 */
+	uint32_t heartbeat_ms;       /* default 500 */
+	uint32_t silence_ms;         /* default 3000: then a peer counts as down */
+	uint32_t requests_max;       /* default 4096 requests in flight */
+	uint32_t keys_max;           /* default 65536 keys with work in flight */
+	uint32_t remembered_max;     /* default 1048576 request ids */
+};
+
+/* What the shell read from the store before the node exists. */
+struct dyn_boot
+{
+	/* Fresh from getrandom at every start of the process. */
+	uint64_t start_id;
+	uint64_t prng_seed;
+	/* Meta records by name, as earlier STOREs to DYN_TABLE_META wrote them;
+	 * none for a new store.  Names: "identity", "cluster". */
+	const struct dyn_meta_record *records;
+	uint32_t record_count;
+	bool writable; /* false: the store is FULL */
+};
+
+struct dyn_meta_record
+{
+	struct dyn_slice name;
+	struct dyn_slice value;
+};
+
+/*
+ * Effects of booting (CONNECTs, the first STORE, HELLOs) go to *out.
+ * BAD_REQUEST with a FATAL effect that tells why: a config that contradicts
+ * the store (other cluster name), N greater than the seeds, bad limits.
+ */
+enum dyn_status dyn_node_new(const struct dyn_node_config *config,
+							 const struct dyn_boot *boot, uint64_t now_ms,
+							 struct dyn_effects *out, struct dyn_node **self);
+void dyn_node_destroy(struct dyn_node **self);
+
+/* One event.  Appends to *out; never blocks; now_ms never goes back. */
+void dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
+				   uint64_t now_ms, struct dyn_effects *out);
+
+/* When a TICK is wanted at the latest. */
+uint64_t dyn_node_deadline(const struct dyn_node *self);
+
+/* ---- views for shells, tests and the simulator's white box ---- */
+
+const struct dyn_node_id *dyn_node_identity(const struct dyn_node *self);
+
+/* The slot table, or NULL while the cluster is not formed. */
+const struct dyn_ring *dyn_node_ring(const struct dyn_node *self);
+
+/* Counters by index, in the order of core/counters.h; name NULL at the end. */
+const char *dyn_node_counter(const struct dyn_node *self, uint32_t index,
+							 uint64_t *value);
+
+/* Requests and keys in flight: both 0 when the node is idle. */
+void dyn_node_load(const struct dyn_node *self, uint32_t *requests,
+				   uint32_t *keys);
+
+/* Restates ARCHITECTURE.md's invariants about one node's memory by
+ * assertions; tests and the simulator call it after every step. */
+void dyn_node_check(const struct dyn_node *self);
+
+#endif

@@ -1,0 +1,124 @@
+/*-------------------------------------------------------------------------
+ *
+ * object.h
+ *      All that is known of one key: a context and the live versions.
+ *
+ *     object  = (context C, versions V), every dot of V covered by C
+ *     V empty, C not empty: the key was deleted (a tombstone)
+ *     no object at all:     the key is unknown here
+ *
+ * Versions are sorted by dot, then value.  Replicas always exchange the
+ * whole object after an update, never "the new value only".  The algebra is
+ * the one of dotted version vectors with explicit dots (Dynamo 2007, section
+ * 4.4 repaired; laws and counter-examples are tests in
+ * tests/unit/test_object.c):
+ *
+ *     sync(A, B)  keeps a version that both hold, or one holds and the
+ *                 other's context does not cover; contexts are united.
+ *                 Idempotent, commutative, associative.  Same dot and other
+ *                 value (a damaged history): both stay.
+ *     put(S, X)   drops what X covers, adds one new dot for each value;
+ *                 context = S.context + X + the dots.  No values: a delete.
+ *     row clock of v = S.context without the dots of the other rows' live
+ *                 versions; so whoever read one row cannot erase another.
+ *                 Versions with one request id and one value (a retried
+ *                 write, twins) are one row, whose clock covers all of them.
+ *
+ * An object is a value: arrays come from the allocator of the call that made
+ * it, value bytes are borrowed from the inputs of that call (encoded bytes
+ * are copied by decode).  Functions return OK or NO_MEMORY unless said
+ * otherwise and leave *out alone on failure.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_MODEL_OBJECT_H
+#define DYN_MODEL_OBJECT_H
+
+#include "model/clock.h"
+#include "model/types.h"
+
+struct dyn_version
+{
+	struct dyn_dot dot;
+	struct dyn_request_id request; /* of the put that made it */
+	uint64_t written_at_ms;        /* wall clock of the coordinator; advisory */
+	uint32_t flags;                /* 0 for now */
+	struct dyn_slice value;
+};
+
+struct dyn_object
+{
+	struct dyn_clock context;
+	struct dyn_version *versions;
+	uint32_t version_count;
+};
+
+/* What a client puts. value_count 0 is a delete. */
+struct dyn_update
+{
+	struct dyn_request_id request;
+	const struct dyn_clock *context; /* what the writer has read; may be NULL */
+	const struct dyn_slice *values;
+	uint32_t value_count;
+	uint64_t written_at_ms;
+};
+
+/* One row as a reader sees it: a live version with its twins. */
+struct dyn_row
+{
+	const struct dyn_version *version; /* the one with the lowest dot */
+	struct dyn_clock clock;
+};
+
+bool dyn_object_is_tombstone(const struct dyn_object *self);
+
+enum dyn_status dyn_object_sync(const struct dyn_object *a,
+								const struct dyn_object *b,
+								const struct dyn_allocator *allocator,
+								struct dyn_object *out);
+
+/*
+ * Apply an update under `actor`: value i gets the dot (actor, n + 1 + i),
+ * n = dyn_clock_counter(context of self, actor).  self may be an empty
+ * object (zeroed).
+ */
+enum dyn_status dyn_object_put(const struct dyn_object *self,
+							   const struct dyn_update *update,
+							   struct dyn_actor actor,
+							   const struct dyn_allocator *allocator,
+							   struct dyn_object *out);
+
+/* The rows of an object, in the order of their versions. *rows is an array
+ * of *row_count; its memory and the clocks' come from the allocator. */
+enum dyn_status dyn_object_rows(const struct dyn_object *self,
+								const struct dyn_allocator *allocator,
+								struct dyn_row **rows, uint32_t *row_count);
+
+/* Is there a live version with this request id? */
+bool dyn_object_has_request(const struct dyn_object *self,
+							const struct dyn_request_id *request);
+
+/*
+ * The hash that replicas compare: XXH3 over key, sorted live dots and value
+ * hashes; not over the context, so that pruning causes no repair.  A
+ * tombstone is hashed with its canonical context, under a tag: it never
+ * equals the hash of another delete, and 0 stands for an absent key.
+ */
+uint64_t dyn_object_hash(const struct dyn_object *self, struct dyn_slice key);
+
+/*
+ * Encoded form (message Object): equal objects give equal bytes.  Decoding
+ * checks everything (order, canonical clock, dots covered) and returns
+ * BAD_REQUEST otherwise; whoever reads from a disk calls that CORRUPT.
+ */
+enum dyn_status dyn_object_encode(const struct dyn_object *self,
+								  const struct dyn_allocator *allocator,
+								  struct dyn_slice *out);
+enum dyn_status dyn_object_decode(struct dyn_slice bytes,
+								  const struct dyn_allocator *allocator,
+								  struct dyn_object *out);
+
+/* Do the invariants hold?  For assertions and tests. */
+bool dyn_object_check(const struct dyn_object *self);
+
+#endif
