@@ -90,7 +90,7 @@ struct dyn_event
 			enum dyn_status status; /* OK, IO_ERROR */
 			const struct dyn_scanned *items;
 			uint32_t item_count;
-			bool end; /* nothing of the range is left */
+			bool end;            /* nothing of the range is left */
 			uint16_t after_cell; /* cursor, when not at the end */
 			struct dyn_slice after_key;
 		} scanned;

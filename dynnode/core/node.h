@@ -29,7 +29,8 @@ struct dyn_node;
 struct dyn_node_config
 {
 	const char *cluster_name;
-	const char *address; /* host:port of the client socket, as others reach it */
+	const char
+		*address; /* host:port of the client socket, as others reach it */
 	/* Founding members' addresses (this node's among them), or one entry.
 	 * The first one founds: when all named answer and none belongs to a
 	 * cluster yet, it makes the slot table and tells the others. */
@@ -39,9 +40,9 @@ struct dyn_node_config
 	const char *version; /* of the program, shown in WELCOME */
 
 	/* For the cluster when this node founds it. */
-	uint8_t n; /* 0 = min(3, seeds) */
-	uint8_t r; /* 0 = n / 2 + 1 */
-	uint8_t w; /* 0 = n / 2 + 1 */
+	uint8_t n;                /* 0 = min(3, seeds) */
+	uint8_t r;                /* 0 = n / 2 + 1 */
+	uint8_t w;                /* 0 = n / 2 + 1 */
 	uint16_t partition_count; /* 0 = 256 */
 	uint32_t value_size_max;  /* 0 = DYN_VALUE_SIZE_DEFAULT */
 

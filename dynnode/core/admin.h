@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * admin.h
+ *      What a node tells about itself: STATUS.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_ADMIN_H
+#define DYN_CORE_ADMIN_H
+
+#include "core/state.h"
+
+void dyn_admin_status(struct dyn_node *node, uint64_t route,
+					  uint64_t correlation);
+
+/* NULL behind the last one. */
+const char *dyn_admin_counter_name(uint32_t index);
+
+#endif

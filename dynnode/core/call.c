@@ -1,0 +1,240 @@
+#include "core/call.h"
+
+#include "core/coord_put.h"
+#include "core/coord_read.h"
+#include "core/request.h"
+
+#include <stddef.h>
+
+struct dyn_call *
+dyn_call_new(struct dyn_node *node, uint32_t peer_index,
+			 enum dyn_message_type type)
+{
+	struct dyn_call *self = dyn_memory_take(sizeof(*self));
+
+	self->correlation = ++node->correlation_next;
+	self->peer_index = peer_index;
+	self->type = type;
+	return self;
+}
+
+void
+dyn_call_add(struct dyn_call *self, const struct dyn_call_item *item)
+{
+	self->items =
+		dyn_memory_reserve(self->items, self->item_count, &self->item_capacity,
+						   sizeof(*self->items));
+	self->items[self->item_count++] = *item;
+}
+
+void
+dyn_call_await(struct dyn_node *node, struct dyn_call *self)
+{
+	uint64_t until_ms = node->now_ms + 1;
+
+	for (uint32_t i = 0; i < self->item_count; i++)
+		if (self->items[i].deadline_ms > until_ms)
+			until_ms = self->items[i].deadline_ms;
+	HASH_ADD(hh, node->calls, correlation, sizeof(self->correlation), self);
+	node->call_count++;
+	dyn_timers_set(&node->call_timers, &self->timer, until_ms);
+}
+
+static void
+end(struct dyn_node *node, struct dyn_call *self)
+{
+	HASH_DEL(node->calls, self);
+	node->call_count--;
+	dyn_timers_cancel(&node->call_timers, &self->timer);
+	dyn_memory_give(self->items);
+	dyn_memory_give(self);
+}
+
+/* What one waiting operation is told when no answer comes. */
+static void
+lose_item(struct dyn_node *node, const struct dyn_call *self,
+		  const struct dyn_call_item *item, enum dyn_status status)
+{
+	struct dyn_request *request = dyn_request_find(node, item->serial);
+
+	if (request == NULL)
+		return;
+	if (self->type == DYN_MESSAGE_READ)
+		dyn_read_lost(node, request, item->op, item->slot, status);
+	else if (self->type == DYN_MESSAGE_REPLICATE)
+		dyn_put_replica_lost(node, request, item->op, item->slot, status);
+	else
+		dyn_put_forward_lost(node, request, item->op, status);
+}
+
+/* status OK: nothing is known; else the peer refused the whole frame. */
+static void
+lose(struct dyn_node *node, struct dyn_call *self, enum dyn_status status)
+{
+	for (uint32_t i = 0; i < self->item_count; i++)
+		lose_item(node, self, &self->items[i], status);
+	end(node, self);
+}
+
+static void
+answer_reads(struct dyn_node *node, struct dyn_call *self,
+			 const Dyn__ReadReply *reply)
+{
+	for (uint32_t i = 0; i < self->item_count; i++)
+	{
+		const struct dyn_call_item *item = &self->items[i];
+		struct dyn_request *request = dyn_request_find(node, item->serial);
+		const Dyn__ReadResult *result = reply->results[i];
+
+		if (request != NULL)
+			dyn_read_answer(node, request, item->op, item->slot,
+							(enum dyn_status) result->status,
+							dyn_slice_of_bytes(result->object),
+							result->remembered);
+	}
+}
+
+static void
+answer_replicates(struct dyn_node *node, struct dyn_call *self,
+				  const Dyn__ReplicateReply *reply)
+{
+	for (uint32_t i = 0; i < self->item_count; i++)
+	{
+		const struct dyn_call_item *item = &self->items[i];
+		struct dyn_request *request = dyn_request_find(node, item->serial);
+
+		if (request != NULL)
+			dyn_put_replica_answer(node, request, item->op, item->slot,
+								   (enum dyn_status) reply->statuses[i]);
+	}
+}
+
+static void
+answer_forwards(struct dyn_node *node, struct dyn_call *self,
+				const Dyn__PutReply *reply)
+{
+	for (uint32_t i = 0; i < self->item_count; i++)
+	{
+		const struct dyn_call_item *item = &self->items[i];
+		struct dyn_request *request = dyn_request_find(node, item->serial);
+
+		if (request != NULL)
+			dyn_put_forward_answer(node, request, item->op, reply->results[i]);
+	}
+}
+
+/* Does this body answer that call, item for item, in statuses we know? */
+static bool
+fits(const struct dyn_call *self, const struct dyn_envelope *env,
+	 const ProtobufCMessage *body)
+{
+	uint32_t count = self->item_count;
+
+	if (self->type == DYN_MESSAGE_READ && env->type == DYN_MESSAGE_READ_REPLY)
+	{
+		const Dyn__ReadReply *reply = (const Dyn__ReadReply *) body;
+		bool ok = reply->n_results == count;
+
+		for (uint32_t i = 0; ok && i < count; i++)
+			ok = dyn_status_is_valid(reply->results[i]->status);
+		return ok;
+	}
+	if (self->type == DYN_MESSAGE_REPLICATE &&
+		env->type == DYN_MESSAGE_REPLICATE_REPLY)
+	{
+		const Dyn__ReplicateReply *reply = (const Dyn__ReplicateReply *) body;
+		bool ok = reply->n_statuses == count;
+
+		for (uint32_t i = 0; ok && i < count; i++)
+			ok = dyn_status_is_valid(reply->statuses[i]);
+		return ok;
+	}
+	if (self->type == DYN_MESSAGE_PUT && env->type == DYN_MESSAGE_PUT_REPLY)
+	{
+		const Dyn__PutReply *reply = (const Dyn__PutReply *) body;
+		bool ok = reply->n_results == count;
+
+		for (uint32_t i = 0; ok && i < count; i++)
+			ok = dyn_status_is_valid(reply->results[i]->status);
+		return ok;
+	}
+	return false;
+}
+
+void
+dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
+				const struct dyn_envelope *env, const ProtobufCMessage *body)
+{
+	struct dyn_call *self;
+
+	if (env->correlation == 0)
+		return; /* of a repair, or a HELLO */
+	HASH_FIND(hh, node->calls, &env->correlation, sizeof(env->correlation),
+			  self);
+	if (self == NULL)
+	{
+		dyn_count(node, replies_late);
+		return;
+	}
+	if (self->peer_index != peer_index)
+	{
+		dyn_count(node, replies_bad);
+		return;
+	}
+	if (env->type == DYN_MESSAGE_ERROR)
+	{
+		uint32_t status = ((const Dyn__Error *) body)->status;
+
+		lose(node, self,
+			 dyn_status_is_valid(status) ? (enum dyn_status) status
+										 : DYN_STATUS_UNKNOWN);
+		return;
+	}
+	if (!fits(self, env, body))
+	{
+		dyn_count(node, replies_bad);
+		lose(node, self, DYN_STATUS_OK);
+		return;
+	}
+	if (self->type == DYN_MESSAGE_READ)
+		answer_reads(node, self, (const Dyn__ReadReply *) body);
+	else if (self->type == DYN_MESSAGE_REPLICATE)
+		answer_replicates(node, self, (const Dyn__ReplicateReply *) body);
+	else
+		answer_forwards(node, self, (const Dyn__PutReply *) body);
+	end(node, self);
+}
+
+void
+dyn_call_lose_peer(struct dyn_node *node, uint32_t peer_index)
+{
+	struct dyn_call *self;
+	struct dyn_call *next;
+
+	HASH_ITER(hh, node->calls, self, next)
+	if (self->peer_index == peer_index)
+		lose(node, self, DYN_STATUS_OK);
+}
+
+void
+dyn_call_tick(struct dyn_node *node)
+{
+	struct dyn_timer *timer;
+
+	while ((timer = dyn_timers_take_due(&node->call_timers, node->now_ms)))
+		lose(node,
+			 (struct dyn_call *) (void *) ((char *) timer -
+										   offsetof(struct dyn_call, timer)),
+			 DYN_STATUS_OK);
+}
+
+void
+dyn_call_destroy_all(struct dyn_node *node)
+{
+	struct dyn_call *self;
+	struct dyn_call *next;
+
+	HASH_ITER(hh, node->calls, self, next)
+	end(node, self);
+	dyn_timers_destroy(&node->call_timers);
+}

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.h
+ *      Frames sent to peers that somebody awaits an answer to.
+ *
+ * A call ends with the peer's answer, with the loss of the peer, or when the
+ * time is up; whoever waits for one of its items learns it once.  An answer
+ * from another peer than the one asked is dropped and counted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_CALL_H
+#define DYN_CORE_CALL_H
+
+#include "core/state.h"
+#include "model/message.h"
+
+/* Who waits: the operation `op` of a request, for the word of `slot`. */
+struct dyn_call_item
+{
+	uint64_t serial;
+	uint32_t op;
+	uint8_t slot;
+	uint64_t deadline_ms;
+};
+
+struct dyn_call
+{
+	UT_hash_handle hh;
+	uint64_t correlation;
+	uint32_t peer_index;
+	enum dyn_message_type type;
+	struct dyn_timer timer;
+	struct dyn_call_item *items;
+	uint32_t item_count;
+	uint32_t item_capacity;
+};
+
+/* A new call without items, not yet awaited. */
+struct dyn_call *dyn_call_new(struct dyn_node *node, uint32_t peer_index,
+							  enum dyn_message_type type);
+void dyn_call_add(struct dyn_call *self, const struct dyn_call_item *item);
+
+/* Its frame has left: await the answer. */
+void dyn_call_await(struct dyn_node *node, struct dyn_call *self);
+
+/* An answer of a peer: READ_REPLY, REPLICATE_REPLY, PUT_REPLY, ERROR. */
+void dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
+					 const struct dyn_envelope *env,
+					 const ProtobufCMessage *body);
+
+/* Nothing sent to this peer will be answered any more. */
+void dyn_call_lose_peer(struct dyn_node *node, uint32_t peer_index);
+void dyn_call_tick(struct dyn_node *node);
+void dyn_call_destroy_all(struct dyn_node *node);
+
+#endif

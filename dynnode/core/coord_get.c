@@ -1,0 +1,154 @@
+#include "core/coord_get.h"
+
+#include "core/cluster.h"
+#include "core/outbox.h"
+#include "core/receipt.h"
+#include "model/hash.h"
+
+/* Objects beyond what one answer may carry are left out; the client asks for
+ * these keys again. */
+static void
+fill_result(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+			Dyn__GetResult *result, size_t *bytes)
+{
+	const struct dyn_get_op *get = &request->gets[op];
+
+	dyn__get_result__init(result);
+	result->status = get->status;
+	if (get->text != NULL)
+		result->text = get->text;
+	if (get->read.quorum.needed != 0)
+		result->receipt = dyn_receipt_make(
+			node, &request->arena, get->read.partition, &get->read.quorum);
+	if (get->status != DYN_STATUS_OK)
+		return;
+	if (*bytes + get->object.size > DYN_REPLY_BYTES_MAX && *bytes != 0)
+	{
+		result->status = DYN_STATUS_TOO_LARGE;
+		result->text = "the answer is full: ask for fewer keys at once";
+		return;
+	}
+	*bytes += get->object.size;
+	result->object = dyn_bytes_of_slice(get->object);
+}
+
+static void
+answer(struct dyn_node *node, struct dyn_request *request)
+{
+	Dyn__GetReply reply = DYN__GET_REPLY__INIT;
+	Dyn__GetResult *results = dyn_arena_allocate(
+		&request->arena, request->op_count * sizeof(*results));
+	size_t bytes = 0;
+
+	reply.n_results = request->op_count;
+	reply.results = dyn_arena_allocate(
+		&request->arena, request->op_count * sizeof(*reply.results));
+	for (uint32_t op = 0; op < request->op_count; op++)
+	{
+		fill_result(node, request, op, &results[op], &bytes);
+		reply.results[op] = &results[op];
+	}
+	reply.ring_digest = node->cluster.ring_digest;
+	dyn_outbox_reply(node, request->route, DYN_MESSAGE_GET_REPLY,
+					 request->correlation, &reply.base);
+	dyn_request_end(node, request);
+}
+
+static void
+decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	   enum dyn_status status, char *text)
+{
+	struct dyn_get_op *get = &request->gets[op];
+
+	if (get->decided)
+		return;
+	get->decided = true;
+	get->read.decided = true;
+	get->status = status;
+	get->text = text;
+	if (--request->undecided == 0)
+		answer(node, request);
+}
+
+void
+dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
+			  const Dyn__GetRequest *message)
+{
+	uint32_t count = (uint32_t) message->n_keys;
+	uint32_t r = message->r ? message->r : node->cluster.r;
+
+	request->bucket = dyn_slice_of_bytes(message->bucket);
+	if (count == 0 || r > node->cluster.n ||
+		dyn_bucket_check(request->bucket) != DYN_STATUS_OK)
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
+						   "no keys, r greater than the cluster's n, or not a "
+						   "bucket's name");
+		return;
+	}
+	request->op_count = request->undecided = count;
+	request->gets =
+		dyn_arena_allocate(&request->arena, count * sizeof(*request->gets));
+	for (uint32_t op = 0; op < count; op++)
+		request->gets[op] = (struct dyn_get_op){ .read.key = dyn_slice_of_bytes(
+													 message->keys[op]) };
+	node->counters[DYN_COUNT_get_ops] += count;
+	for (uint32_t op = 0; op < count; op++)
+	{
+		struct dyn_slice key = request->gets[op].read.key;
+		enum dyn_status status = dyn_key_check(key);
+
+		if (status != DYN_STATUS_OK)
+			decide(node, request, op, status, "a key has 1 to 440 bytes");
+		else
+			dyn_read_begin(
+				node, request, op,
+				dyn_cluster_partition(node, dyn_hash_cell(dyn_hash_position(
+												request->bucket, key))),
+				(uint8_t) r);
+	}
+}
+
+void
+dyn_get_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+			 bool enough)
+{
+	struct dyn_get_op *get = &request->gets[op];
+	const struct dyn_read *read = &get->read;
+	enum dyn_status status;
+
+	if (!enough)
+	{
+		dyn_count(node, quorums_failed);
+		decide(node, request, op,
+			   read->failure != DYN_STATUS_OK ? read->failure
+											  : DYN_STATUS_NO_QUORUM,
+			   dyn_receipt_text(node, &request->arena, read->partition,
+								&read->quorum));
+		return;
+	}
+	status = dyn_read_merge(request, read, &get->object);
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_count(node, replies_bad);
+		decide(node, request, op, DYN_STATUS_INTERNAL,
+			   "an owner answered with a malformed object");
+		return;
+	}
+	dyn_read_repair(node, request, read, get->object);
+	decide(node, request, op,
+		   get->object.size != 0 ? DYN_STATUS_OK : DYN_STATUS_NOT_FOUND, NULL);
+}
+
+void
+dyn_get_expire(struct dyn_node *node, struct dyn_request *request)
+{
+	uint32_t count = request->op_count;
+
+	for (uint32_t op = 0; op < count; op++)
+		if (!request->gets[op].decided)
+			decide(node, request, op, DYN_STATUS_TIMEOUT,
+				   dyn_receipt_text(node, &request->arena,
+									request->gets[op].read.partition,
+									&request->gets[op].read.quorum));
+}

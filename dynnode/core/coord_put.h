@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * coord_put.h
+ *      Coordinated writes: one new object, W commits, one final word.
+ *
+ * (Dynamo 2007, sections 4.4 and 4.5.)  The coordinator is an owner of the
+ * key; any other node forwards once.  An operation goes through
+ *
+ *     CHECKED -> READING (only where it must know what is there)
+ *             -> LOADING (its place in the key table)
+ *             -> WRITING (own commit and REPLICATEs, in parallel)
+ *             -> DECIDED
+ *     CHECKED -> FORWARDED -> DECIDED
+ *
+ * Until WRITING nothing of it exists anywhere: every failure is a definite
+ * no.  From then on a slot is in `maybe` unless it has said that it stored
+ * nothing; failing with `maybe` not empty is UNKNOWN.
+ *
+ * Actors: a key gets a fresh epoch when its record holds none of mine, when
+ * anybody knows more of me than the record, and when its epoch is below the
+ * floor, which every aborted commit raises.  So a dot is never made twice.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_COORD_PUT_H
+#define DYN_CORE_COORD_PUT_H
+
+#include "core/coord_read.h"
+#include "core/key_table.h"
+#include "core/request.h"
+
+enum dyn_put_phase
+{
+	DYN_PUT_CHECKED,
+	DYN_PUT_READING,
+	DYN_PUT_LOADING,
+	DYN_PUT_WRITING,
+	DYN_PUT_FORWARDED,
+	DYN_PUT_DECIDED
+};
+
+struct dyn_put_op
+{
+	const Dyn__PutOp *message;
+	struct dyn_slice key;
+	struct dyn_request_id id;
+	struct dyn_clock context;
+	uint16_t partition;
+	uint8_t own_slot;
+	enum dyn_put_phase phase;
+	struct dyn_read read;          /* READING */
+	struct dyn_object read_object; /* what it found */
+	struct dyn_quorum writes;      /* WRITING */
+	uint8_t maybe;                 /* slots that hold it, or may */
+	enum dyn_status refusal;       /* of a slot that stored nothing */
+	enum dyn_status status;        /* DECIDED */
+	char *text;
+	struct dyn_slice result;     /* context of the object, encoded */
+	const Dyn__Receipt *receipt; /* of a forwarded one */
+};
+
+void dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
+				   const Dyn__PutRequest *message);
+void dyn_put_expire(struct dyn_node *node, struct dyn_request *request);
+
+/* READING ended. */
+void dyn_put_read(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, bool enough);
+
+/* LOADING ended: it is this operation's turn at the key. */
+void dyn_put_apply(struct dyn_node *node, struct dyn_request *request,
+				   uint32_t op, struct dyn_key *key);
+
+/* The own commit ended. carried: a later commit holds the same versions. */
+void dyn_put_committed(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op, enum dyn_status status, bool carried);
+
+/* A replica's word; status OK in _lost means that nothing is known. */
+void dyn_put_replica_answer(struct dyn_node *node, struct dyn_request *request,
+							uint32_t op, uint8_t slot, enum dyn_status status);
+void dyn_put_replica_lost(struct dyn_node *node, struct dyn_request *request,
+						  uint32_t op, uint8_t slot, enum dyn_status status);
+
+void dyn_put_forward_answer(struct dyn_node *node, struct dyn_request *request,
+							uint32_t op, const Dyn__PutResult *result);
+void dyn_put_forward_lost(struct dyn_node *node, struct dyn_request *request,
+						  uint32_t op, enum dyn_status status);
+
+/*
+ * Somebody's clock, seen beside the record's: when it knows more of my writes
+ * than the record does, no old dot may be made again.  (kv679; notes: L6.)
+ */
+void dyn_put_notice_amnesia(struct dyn_node *node,
+							const struct dyn_clock *record,
+							const struct dyn_clock *other);
+
+#endif

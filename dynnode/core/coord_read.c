@@ -1,0 +1,285 @@
+#include "core/coord_read.h"
+
+#include "core/cluster.h"
+#include "core/coord_get.h"
+#include "core/coord_put.h"
+#include "core/key_table.h"
+#include "core/outbox.h"
+#include "core/peer.h"
+#include "core/replica.h"
+
+static struct dyn_read *
+read_of(struct dyn_request *request, uint32_t op)
+{
+	return request->type == DYN_REQUEST_GET ? &request->gets[op].read
+											: &request->puts[op].read;
+}
+
+static void
+decide_if_certain(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, struct dyn_read *self)
+{
+	enum dyn_quorum_state state = dyn_quorum_state(&self->quorum);
+
+	if (self->decided || state == DYN_QUORUM_OPEN)
+		return;
+	self->decided = true;
+	if (request->type == DYN_REQUEST_GET)
+		dyn_get_read(node, request, op, state == DYN_QUORUM_REACHED);
+	else
+		dyn_put_read(node, request, op, state == DYN_QUORUM_REACHED);
+}
+
+static void
+ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	struct dyn_read *self, uint8_t slot)
+{
+	int32_t peer = dyn_cluster_owner(node, self->partition, slot);
+	struct dyn_call_item item = { .serial = request->serial,
+								  .op = op,
+								  .slot = slot,
+								  .deadline_ms = request->deadline_ms };
+
+	self->asked |= (uint8_t) (1U << slot);
+	if (peer != DYN_PEER_SELF)
+	{
+		dyn_outbox_read(node, (uint32_t) peer, request->bucket, self->key,
+						self->request_id, &item);
+		return;
+	}
+	/* Asked before the load is submitted, so that the load sees its write. */
+	if (self->request_id != NULL &&
+		dyn_remember_is_committed(&node->remember, self->request_id))
+		self->remembered = true;
+	dyn_key_load(node, request->bucket, self->key, false,
+				 (struct dyn_work){ request->serial, op }, slot);
+}
+
+/* Ask one more owner, this node before others. Those that cannot be reached
+ * are given up. False when there is nobody left. */
+static bool
+ask_next(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		 struct dyn_read *self)
+{
+	int own_slot = dyn_cluster_own_slot(node, self->partition);
+
+	if (own_slot >= 0 && !(self->asked & (1U << own_slot)))
+	{
+		ask(node, request, op, self, (uint8_t) own_slot);
+		return true;
+	}
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+	{
+		if (self->asked & (1U << slot))
+			continue;
+		if (dyn_peer_is_reachable(
+				node, dyn_cluster_owner(node, self->partition, slot)))
+		{
+			ask(node, request, op, self, slot);
+			return true;
+		}
+		self->asked |= (uint8_t) (1U << slot);
+		dyn_quorum_no(&self->quorum, slot);
+	}
+	return false;
+}
+
+/* Keep as many owners asked as are still needed. */
+static void
+top_up(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	   struct dyn_read *self)
+{
+	for (;;)
+	{
+		uint8_t hopeful = self->asked & (uint8_t) ~self->quorum.no;
+
+		if (dyn_quorum_count(hopeful) >= self->quorum.needed ||
+			!ask_next(node, request, op, self))
+			break;
+	}
+	decide_if_certain(node, request, op, self);
+}
+
+void
+dyn_read_begin(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+			   uint16_t partition, uint8_t needed)
+{
+	struct dyn_read *self = read_of(request, op);
+
+	self->partition = partition;
+	dyn_quorum_init(&self->quorum, node->cluster.n, needed);
+	if (request->hedge_at_ms == UINT64_MAX)
+	{
+		request->hedge_at_ms = node->now_ms + node->config.hedge_ms;
+		dyn_request_set_timer(node, request);
+	}
+	top_up(node, request, op, self);
+}
+
+enum dyn_status
+dyn_read_merge(struct dyn_request *request, const struct dyn_read *self,
+			   struct dyn_slice *merged)
+{
+	const struct dyn_allocator *allocator = &request->arena.allocator;
+	struct dyn_slice result = { 0 };
+	struct dyn_object object = { 0 };
+	bool decoded = false;
+	bool changed = false;
+	enum dyn_status status = DYN_STATUS_OK;
+
+	for (uint8_t slot = 0; slot < DYN_REPLICAS_MAX; slot++)
+	{
+		struct dyn_slice other = self->objects[slot];
+		struct dyn_object other_object;
+
+		if (!(self->quorum.yes & (1U << slot)) || other.size == 0)
+			continue;
+		if (result.size == 0)
+		{
+			result = other;
+			continue;
+		}
+		if (dyn_slice_equal(result, other))
+			continue;
+		if (!decoded)
+			status = dyn_object_decode(result, allocator, &object);
+		if (status == DYN_STATUS_OK)
+			status = dyn_object_decode(other, allocator, &other_object);
+		if (status == DYN_STATUS_OK)
+			status =
+				dyn_object_sync(&object, &other_object, allocator, &object);
+		if (status != DYN_STATUS_OK)
+			return status;
+		decoded = changed = true;
+	}
+	if (changed)
+		status = dyn_object_encode(&object, allocator, &result);
+	*merged = result;
+	return status;
+}
+
+void
+dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
+				const struct dyn_read *self, struct dyn_slice merged)
+{
+	uint8_t stale = 0;
+
+	if (merged.size == 0)
+		return;
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+		if ((self->quorum.yes & (1U << slot)) &&
+			!dyn_slice_equal(self->objects[slot], merged))
+			stale |= (uint8_t) (1U << slot);
+	/* A damaged record is replaced only by what all others know: what it
+	 * held may stand on one other owner only. */
+	if ((self->quorum.yes | self->damaged) == self->quorum.all)
+		stale |= self->damaged;
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+	{
+		int32_t peer = dyn_cluster_owner(node, self->partition, slot);
+
+		if (!(stale & (1U << slot)))
+			continue;
+		dyn_count(node, repairs_sent);
+		if (peer == DYN_PEER_SELF)
+			dyn_replica_repair_self(node, request->bucket, self->key, merged);
+		else if (dyn_peer_is_reachable(node, peer))
+			dyn_outbox_replicate(node, (uint32_t) peer, request->bucket,
+								 self->key, merged, NULL, NULL);
+	}
+}
+
+/* A slot has said what it can. */
+static void
+take(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	 uint8_t slot, enum dyn_status status, struct dyn_slice object)
+{
+	struct dyn_read *self = read_of(request, op);
+
+	if (self->decided)
+		return;
+	if (status == DYN_STATUS_OK || status == DYN_STATUS_NOT_FOUND)
+	{
+		if (dyn_quorum_yes(&self->quorum, slot) && status == DYN_STATUS_OK)
+			self->objects[slot] = dyn_arena_copy(&request->arena, object);
+	}
+	else
+	{
+		dyn_quorum_no(&self->quorum, slot);
+		self->failure = status;
+		if (status == DYN_STATUS_CORRUPT)
+		{
+			/* The others must all be heard before it can be mended. */
+			self->damaged |= (uint8_t) (1U << slot);
+			while (ask_next(node, request, op, self))
+				continue;
+		}
+	}
+	top_up(node, request, op, self);
+}
+
+void
+dyn_read_answer(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+				uint8_t slot, enum dyn_status status, struct dyn_slice object,
+				bool remembered)
+{
+	struct dyn_read *self = read_of(request, op);
+
+	if (self->decided)
+		return;
+	if (status == DYN_STATUS_OK && object.size == 0)
+		status = DYN_STATUS_BAD_REQUEST;
+	self->remembered |= remembered;
+	take(node, request, op, slot, status, object);
+}
+
+void
+dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+				uint8_t slot, const struct dyn_loaded *record)
+{
+	static const enum dyn_status statuses[] = {
+		[DYN_LOADED_FOUND] = DYN_STATUS_OK,
+		[DYN_LOADED_ABSENT] = DYN_STATUS_NOT_FOUND,
+		[DYN_LOADED_CORRUPT] = DYN_STATUS_CORRUPT,
+		[DYN_LOADED_IO_ERROR] = DYN_STATUS_IO_ERROR
+	};
+
+	take(node, request, op, slot, statuses[record->state], record->object);
+}
+
+void
+dyn_read_lost(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+			  uint8_t slot, enum dyn_status status)
+{
+	struct dyn_read *self = read_of(request, op);
+
+	if (self->decided)
+		return;
+	dyn_quorum_no(&self->quorum, slot);
+	if (status != DYN_STATUS_OK)
+		self->failure = status;
+	top_up(node, request, op, self);
+}
+
+void
+dyn_read_hedge(struct dyn_node *node, struct dyn_request *request)
+{
+	bool again = false;
+
+	for (uint32_t op = 0; op < request->op_count && !request->ended; op++)
+	{
+		struct dyn_read *self = read_of(request, op);
+
+		if (self->decided || self->quorum.needed == 0)
+			continue;
+		if (ask_next(node, request, op, self))
+		{
+			dyn_count(node, hedges);
+			again = true;
+		}
+		else
+			decide_if_certain(node, request, op, self);
+	}
+	if (again && !request->ended)
+		request->hedge_at_ms = node->now_ms + node->config.hedge_ms;
+}

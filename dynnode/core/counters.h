@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * counters.h
+ *      What a node counts about itself, as STATUS and dynctl show it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_COUNTERS_H
+#define DYN_CORE_COUNTERS_H
+
+/* X(name) */
+#define DYN_COUNTER_MAP(X)                                                     \
+	X(frames_received) /* whatever they were */                                \
+	X(frames_bad)      /* dropped: no frame of ours, or damaged */             \
+	X(frames_refused)  /* answered or dropped: not for this socket */          \
+	X(frames_other_cluster)                                                    \
+	X(put_ops) /* coordinated here */                                          \
+	X(put_ops_forwarded)                                                       \
+	X(put_ops_unknown)  /* answered UNKNOWN */                                 \
+	X(put_ops_repeated) /* known request ids: no new version */                \
+	X(get_ops)          /* coordinated here */                                 \
+	X(get_ops_diverged) /* owners held different objects */                    \
+	X(read_ops)         /* this replica's own view */                          \
+	X(replicate_ops)                                                           \
+	X(scan_pages)                                                              \
+	X(repairs_sent)                                                            \
+	X(repairs_applied)                                                         \
+	X(hedges)         /* another owner asked: the first was slow */            \
+	X(quorums_failed) /* fewer owners than R or W can be reached */            \
+	X(timeouts)       /* operations whose time ran out */                      \
+	X(overloads)      /* requests refused: bounds reached */                   \
+	X(commits)                                                                 \
+	X(commits_aborted)                                                         \
+	X(records_committed)                                                       \
+	X(records_unreadable) /* loads that found a damaged record */              \
+	X(siblings_refused)                                                        \
+	X(siblings_many) /* puts that left more than DYN_SIBLINGS_WARN */          \
+	X(epochs)        /* fresh actors made */                                   \
+	X(amnesia)       /* somebody knew more of my writes than I */              \
+	X(replies_late)  /* nobody waited any more */                              \
+	X(replies_bad)   /* from the wrong peer, or malformed */                   \
+	X(peers_lost)    /* disconnected or silent */                              \
+	X(ring_changes)
+
+enum dyn_counter
+{
+#define DYN_COUNTER_ENUM(name) DYN_COUNT_##name,
+	DYN_COUNTER_MAP(DYN_COUNTER_ENUM)
+#undef DYN_COUNTER_ENUM
+		DYN_COUNTER_COUNT
+};
+
+#endif

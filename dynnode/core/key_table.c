@@ -1,0 +1,555 @@
+#include "core/key_table.h"
+
+#include "core/cluster.h"
+#include "core/coord_put.h"
+#include "core/coord_read.h"
+#include "core/replica.h"
+#include "model/hash.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* An operation that waits for a commit. */
+struct dyn_commit_item
+{
+	struct dyn_key *key;
+	struct dyn_work work;
+	struct dyn_request_id *ids;
+	uint32_t id_count;
+};
+
+struct dyn_commit
+{
+	UT_hash_handle hh;
+	uint64_t token;
+	bool has_meta;
+	struct dyn_write *writes; /* until it is flushed */
+	uint32_t write_count;
+	uint32_t write_capacity;
+	struct dyn_commit_item *items;
+	uint32_t item_count;
+	uint32_t item_capacity;
+};
+
+/* A record to be read: for its entry, or for an operation that reads. */
+struct dyn_load_item
+{
+	struct dyn_key *key; /* NULL for a read */
+	struct dyn_record_key record;
+	struct dyn_work work;
+	uint8_t slot;
+};
+
+struct dyn_load
+{
+	UT_hash_handle hh;
+	uint64_t token;
+	bool hash_only;
+	struct dyn_load_item *items;
+	uint32_t item_count;
+	uint32_t item_capacity;
+};
+
+/* ---------------------------------------------------------------- entries */
+
+static struct dyn_record_key
+record_key(struct dyn_slice bucket, struct dyn_slice key)
+{
+	return (struct dyn_record_key){ .bucket = bucket,
+									.cell = dyn_hash_cell(
+										dyn_hash_position(bucket, key)),
+									.key = key };
+}
+
+static struct dyn_key *
+find(const struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
+{
+	uint8_t bytes[DYN_BUCKET_SIZE_MAX + 1 + DYN_KEY_SIZE_MAX];
+	size_t size = bucket.size + 1 + key.size;
+	struct dyn_key *self;
+
+	memcpy(bytes, bucket.data, bucket.size);
+	bytes[bucket.size] = 0;
+	memcpy(bytes + bucket.size + 1, key.data, key.size);
+	HASH_FIND(hh, node->keys, bytes, size, self);
+	return self;
+}
+
+static struct dyn_key *
+new_key(struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
+{
+	size_t size = bucket.size + 1 + key.size;
+	struct dyn_key *self = dyn_memory_take(sizeof(*self) + size);
+
+	memcpy(self->bytes, bucket.data, bucket.size);
+	memcpy(self->bytes + bucket.size + 1, key.data, key.size);
+	self->bytes_size = (uint32_t) size;
+	self->bucket = (struct dyn_slice){ self->bytes, bucket.size };
+	self->key = (struct dyn_slice){ self->bytes + bucket.size + 1, key.size };
+	self->cell = record_key(bucket, key).cell;
+	self->partition = dyn_cluster_partition(node, self->cell);
+	HASH_ADD(hh, node->keys, bytes, size, self);
+	node->key_count++;
+	return self;
+}
+
+static void
+drop_key(struct dyn_node *node, struct dyn_key *self)
+{
+	HASH_DEL(node->keys, self);
+	node->key_count--;
+	dyn_memory_give((void *) self->object.data);
+	dyn_memory_give(self->work);
+	dyn_memory_give(self);
+}
+
+static void
+drop_if_idle(struct dyn_node *node, struct dyn_key *self)
+{
+	if (!self->loading && self->work_count == 0 && self->commit_count == 0)
+		drop_key(node, self);
+}
+
+static void
+set_object(struct dyn_key *self, struct dyn_slice object)
+{
+	uint8_t *copy = NULL;
+
+	if (object.size != 0)
+	{
+		copy = dyn_memory_take(object.size);
+		memcpy(copy, object.data, object.size);
+	}
+	dyn_memory_give((void *) self->object.data);
+	self->object = (struct dyn_slice){ copy, object.size };
+}
+
+/* Hand the operation to whoever knows what it does to a key. */
+static void
+apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
+{
+	struct dyn_request *request = dyn_request_find(node, work.serial);
+
+	if (request == NULL)
+		return; /* its time ran out: it was never applied */
+	if (request->type == DYN_REQUEST_PUT)
+		dyn_put_apply(node, request, work.op, self);
+	else
+		dyn_replica_apply(node, request, work.op, self);
+}
+
+static struct dyn_load *
+open_load(struct dyn_node *node, bool hash_only)
+{
+	struct dyn_load *load = node->open_loads[hash_only];
+
+	if (load == NULL)
+	{
+		load = dyn_memory_take(sizeof(*load));
+		load->token = ++node->token_next;
+		load->hash_only = hash_only;
+		node->open_loads[hash_only] = load;
+	}
+	load->items =
+		dyn_memory_reserve(load->items, load->item_count, &load->item_capacity,
+						   sizeof(*load->items));
+	return load;
+}
+
+static void
+load_key(struct dyn_node *node, struct dyn_key *self)
+{
+	struct dyn_load *load = open_load(node, false);
+	struct dyn_load_item *item = &load->items[load->item_count++];
+
+	self->loading = true;
+	item->key = self;
+	item->record = (struct dyn_record_key){ .bucket = self->bucket,
+											.cell = self->cell,
+											.key = self->key };
+}
+
+bool
+dyn_key_do(struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key,
+		   struct dyn_work work)
+{
+	struct dyn_key *self = find(node, bucket, key);
+
+	if (self == NULL)
+	{
+		if (node->key_count >= node->config.keys_max)
+			return false;
+		self = new_key(node, bucket, key);
+		load_key(node, self);
+	}
+	if (!self->loading)
+	{
+		apply(node, self, work);
+		drop_if_idle(node, self);
+		return true;
+	}
+	self->work = dyn_memory_reserve(self->work, self->work_count,
+									&self->work_capacity, sizeof(*self->work));
+	self->work[self->work_count++] = work;
+	return true;
+}
+
+/* ---------------------------------------------------------------- commits */
+
+static struct dyn_commit *
+open_commit(struct dyn_node *node)
+{
+	if (node->open_commit == NULL)
+	{
+		node->open_commit = dyn_memory_take(sizeof(*node->open_commit));
+		node->open_commit->token = ++node->token_next;
+	}
+	return node->open_commit;
+}
+
+static void
+add_item(struct dyn_commit *commit, struct dyn_key *key, struct dyn_work work,
+		 const struct dyn_request_id *ids, uint32_t id_count)
+{
+	struct dyn_commit_item *item;
+
+	commit->items =
+		dyn_memory_reserve(commit->items, commit->item_count,
+						   &commit->item_capacity, sizeof(*commit->items));
+	item = &commit->items[commit->item_count++];
+	*item = (struct dyn_commit_item){ .key = key,
+									  .work = work,
+									  .id_count = id_count };
+	if (id_count != 0)
+	{
+		item->ids = dyn_memory_take(id_count * sizeof(*ids));
+		memcpy(item->ids, ids, id_count * sizeof(*ids));
+	}
+	key->commit_count++;
+	key->last_commit = commit;
+}
+
+static struct dyn_write *
+add_write(struct dyn_commit *commit)
+{
+	commit->writes =
+		dyn_memory_reserve(commit->writes, commit->write_count,
+						   &commit->write_capacity, sizeof(*commit->writes));
+	return &commit->writes[commit->write_count++];
+}
+
+bool
+dyn_key_write(struct dyn_node *node, struct dyn_key *self,
+			  struct dyn_slice object, uint64_t object_hash,
+			  struct dyn_work work, const struct dyn_request_id *ids,
+			  uint32_t id_count)
+{
+	struct dyn_commit *commit;
+	struct dyn_write *write;
+
+	if (dyn_slice_equal(self->object, object) &&
+		self->state <= DYN_LOADED_ABSENT)
+	{
+		if (self->commit_count != 0)
+			add_item(self->last_commit, self, work, ids, id_count);
+		else
+			for (uint32_t i = 0; i < id_count; i++)
+				dyn_remember_committed(&node->remember, &ids[i], node->now_ms);
+		return self->commit_count == 0;
+	}
+	commit = open_commit(node);
+	if (self->commit_count != 0 && self->last_commit == commit)
+		write = &commit->writes[self->write_index];
+	else
+	{
+		self->write_index = commit->write_count;
+		write = add_write(commit);
+	}
+	set_object(self, object);
+	self->state = DYN_LOADED_FOUND;
+	write->table = DYN_TABLE_MAIN;
+	write->key = (struct dyn_record_key){ .bucket = self->bucket,
+										  .cell = self->cell,
+										  .key = self->key };
+	write->hash = object_hash;
+	write->object = object;
+	add_item(commit, self, work, ids, id_count);
+	return false;
+}
+
+uint64_t
+dyn_key_write_meta(struct dyn_node *node, const char *name,
+				   struct dyn_slice value)
+{
+	struct dyn_commit *commit = open_commit(node);
+	struct dyn_write *write = add_write(commit);
+
+	commit->has_meta = true;
+	write->table = DYN_TABLE_META;
+	write->key.key = dyn_slice_of(name);
+	write->object = value;
+	return commit->token;
+}
+
+static void
+committed(struct dyn_node *node, const struct dyn_commit_item *item,
+		  enum dyn_status status)
+{
+	struct dyn_request *request = dyn_request_find(node, item->work.serial);
+
+	/* A later commit of the key carries what this one did not write. */
+	bool carried = item->key->commit_count != 0;
+
+	for (uint32_t i = 0; i < item->id_count; i++)
+		if (status == DYN_STATUS_OK)
+			dyn_remember_committed(&node->remember, &item->ids[i],
+								   node->now_ms);
+		else
+			dyn_remember_forget(&node->remember, &item->ids[i]);
+	if (request == NULL)
+		return;
+	if (request->type == DYN_REQUEST_PUT)
+		dyn_put_committed(node, request, item->work.op, status, carried);
+	else
+		dyn_replica_committed(node, request, item->work.op, status);
+}
+
+static void
+free_commit(struct dyn_commit *self)
+{
+	for (uint32_t i = 0; i < self->item_count; i++)
+		dyn_memory_give(self->items[i].ids);
+	dyn_memory_give(self->items);
+	dyn_memory_give(self->writes);
+	dyn_memory_give(self);
+}
+
+/* Keys of an aborted commit: none of its dots may be made again. */
+static void
+count_commit(struct dyn_node *node, const struct dyn_commit *self,
+			 enum dyn_status status)
+{
+	if (status == DYN_STATUS_OK)
+	{
+		dyn_count(node, commits);
+		node->counters[DYN_COUNT_records_committed] += self->write_count;
+		return;
+	}
+	dyn_count(node, commits_aborted);
+	node->epoch_floor = node->epoch_next;
+	if (status == DYN_STATUS_FULL)
+		node->writable = false;
+}
+
+void
+dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
+{
+	struct dyn_commit *self;
+	uint64_t token = event->stored.token;
+
+	HASH_FIND(hh, node->commits, &token, sizeof(token), self);
+	assert(self != NULL);
+	HASH_DEL(node->commits, self);
+	count_commit(node, self, event->stored.status);
+	for (uint32_t i = 0; i < self->item_count; i++)
+		self->items[i].key->commit_count--;
+	for (uint32_t i = 0; i < self->item_count; i++)
+		committed(node, &self->items[i], event->stored.status);
+	/* A key may stand here several times; its last item lets it go. */
+	for (uint32_t i = 0; i < self->item_count; i++)
+	{
+		if (self->items[i].key->last_commit == self)
+			self->items[i].key->last_commit = NULL;
+		self->items[i].key->last_item = i;
+	}
+	for (uint32_t i = 0; i < self->item_count; i++)
+		if (self->items[i].key->last_item == i)
+			drop_if_idle(node, self->items[i].key);
+	if (self->has_meta)
+		dyn_cluster_stored(node, token, event->stored.status);
+	free_commit(self);
+}
+
+/* ------------------------------------------------------------------ loads */
+
+void
+dyn_key_load(struct dyn_node *node, struct dyn_slice bucket,
+			 struct dyn_slice key, bool hash_only, struct dyn_work work,
+			 uint8_t slot)
+{
+	struct dyn_load *load = open_load(node, hash_only);
+	struct dyn_load_item *item = &load->items[load->item_count++];
+
+	*item = (struct dyn_load_item){ .record = record_key(bucket, key),
+									.work = work,
+									.slot = slot };
+}
+
+static void
+key_loaded(struct dyn_node *node, struct dyn_key *self,
+		   const struct dyn_loaded *record)
+{
+	struct dyn_work *work = self->work;
+	uint32_t count = self->work_count;
+
+	self->loading = false;
+	self->state = record->state;
+	if (record->state == DYN_LOADED_FOUND)
+		set_object(self, record->object);
+	self->work = NULL;
+	self->work_count = self->work_capacity = 0;
+	for (uint32_t i = 0; i < count; i++)
+		apply(node, self, work[i]);
+	dyn_memory_give(work);
+	drop_if_idle(node, self);
+}
+
+static void
+read_loaded(struct dyn_node *node, const struct dyn_load_item *item,
+			const struct dyn_loaded *record)
+{
+	struct dyn_request *request = dyn_request_find(node, item->work.serial);
+
+	if (request == NULL)
+		return;
+	if (request->type == DYN_REQUEST_READ)
+		dyn_replica_read_loaded(node, request, item->work.op, record);
+	else
+		dyn_read_loaded(node, request, item->work.op, item->slot, record);
+}
+
+void
+dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event)
+{
+	struct dyn_load *self;
+	uint64_t token = event->loaded.token;
+
+	HASH_FIND(hh, node->loads, &token, sizeof(token), self);
+	assert(self != NULL && self->item_count == event->loaded.record_count);
+	HASH_DEL(node->loads, self);
+	for (uint32_t i = 0; i < self->item_count; i++)
+	{
+		const struct dyn_loaded *record = &event->loaded.records[i];
+
+		if (record->state > DYN_LOADED_ABSENT)
+			dyn_count(node, records_unreadable);
+		if (self->items[i].key != NULL)
+			key_loaded(node, self->items[i].key, record);
+		else
+			read_loaded(node, &self->items[i], record);
+	}
+	dyn_memory_give(self->items);
+	dyn_memory_give(self);
+}
+
+/* ------------------------------------------------------------ step's end */
+
+static void
+flush_load(struct dyn_node *node, bool hash_only)
+{
+	struct dyn_load *self = node->open_loads[hash_only];
+	struct dyn_record_key *keys;
+	struct dyn_effect *effect;
+
+	if (self == NULL)
+		return;
+	keys =
+		dyn_arena_allocate(&node->out->arena, self->item_count * sizeof(*keys));
+	for (uint32_t i = 0; i < self->item_count; i++)
+	{
+		const struct dyn_record_key *from = &self->items[i].record;
+		bool same =
+			i > 0 && from->bucket.data == self->items[i - 1].record.bucket.data;
+
+		keys[i].cell = from->cell;
+		keys[i].bucket = same ? keys[i - 1].bucket
+							  : dyn_arena_copy(&node->out->arena, from->bucket);
+		keys[i].key = dyn_arena_copy(&node->out->arena, from->key);
+	}
+	effect = dyn_effects_add(node->out, DYN_EFFECT_LOAD);
+	effect->load.token = self->token;
+	effect->load.keys = keys;
+	effect->load.key_count = self->item_count;
+	effect->load.hash_only = hash_only;
+	HASH_ADD(hh, node->loads, token, sizeof(self->token), self);
+	node->open_loads[hash_only] = NULL;
+}
+
+void
+dyn_key_flush(struct dyn_node *node)
+{
+	struct dyn_commit *commit = node->open_commit;
+	struct dyn_write *writes;
+	struct dyn_effect *effect;
+
+	flush_load(node, false);
+	flush_load(node, true);
+	if (commit == NULL)
+		return;
+	writes = dyn_arena_allocate(&node->out->arena,
+								commit->write_count * sizeof(*writes));
+	memcpy(writes, commit->writes, commit->write_count * sizeof(*writes));
+	effect = dyn_effects_add(node->out, DYN_EFFECT_STORE);
+	effect->store.token = commit->token;
+	effect->store.writes = writes;
+	effect->store.write_count = commit->write_count;
+	dyn_memory_give(commit->writes);
+	commit->writes = NULL;
+	HASH_ADD(hh, node->commits, token, sizeof(commit->token), commit);
+	node->open_commit = NULL;
+}
+
+static void
+free_load(struct dyn_load *self)
+{
+	if (self == NULL)
+		return;
+	dyn_memory_give(self->items);
+	dyn_memory_give(self);
+}
+
+void
+dyn_key_destroy_all(struct dyn_node *node)
+{
+	struct dyn_load *load;
+	struct dyn_load *load_next;
+	struct dyn_commit *commit;
+	struct dyn_commit *commit_next;
+
+	HASH_ITER(hh, node->loads, load, load_next)
+	{
+		HASH_DEL(node->loads, load);
+		free_load(load);
+	}
+	HASH_ITER(hh, node->commits, commit, commit_next)
+	{
+		HASH_DEL(node->commits, commit);
+		free_commit(commit);
+	}
+	while (node->keys != NULL)
+		drop_key(node, node->keys);
+}
+
+void
+dyn_key_check_all(const struct dyn_node *node)
+{
+	const struct dyn_key *key;
+	const struct dyn_commit *commit;
+	uint32_t count = 0;
+	uint64_t commit_count = 0;
+	uint64_t item_count = 0;
+
+	for (key = node->keys; key != NULL; key = key->hh.next)
+	{
+		count++;
+		commit_count += key->commit_count;
+		assert(key->loading || key->commit_count != 0);
+		assert(key->loading || key->work_count == 0);
+		assert((key->last_commit != NULL) == (key->commit_count != 0));
+	}
+	for (commit = node->commits; commit != NULL; commit = commit->hh.next)
+		item_count += commit->item_count;
+	assert(count == node->key_count && commit_count == item_count);
+	assert(node->open_commit == NULL && node->open_loads[0] == NULL &&
+		   node->open_loads[1] == NULL);
+}

@@ -1,0 +1,85 @@
+/*-------------------------------------------------------------------------
+ *
+ * key_table.h
+ *      Each key with writes in flight: its newest object, in memory.
+ *
+ * An entry is made when work for a key arrives; its record is loaded once;
+ * then operations apply to it in the order of their arrival, each on the
+ * result of the one before, committed or not.  It goes when no work and no
+ * commit is left.  Reads never look here: they answer from committed state.
+ *
+ * Writes of one step are one commit (all or none).  When a commit is aborted,
+ * an entry without later commits forgets its object (it is loaded anew);
+ * with later ones it stays, because they carry what was aborted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_KEY_TABLE_H
+#define DYN_CORE_KEY_TABLE_H
+
+#include "core/event.h"
+#include "core/request.h"
+#include "core/state.h"
+
+/* One operation of a request, to be done to a key. */
+struct dyn_work
+{
+	uint64_t serial;
+	uint32_t op;
+};
+
+struct dyn_key
+{
+	UT_hash_handle hh; /* by bytes: bucket, 0, key */
+	bool loading;
+	enum dyn_loaded_state state;    /* FOUND, ABSENT, or unreadable */
+	struct dyn_slice object;        /* encoded; memory of its own */
+	struct dyn_commit *last_commit; /* the newest one that holds this key */
+	uint32_t write_index;           /* of its write in that one */
+	uint32_t commit_count;
+	uint32_t last_item;    /* scratch of dyn_key_stored */
+	struct dyn_work *work; /* waiting for the load */
+	uint32_t work_count;
+	uint32_t work_capacity;
+	uint16_t cell;
+	uint16_t partition;
+	struct dyn_slice bucket;
+	struct dyn_slice key;
+	uint32_t bytes_size;
+	uint8_t bytes[];
+};
+
+/* Apply the operation now or when the key is loaded; false = no room. */
+bool dyn_key_do(struct dyn_node *node, struct dyn_slice bucket,
+				struct dyn_slice key, struct dyn_work work);
+
+/*
+ * Make this the key's object and commit it; the operation hears of the
+ * outcome through dyn_key_committed's dispatch.  When it is what the key
+ * holds already, there is nothing to write: true if that is on disk, else the
+ * operation hears with the commit under way.  ids are remembered with it.
+ */
+bool dyn_key_write(struct dyn_node *node, struct dyn_key *self,
+				   struct dyn_slice object, uint64_t object_hash,
+				   struct dyn_work work, const struct dyn_request_id *ids,
+				   uint32_t id_count);
+
+/* A record to DYN_TABLE_META, in this step's commit, whose token it returns.
+ * value must live as long as the step's effects. */
+uint64_t dyn_key_write_meta(struct dyn_node *node, const char *name,
+							struct dyn_slice value);
+
+/* Read a record's committed state for an operation (reads). */
+void dyn_key_load(struct dyn_node *node, struct dyn_slice bucket,
+				  struct dyn_slice key, bool hash_only, struct dyn_work work,
+				  uint8_t slot);
+
+void dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event);
+void dyn_key_stored(struct dyn_node *node, const struct dyn_event *event);
+
+/* The step's end: what was gathered becomes effects. */
+void dyn_key_flush(struct dyn_node *node);
+void dyn_key_destroy_all(struct dyn_node *node);
+void dyn_key_check_all(const struct dyn_node *node);
+
+#endif

@@ -1,0 +1,308 @@
+#include "core/outbox.h"
+
+#include "core/request.h"
+
+#include <string.h>
+
+/* Operations for one peer, to leave in one frame. */
+struct dyn_batch
+{
+	uint32_t peer_index;
+	enum dyn_message_type type; /* REPLICATE, READ, PUT */
+	bool repair;
+	uint32_t w; /* PUT */
+	struct dyn_slice bucket;
+	size_t bytes;
+	uint32_t count;
+	uint32_t capacity;
+	struct dyn_batch_op *ops;
+	struct dyn_call *call; /* NULL for repairs */
+};
+
+struct dyn_batch_op
+{
+	struct dyn_slice key;
+	struct dyn_slice object;
+	struct dyn_slice request_id; /* empty = none */
+	const Dyn__PutOp *put;
+};
+
+/* ---------------------------------------------------------------- frames */
+
+static enum dyn_status
+pack(struct dyn_node *node, enum dyn_message_type type, uint64_t correlation,
+	 uint32_t remaining_ms, const ProtobufCMessage *body,
+	 struct dyn_slice *frame)
+{
+	struct dyn_envelope env = { .version = DYN_PROTOCOL_VERSION,
+								.type = type,
+								.remaining_ms = remaining_ms,
+								.correlation = correlation,
+								.sender = node->id };
+
+	if (node->cluster.formed)
+		env.cluster = node->cluster.tag;
+	return dyn_message_pack(&env, body, dyn_out_allocator(node), frame);
+}
+
+void
+dyn_outbox_send(struct dyn_node *node, uint32_t peer_index,
+				enum dyn_message_type type, uint64_t correlation,
+				uint32_t remaining_ms, const ProtobufCMessage *body)
+{
+	struct dyn_effect *effect;
+	struct dyn_slice frame;
+
+	if (pack(node, type, correlation, remaining_ms, body, &frame) !=
+		DYN_STATUS_OK)
+		return;
+	effect = dyn_effects_add(node->out, DYN_EFFECT_SEND);
+	effect->send.peer_index = peer_index;
+	effect->send.frame = frame;
+	effect->send.plane = type == DYN_MESSAGE_HELLO ||
+								 type == DYN_MESSAGE_FORM ||
+								 type == DYN_MESSAGE_HEARTBEAT
+							 ? DYN_PLANE_CONTROL
+							 : DYN_PLANE_DATA;
+}
+
+bool
+dyn_outbox_reply(struct dyn_node *node, uint64_t route,
+				 enum dyn_message_type type, uint64_t correlation,
+				 const ProtobufCMessage *body)
+{
+	struct dyn_effect *effect;
+	struct dyn_slice frame;
+
+	if (pack(node, type, correlation, 0, body, &frame) != DYN_STATUS_OK)
+		return false;
+	effect = dyn_effects_add(node->out, DYN_EFFECT_REPLY);
+	effect->reply.route = route;
+	effect->reply.frame = frame;
+	return true;
+}
+
+void
+dyn_outbox_error(struct dyn_node *node, uint64_t route, uint64_t correlation,
+				 enum dyn_status status, const char *text)
+{
+	Dyn__Error error = DYN__ERROR__INIT;
+
+	error.status = status;
+	error.text = (char *) text;
+	error.version_min = error.version_max = DYN_PROTOCOL_VERSION;
+	dyn_outbox_reply(node, route, DYN_MESSAGE_ERROR, correlation, &error.base);
+}
+
+/* --------------------------------------------------------------- batches */
+
+static ProtobufCBinaryData *
+bytes_array(struct dyn_node *node, uint32_t count)
+{
+	return dyn_arena_allocate(&node->scratch,
+							  count * sizeof(ProtobufCBinaryData));
+}
+
+static void
+send_replicate(struct dyn_node *node, const struct dyn_batch *batch,
+			   uint64_t correlation, uint32_t remaining_ms)
+{
+	Dyn__ReplicateRequest message = DYN__REPLICATE_REQUEST__INIT;
+	Dyn__ReplicateOp *ops =
+		dyn_arena_allocate(&node->scratch, batch->count * sizeof(*ops));
+
+	message.bucket = dyn_bytes_of_slice(batch->bucket);
+	message.repair = batch->repair;
+	message.n_ops = batch->count;
+	message.ops =
+		dyn_arena_allocate(&node->scratch, batch->count * sizeof(*message.ops));
+	for (uint32_t i = 0; i < batch->count; i++)
+	{
+		const struct dyn_batch_op *op = &batch->ops[i];
+
+		dyn__replicate_op__init(&ops[i]);
+		ops[i].key = dyn_bytes_of_slice(op->key);
+		ops[i].object = dyn_bytes_of_slice(op->object);
+		if (op->request_id.size != 0)
+		{
+			ops[i].n_request_ids = 1;
+			ops[i].request_ids = bytes_array(node, 1);
+			ops[i].request_ids[0] = dyn_bytes_of_slice(op->request_id);
+		}
+		message.ops[i] = &ops[i];
+	}
+	dyn_outbox_send(node, batch->peer_index, batch->type, correlation,
+					remaining_ms, &message.base);
+}
+
+static void
+send_read(struct dyn_node *node, const struct dyn_batch *batch,
+		  uint64_t correlation, uint32_t remaining_ms)
+{
+	Dyn__ReadRequest message = DYN__READ_REQUEST__INIT;
+	bool ids = false;
+
+	message.bucket = dyn_bytes_of_slice(batch->bucket);
+	message.n_keys = batch->count;
+	message.keys = bytes_array(node, batch->count);
+	message.request_ids = bytes_array(node, batch->count);
+	for (uint32_t i = 0; i < batch->count; i++)
+	{
+		message.keys[i] = dyn_bytes_of_slice(batch->ops[i].key);
+		message.request_ids[i] = dyn_bytes_of_slice(batch->ops[i].request_id);
+		ids |= batch->ops[i].request_id.size != 0;
+	}
+	message.n_request_ids = ids ? batch->count : 0;
+	dyn_outbox_send(node, batch->peer_index, batch->type, correlation,
+					remaining_ms, &message.base);
+}
+
+static void
+send_put(struct dyn_node *node, const struct dyn_batch *batch,
+		 uint64_t correlation, uint32_t remaining_ms)
+{
+	Dyn__PutRequest message = DYN__PUT_REQUEST__INIT;
+
+	message.bucket = dyn_bytes_of_slice(batch->bucket);
+	message.w = batch->w;
+	message.hops = 1;
+	message.n_ops = batch->count;
+	message.ops =
+		dyn_arena_allocate(&node->scratch, batch->count * sizeof(*message.ops));
+	for (uint32_t i = 0; i < batch->count; i++)
+		message.ops[i] = (Dyn__PutOp *) batch->ops[i].put;
+	dyn_outbox_send(node, batch->peer_index, batch->type, correlation,
+					remaining_ms, &message.base);
+}
+
+static void
+flush_batch(struct dyn_node *node, struct dyn_batch *batch)
+{
+	uint64_t correlation = batch->call ? batch->call->correlation : 0;
+	uint32_t remaining_ms = node->config.request_timeout_ms;
+
+	if (batch->call != NULL)
+	{
+		uint64_t until_ms = node->now_ms + 1;
+
+		for (uint32_t i = 0; i < batch->call->item_count; i++)
+			if (batch->call->items[i].deadline_ms > until_ms)
+				until_ms = batch->call->items[i].deadline_ms;
+		remaining_ms = (uint32_t) (until_ms - node->now_ms);
+	}
+	if (batch->type == DYN_MESSAGE_REPLICATE)
+		send_replicate(node, batch, correlation, remaining_ms);
+	else if (batch->type == DYN_MESSAGE_READ)
+		send_read(node, batch, correlation, remaining_ms);
+	else
+		send_put(node, batch, correlation, remaining_ms);
+	if (batch->call != NULL)
+		dyn_call_await(node, batch->call);
+	dyn_memory_give(batch->ops);
+}
+
+/* The batch under way for this peer and kind, with room for bytes more. */
+static struct dyn_batch *
+open_batch(struct dyn_node *node, uint32_t peer_index,
+		   enum dyn_message_type type, bool repair, uint32_t w,
+		   struct dyn_slice bucket, size_t bytes)
+{
+	struct dyn_batch *batch;
+
+	for (uint32_t i = 0; i < node->batch_count; i++)
+	{
+		batch = &node->batches[i];
+		if (batch->peer_index != peer_index || batch->type != type ||
+			batch->repair != repair || batch->w != w ||
+			!dyn_slice_equal(batch->bucket, bucket))
+			continue;
+		if (batch->count < DYN_BATCH_OPS_MAX &&
+			batch->bytes + bytes <= DYN_BATCH_BYTES_MAX)
+			return batch;
+		flush_batch(node, batch);
+		*batch = node->batches[--node->batch_count];
+		break;
+	}
+	node->batches =
+		dyn_memory_reserve(node->batches, node->batch_count,
+						   &node->batch_capacity, sizeof(*node->batches));
+	batch = &node->batches[node->batch_count++];
+	*batch = (struct dyn_batch){ .peer_index = peer_index,
+								 .type = type,
+								 .repair = repair,
+								 .w = w,
+								 .bucket = bucket };
+	if (!repair)
+		batch->call = dyn_call_new(node, peer_index, type);
+	return batch;
+}
+
+static void
+add(struct dyn_batch *batch, const struct dyn_batch_op *op, size_t bytes,
+	const struct dyn_call_item *item)
+{
+	batch->ops = dyn_memory_reserve(batch->ops, batch->count, &batch->capacity,
+									sizeof(*batch->ops));
+	batch->ops[batch->count++] = *op;
+	batch->bytes += bytes;
+	if (item != NULL)
+		dyn_call_add(batch->call, item);
+}
+
+static struct dyn_slice
+slice_of_request(const struct dyn_request_id *id)
+{
+	return id ? (struct dyn_slice){ id->bytes, sizeof(id->bytes) }
+			  : (struct dyn_slice){ NULL, 0 };
+}
+
+void
+dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
+					 struct dyn_slice bucket, struct dyn_slice key,
+					 struct dyn_slice object,
+					 const struct dyn_request_id *request_id,
+					 const struct dyn_call_item *item)
+{
+	size_t bytes = key.size + object.size + 32;
+	struct dyn_batch_op op = { .key = key,
+							   .object = object,
+							   .request_id = slice_of_request(request_id) };
+
+	add(open_batch(node, peer_index, DYN_MESSAGE_REPLICATE, item == NULL, 0,
+				   bucket, bytes),
+		&op, bytes, item);
+}
+
+void
+dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
+				struct dyn_slice bucket, struct dyn_slice key,
+				const struct dyn_request_id *request_id,
+				const struct dyn_call_item *item)
+{
+	size_t bytes = key.size + 24;
+	struct dyn_batch_op op = { .key = key,
+							   .request_id = slice_of_request(request_id) };
+
+	add(open_batch(node, peer_index, DYN_MESSAGE_READ, false, 0, bucket, bytes),
+		&op, bytes, item);
+}
+
+void
+dyn_outbox_forward(struct dyn_node *node, uint32_t peer_index,
+				   struct dyn_slice bucket, uint32_t w, const Dyn__PutOp *put,
+				   const struct dyn_call_item *item)
+{
+	size_t bytes = dyn__put_op__get_packed_size(put);
+	struct dyn_batch_op op = { .put = put };
+
+	add(open_batch(node, peer_index, DYN_MESSAGE_PUT, false, w, bucket, bytes),
+		&op, bytes, item);
+}
+
+void
+dyn_outbox_flush(struct dyn_node *node)
+{
+	for (uint32_t i = 0; i < node->batch_count; i++)
+		flush_batch(node, &node->batches[i]);
+	node->batch_count = 0;
+}

@@ -1,0 +1,285 @@
+#include "core/peer.h"
+
+#include "core/call.h"
+#include "core/cluster.h"
+#include "core/outbox.h"
+#include "core/text.h"
+
+#include <string.h>
+
+int32_t
+dyn_peer_of_address(struct dyn_node *node, const char *address)
+{
+	struct dyn_peer *peer;
+	struct dyn_effect *effect;
+
+	for (uint32_t i = 0; i < node->peer_count; i++)
+		if (strcmp(node->peers[i]->address, address) == 0)
+			return (int32_t) i;
+	if (node->peer_count == DYN_PEERS_MAX ||
+		strlen(address) > DYN_ADDRESS_SIZE_MAX || address[0] == 0)
+		return -1;
+	peer = dyn_memory_take(sizeof(*peer));
+	strncpy(peer->address, address, sizeof(peer->address) - 1);
+	peer->writable = true;
+	node->peers[node->peer_count] = peer;
+	effect = dyn_effects_add(node->out, DYN_EFFECT_CONNECT);
+	effect->connect.peer_index = node->peer_count;
+	effect->connect.address =
+		dyn_arena_copy(&node->out->arena, dyn_slice_of(address));
+	return (int32_t) node->peer_count++;
+}
+
+int32_t
+dyn_peer_of_id(const struct dyn_node *node, const struct dyn_node_id *id)
+{
+	for (uint32_t i = 0; i < node->peer_count; i++)
+		if (node->peers[i]->identified && !node->peers[i]->stranger &&
+			dyn_node_id_compare(&node->peers[i]->id, id) == 0)
+			return (int32_t) i;
+	return -1;
+}
+
+bool
+dyn_peer_is_reachable(const struct dyn_node *node, int32_t peer_index)
+{
+	const struct dyn_peer *peer;
+
+	if (peer_index < 0)
+		return false;
+	peer = node->peers[peer_index];
+	return peer->connected && peer->identified && peer->formed &&
+		   !peer->stranger && !peer->silent;
+}
+
+/* ------------------------------------------------------------ connections */
+
+static void
+send_hello(struct dyn_node *node, uint32_t peer_index)
+{
+	Dyn__Hello hello = DYN__HELLO__INIT;
+
+	if (!node->identity_stored)
+		return;
+	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
+	hello.agent = (char *) node->config.version;
+	hello.node.data = node->id.bytes;
+	hello.node.len = sizeof(node->id.bytes);
+	hello.address = (char *) node->config.address;
+	if (node->cluster.formed)
+	{
+		hello.cluster.data = node->cluster.ring.cluster.bytes;
+		hello.cluster.len = sizeof(node->cluster.ring.cluster.bytes);
+	}
+	dyn_outbox_send(node, peer_index, DYN_MESSAGE_HELLO, 0, 0, &hello.base);
+}
+
+void
+dyn_peer_up(struct dyn_node *node, uint32_t peer_index)
+{
+	struct dyn_peer *peer;
+
+	if (peer_index >= node->peer_count)
+		return;
+	peer = node->peers[peer_index];
+	peer->connected = true;
+	peer->silent = false;
+	peer->heard_at_ms = node->now_ms;
+	send_hello(node, peer_index);
+}
+
+static void
+lose(struct dyn_node *node, uint32_t peer_index)
+{
+	dyn_count(node, peers_lost);
+	dyn_call_lose_peer(node, peer_index);
+}
+
+void
+dyn_peer_down(struct dyn_node *node, uint32_t peer_index)
+{
+	struct dyn_peer *peer;
+
+	if (peer_index >= node->peer_count || !node->peers[peer_index]->connected)
+		return;
+	peer = node->peers[peer_index];
+	peer->connected = false;
+	peer->identified = false;
+	peer->formed = false;
+	dyn_cluster_map_peers(node);
+	lose(node, peer_index);
+}
+
+void
+dyn_peer_heard(struct dyn_node *node, uint32_t peer_index)
+{
+	struct dyn_peer *peer = node->peers[peer_index];
+
+	peer->heard_at_ms = node->now_ms;
+	peer->silent = false;
+}
+
+static void
+log_stranger(struct dyn_node *node, const struct dyn_peer *peer,
+			 const char *why)
+{
+	struct dyn_text text;
+
+	dyn_text_set(&text, peer->address);
+	dyn_text_add(&text, " is not part of this cluster: ");
+	dyn_text_add(&text, why);
+	dyn_log(node, DYN_LOG_WARNING, text.bytes);
+}
+
+/* Why a peer cannot be a fellow, or NULL. */
+static const char *
+why_stranger(const struct dyn_node *node, const struct dyn_node_id *id,
+			 const Dyn__Welcome *welcome)
+{
+	const char *name =
+		node->cluster.formed ? node->cluster.name : node->config.cluster_name;
+
+	if (dyn_node_id_compare(id, &node->id) == 0)
+		return "it is this node itself, under another address, or a copy of "
+			   "its store";
+	if (strcmp(welcome->cluster_name, name) != 0)
+		return "its cluster has another name";
+	/* Another cluster of the same name: node.c drops its frames. */
+	return NULL;
+}
+
+void
+dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
+				 const Dyn__Welcome *welcome)
+{
+	struct dyn_peer *peer = node->peers[peer_index];
+	struct dyn_node_id id;
+	const char *why;
+	bool was_stranger = peer->stranger;
+
+	if (!peer->connected || !dyn_node_id_of_bytes(welcome->node, &id))
+		return;
+	why = why_stranger(node, &id, welcome);
+	peer->id = id;
+	peer->identified = true;
+	peer->formed = welcome->formed;
+	peer->stranger = why != NULL;
+	if (why != NULL && !was_stranger)
+		log_stranger(node, peer, why);
+	dyn_cluster_map_peers(node);
+	if (why != NULL)
+		return;
+	if (node->cluster.formed && !peer->formed)
+		dyn_cluster_send_form(node, peer_index);
+	else if (!node->cluster.formed)
+		dyn_cluster_try_form(node);
+}
+
+void
+dyn_peer_error(struct dyn_node *node, uint32_t peer_index,
+			   const Dyn__Error *error)
+{
+	struct dyn_peer *peer = node->peers[peer_index];
+
+	if (error->status != DYN_STATUS_WRONG_CLUSTER &&
+		error->status != DYN_STATUS_VERSION)
+		return;
+	if (!peer->stranger)
+		log_stranger(node, peer,
+					 dyn_status_text((enum dyn_status) error->status));
+	peer->stranger = true;
+}
+
+/* ------------------------------------------------------------- heartbeats */
+
+static void
+fill_heartbeat(struct dyn_node *node, Dyn__Heartbeat *heartbeat,
+			   uint64_t other_digest)
+{
+	struct dyn_slice ring;
+
+	heartbeat->incarnation = node->start_count;
+	heartbeat->writable = node->writable;
+	heartbeat->ring_digest = node->cluster.ring_digest;
+	if (other_digest != 0 && other_digest != node->cluster.ring_digest &&
+		dyn_ring_encode(&node->cluster.ring, &node->scratch.allocator, &ring) ==
+			DYN_STATUS_OK)
+		heartbeat->ring = dyn_bytes_of_slice(ring);
+}
+
+static void
+send_heartbeat(struct dyn_node *node, uint32_t peer_index)
+{
+	Dyn__Heartbeat heartbeat = DYN__HEARTBEAT__INIT;
+
+	fill_heartbeat(node, &heartbeat, node->peers[peer_index]->ring_digest);
+	heartbeat.answer = true;
+	dyn_outbox_send(node, peer_index, DYN_MESSAGE_HEARTBEAT, 0, 0,
+					&heartbeat.base);
+}
+
+static void
+take_heartbeat(struct dyn_node *node, struct dyn_peer *peer,
+			   const Dyn__Heartbeat *heartbeat)
+{
+	if (heartbeat->ring.len != 0)
+		dyn_cluster_merge_ring(node, dyn_slice_of_bytes(heartbeat->ring));
+	if (peer == NULL)
+		return;
+	peer->writable = heartbeat->writable;
+	peer->ring_digest = heartbeat->ring_digest;
+}
+
+void
+dyn_peer_heartbeat(struct dyn_node *node, const struct dyn_envelope *env,
+				   uint64_t route, const Dyn__Heartbeat *heartbeat)
+{
+	Dyn__Heartbeat answer = DYN__HEARTBEAT__INIT;
+	int32_t index = dyn_peer_of_id(node, &env->sender);
+
+	if (!node->cluster.formed)
+		return;
+	take_heartbeat(node, index >= 0 ? node->peers[index] : NULL, heartbeat);
+	if (!heartbeat->answer)
+		return;
+	fill_heartbeat(node, &answer, heartbeat->ring_digest);
+	dyn_outbox_reply(node, route, DYN_MESSAGE_HEARTBEAT, env->correlation,
+					 &answer.base);
+}
+
+void
+dyn_peer_heartbeat_answer(struct dyn_node *node, uint32_t peer_index,
+						  const Dyn__Heartbeat *heartbeat)
+{
+	take_heartbeat(node, node->peers[peer_index], heartbeat);
+}
+
+/* ------------------------------------------------------------------- time */
+
+void
+dyn_peer_tick(struct dyn_node *node)
+{
+	bool due = node->now_ms >= node->heartbeat_at_ms;
+
+	if (due)
+		node->heartbeat_at_ms = node->now_ms + node->config.heartbeat_ms;
+	for (uint32_t i = 0; i < node->peer_count; i++)
+	{
+		struct dyn_peer *peer = node->peers[i];
+
+		if (!peer->connected)
+			continue;
+		if (!peer->silent &&
+			node->now_ms - peer->heard_at_ms > node->config.silence_ms)
+		{
+			peer->silent = true;
+			lose(node, i);
+		}
+		if (!due)
+			continue;
+		if (!peer->identified || !peer->formed || peer->stranger)
+			send_hello(node, i);
+		else if (node->cluster.formed)
+			send_heartbeat(node, i);
+	}
+}

@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * peer.h
+ *      The other nodes, as this one sees them: connected, known, silent.
+ *
+ * A peer is an address with a connection.  Who listens there it tells in its
+ * WELCOME, anew on every connection.  That somebody is silent is a local
+ * opinion used for routing only; it changes nothing about ownership.
+ *
+ * Every heartbeat_ms each connected peer gets a HEARTBEAT (or a HELLO while
+ * it is not identified, or knows no cluster yet).  Ring tables travel with
+ * heartbeats when digests differ.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_PEER_H
+#define DYN_CORE_PEER_H
+
+#include "core/state.h"
+#include "model/message.h"
+
+/* The peer with this address, made (with a CONNECT) when it is new; -1 when
+ * there are too many. */
+int32_t dyn_peer_of_address(struct dyn_node *node, const char *address);
+
+/* The peer that identified itself so, or -1. */
+int32_t dyn_peer_of_id(const struct dyn_node *node,
+					   const struct dyn_node_id *id);
+
+/* May work be sent there? */
+bool dyn_peer_is_reachable(const struct dyn_node *node, int32_t peer_index);
+
+void dyn_peer_up(struct dyn_node *node, uint32_t peer_index);
+void dyn_peer_down(struct dyn_node *node, uint32_t peer_index);
+
+/* Any frame of the peer's proves that it lives. */
+void dyn_peer_heard(struct dyn_node *node, uint32_t peer_index);
+
+void dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
+					  const Dyn__Welcome *welcome);
+void dyn_peer_error(struct dyn_node *node, uint32_t peer_index,
+					const Dyn__Error *error);
+
+/* A HEARTBEAT that asks (by route), or answers (of a peer). */
+void dyn_peer_heartbeat(struct dyn_node *node, const struct dyn_envelope *env,
+						uint64_t route, const Dyn__Heartbeat *heartbeat);
+void dyn_peer_heartbeat_answer(struct dyn_node *node, uint32_t peer_index,
+							   const Dyn__Heartbeat *heartbeat);
+
+/* Notice silence; send what is due at heartbeat_at_ms. */
+void dyn_peer_tick(struct dyn_node *node);
+
+#endif

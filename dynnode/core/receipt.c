@@ -1,0 +1,70 @@
+#include "core/receipt.h"
+
+#include "core/cluster.h"
+#include "core/text.h"
+
+#include <string.h>
+
+static uint32_t
+list_slots(struct dyn_arena *arena, uint8_t mask, uint32_t **slots)
+{
+	uint32_t count = 0;
+
+	*slots = dyn_arena_allocate(arena, DYN_REPLICAS_MAX * sizeof(**slots));
+	for (uint32_t slot = 0; slot < DYN_REPLICAS_MAX; slot++)
+		if (mask & (1U << slot))
+			(*slots)[count++] = slot;
+	return count;
+}
+
+Dyn__Receipt *
+dyn_receipt_make(struct dyn_node *node, struct dyn_arena *arena,
+				 uint16_t partition, const struct dyn_quorum *quorum)
+{
+	Dyn__Receipt *receipt = dyn_arena_allocate(arena, sizeof(*receipt));
+	int own_slot = dyn_cluster_own_slot(node, partition);
+
+	dyn__receipt__init(receipt);
+	receipt->needed = quorum->needed;
+	receipt->n_answered = list_slots(arena, quorum->yes, &receipt->answered);
+	receipt->n_silent = list_slots(arena, quorum->all & (uint8_t) ~quorum->yes,
+								   &receipt->silent);
+	receipt->coordinator =
+		own_slot >= 0 ? (uint32_t) own_slot : node->cluster.n;
+	return receipt;
+}
+
+char *
+dyn_receipt_say(struct dyn_arena *arena, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy = dyn_arena_allocate(arena, size);
+
+	memcpy(copy, text, size);
+	return copy;
+}
+
+char *
+dyn_receipt_text(struct dyn_node *node, struct dyn_arena *arena,
+				 uint16_t partition, const struct dyn_quorum *quorum)
+{
+	struct dyn_text text;
+	uint8_t came = dyn_quorum_count(quorum->yes);
+	bool first = true;
+
+	dyn_text_set(&text, "");
+	dyn_text_add_number(&text, quorum->needed);
+	dyn_text_add(&text, quorum->needed == 1 ? " answer was needed, "
+											: " answers were needed, ");
+	dyn_text_add_number(&text, came);
+	dyn_text_add(&text, " came; no answer from ");
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+	{
+		if (quorum->yes & (1U << slot))
+			continue;
+		dyn_text_add(&text, first ? "" : ", ");
+		dyn_text_add(&text, dyn_cluster_owner_address(node, partition, slot));
+		first = false;
+	}
+	return dyn_receipt_say(arena, text.bytes);
+}

@@ -1,0 +1,110 @@
+#include "core/remember.h"
+
+#include "core/memory.h"
+
+struct dyn_remembered
+{
+	UT_hash_handle hh;
+	struct dyn_request_id id;
+	uint64_t since_ms;
+	bool committed;
+};
+
+void
+dyn_remember_init(struct dyn_remember *self, uint32_t max, uint64_t keep_ms)
+{
+	*self = (struct dyn_remember){ .max = max, .keep_ms = keep_ms };
+}
+
+static void
+drop(struct dyn_remember *self, struct dyn_remembered *item)
+{
+	HASH_DEL(self->table, item);
+	self->count--;
+	dyn_memory_give(item);
+}
+
+void
+dyn_remember_destroy(struct dyn_remember *self)
+{
+	while (self->table != NULL)
+		drop(self, self->table);
+}
+
+static struct dyn_remembered *
+find(const struct dyn_remember *self, const struct dyn_request_id *id)
+{
+	struct dyn_remembered *item;
+
+	HASH_FIND(hh, self->table, id, sizeof(*id), item);
+	return item;
+}
+
+/* The table is in the order of insertion: the oldest stands first. */
+static void
+make_room(struct dyn_remember *self, uint64_t now_ms)
+{
+	while (self->table != NULL &&
+		   (self->count >= self->max ||
+			self->table->since_ms + self->keep_ms < now_ms))
+		drop(self, self->table);
+}
+
+static struct dyn_remembered *
+insert(struct dyn_remember *self, const struct dyn_request_id *id,
+	   uint64_t now_ms)
+{
+	struct dyn_remembered *item;
+
+	make_room(self, now_ms);
+	item = dyn_memory_take(sizeof(*item));
+	item->id = *id;
+	item->since_ms = now_ms;
+	HASH_ADD(hh, self->table, id, sizeof(item->id), item);
+	self->count++;
+	return item;
+}
+
+void
+dyn_remember_pending(struct dyn_remember *self, const struct dyn_request_id *id,
+					 uint64_t now_ms)
+{
+	if (find(self, id) == NULL)
+		insert(self, id, now_ms);
+}
+
+void
+dyn_remember_committed(struct dyn_remember *self,
+					   const struct dyn_request_id *id, uint64_t now_ms)
+{
+	struct dyn_remembered *item = find(self, id);
+
+	if (item == NULL)
+		item = insert(self, id, now_ms);
+	item->committed = true;
+}
+
+void
+dyn_remember_forget(struct dyn_remember *self, const struct dyn_request_id *id)
+{
+	struct dyn_remembered *item = find(self, id);
+
+	if (item != NULL && !item->committed)
+		drop(self, item);
+}
+
+bool
+dyn_remember_knows(const struct dyn_remember *self,
+				   const struct dyn_request_id *id)
+{
+	return find(self, id) != NULL;
+}
+
+bool
+dyn_remember_is_committed(const struct dyn_remember *self,
+						  const struct dyn_request_id *id)
+{
+	const struct dyn_remembered *item = find(self, id);
+
+	return item != NULL && item->committed;
+}

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * remember.h
+ *      Request ids of writes that were applied here, for a bounded time.
+ *
+ * So a frame that the network doubled, or a client's retry, makes no second
+ * version (notes: L3).  An id is PENDING from the moment its write is applied
+ * in memory, COMMITTED once it is on disk; an aborted commit forgets it.  Only
+ * COMMITTED ids are told to others, because a LOAD submitted from then on
+ * sees what they did.
+ *
+ * Kept for twice the longest deadline, at most `max` of them: the oldest go
+ * first.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_REMEMBER_H
+#define DYN_CORE_REMEMBER_H
+
+#include "model/types.h"
+
+struct dyn_remembered;
+
+struct dyn_remember
+{
+	struct dyn_remembered *table; /* uthash: in the order of insertion */
+	uint32_t count;
+	uint32_t max;
+	uint64_t keep_ms;
+};
+
+void dyn_remember_init(struct dyn_remember *self, uint32_t max,
+					   uint64_t keep_ms);
+void dyn_remember_destroy(struct dyn_remember *self);
+
+void dyn_remember_pending(struct dyn_remember *self,
+						  const struct dyn_request_id *id, uint64_t now_ms);
+void dyn_remember_committed(struct dyn_remember *self,
+							const struct dyn_request_id *id, uint64_t now_ms);
+
+/* Its commit was aborted. A COMMITTED id stays. */
+void dyn_remember_forget(struct dyn_remember *self,
+						 const struct dyn_request_id *id);
+
+bool dyn_remember_knows(const struct dyn_remember *self,
+						const struct dyn_request_id *id);
+bool dyn_remember_is_committed(const struct dyn_remember *self,
+							   const struct dyn_request_id *id);
+
+#endif

@@ -1,0 +1,315 @@
+#include "core/replica.h"
+
+#include "core/cluster.h"
+#include "core/coord_put.h"
+#include "core/outbox.h"
+#include "model/hash.h"
+
+#include <string.h>
+
+static bool
+owns(const struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
+{
+	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
+
+	return dyn_cluster_own_slot(node, dyn_cluster_partition(node, cell)) >= 0;
+}
+
+/* ------------------------------------------------------------------- READ */
+
+static void
+fill_read_result(const struct dyn_read_op *op, Dyn__ReadResult *result,
+				 size_t *bytes)
+{
+	dyn__read_result__init(result);
+	result->status = op->status;
+	result->remembered = op->remembered;
+	if (op->status != DYN_STATUS_OK)
+		return;
+	if (*bytes + op->object.size > DYN_REPLY_BYTES_MAX && *bytes != 0)
+	{
+		result->status = DYN_STATUS_TOO_LARGE;
+		return;
+	}
+	*bytes += op->object.size;
+	result->hash = op->hash;
+	result->object = dyn_bytes_of_slice(op->object);
+}
+
+static void
+answer_read(struct dyn_node *node, struct dyn_request *request)
+{
+	Dyn__ReadReply reply = DYN__READ_REPLY__INIT;
+	Dyn__ReadResult *results = dyn_arena_allocate(
+		&request->arena, request->op_count * sizeof(*results));
+	size_t bytes = 0;
+
+	reply.n_results = request->op_count;
+	reply.results = dyn_arena_allocate(
+		&request->arena, request->op_count * sizeof(*reply.results));
+	for (uint32_t op = 0; op < request->op_count; op++)
+	{
+		fill_read_result(&request->reads[op], &results[op], &bytes);
+		reply.results[op] = &results[op];
+	}
+	dyn_outbox_reply(node, request->route, DYN_MESSAGE_READ_REPLY,
+					 request->correlation, &reply.base);
+	dyn_request_end(node, request);
+}
+
+static void
+decide_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+			enum dyn_status status)
+{
+	if (request->reads[op].decided)
+		return;
+	request->reads[op].decided = true;
+	request->reads[op].status = status;
+	if (--request->undecided == 0)
+		answer_read(node, request);
+}
+
+void
+dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
+				 const Dyn__ReadRequest *message)
+{
+	uint32_t count = (uint32_t) message->n_keys;
+
+	request->bucket = dyn_slice_of_bytes(message->bucket);
+	if (count == 0 || dyn_bucket_check(request->bucket) != DYN_STATUS_OK ||
+		(message->n_request_ids != 0 && message->n_request_ids != count))
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
+						   "no keys, not a bucket's name, or request ids that "
+						   "do not match the keys");
+		return;
+	}
+	request->op_count = request->undecided = count;
+	request->reads =
+		dyn_arena_allocate(&request->arena, count * sizeof(*request->reads));
+	memset(request->reads, 0, count * sizeof(*request->reads));
+	node->counters[DYN_COUNT_read_ops] += count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		struct dyn_read_op *op = &request->reads[i];
+		struct dyn_request_id id;
+
+		op->key = dyn_slice_of_bytes(message->keys[i]);
+		/* Known before the load is submitted, so the load sees its write. */
+		op->remembered =
+			message->n_request_ids != 0 &&
+			dyn_request_id_of_bytes(message->request_ids[i], &id) &&
+			dyn_remember_is_committed(&node->remember, &id);
+		if (dyn_key_check(op->key) != DYN_STATUS_OK)
+			decide_read(node, request, i, dyn_key_check(op->key));
+		else if (!owns(node, request->bucket, op->key))
+			decide_read(node, request, i, DYN_STATUS_NOT_OWNER);
+		else
+			dyn_key_load(node, request->bucket, op->key, message->hash_only,
+						 (struct dyn_work){ request->serial, i }, 0);
+	}
+}
+
+void
+dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
+						uint32_t op, const struct dyn_loaded *record)
+{
+	struct dyn_read_op *read = &request->reads[op];
+
+	read->hash = record->hash;
+	read->object = record->object;
+	switch (record->state)
+	{
+		case DYN_LOADED_FOUND:
+			decide_read(node, request, op, DYN_STATUS_OK);
+			break;
+		case DYN_LOADED_ABSENT:
+			decide_read(node, request, op, DYN_STATUS_NOT_FOUND);
+			break;
+		case DYN_LOADED_CORRUPT:
+			decide_read(node, request, op, DYN_STATUS_CORRUPT);
+			break;
+		case DYN_LOADED_IO_ERROR:
+			decide_read(node, request, op, DYN_STATUS_IO_ERROR);
+			break;
+	}
+}
+
+/* -------------------------------------------------------------- REPLICATE */
+
+static void
+answer_replicate(struct dyn_node *node, struct dyn_request *request)
+{
+	Dyn__ReplicateReply reply = DYN__REPLICATE_REPLY__INIT;
+
+	if (request->route != 0)
+	{
+		reply.n_statuses = request->op_count;
+		reply.statuses = dyn_arena_allocate(
+			&request->arena, request->op_count * sizeof(*reply.statuses));
+		for (uint32_t op = 0; op < request->op_count; op++)
+			reply.statuses[op] = request->replicas[op].status;
+		dyn_outbox_reply(node, request->route, DYN_MESSAGE_REPLICATE_REPLY,
+						 request->correlation, &reply.base);
+	}
+	dyn_request_end(node, request);
+}
+
+static void
+decide_replicate(struct dyn_node *node, struct dyn_request *request,
+				 uint32_t op, enum dyn_status status)
+{
+	struct dyn_replica_op *self = &request->replicas[op];
+
+	if (self->decided)
+		return;
+	self->decided = true;
+	self->status = status;
+	if (status == DYN_STATUS_OK && self->repair)
+		dyn_count(node, repairs_applied);
+	if (--request->undecided == 0)
+		answer_replicate(node, request);
+}
+
+static bool
+take_op(struct dyn_request *request, const Dyn__ReplicateOp *message,
+		bool repair, struct dyn_replica_op *op)
+{
+	op->key = dyn_slice_of_bytes(message->key);
+	op->object = dyn_slice_of_bytes(message->object);
+	op->repair = repair;
+	op->id_count = (uint32_t) message->n_request_ids;
+	op->ids =
+		dyn_arena_allocate(&request->arena, op->id_count * sizeof(*op->ids));
+	for (uint32_t i = 0; i < op->id_count; i++)
+		if (!dyn_request_id_of_bytes(message->request_ids[i], &op->ids[i]))
+			return false;
+	return dyn_key_check(op->key) == DYN_STATUS_OK && op->object.size != 0;
+}
+
+static void
+begin_replicate_op(struct dyn_node *node, struct dyn_request *request,
+				   uint32_t i)
+{
+	struct dyn_replica_op *op = &request->replicas[i];
+
+	if (!owns(node, request->bucket, op->key))
+		decide_replicate(node, request, i, DYN_STATUS_NOT_OWNER);
+	else if (!node->writable)
+		decide_replicate(node, request, i, DYN_STATUS_FULL);
+	else if (!dyn_key_do(node, request->bucket, op->key,
+						 (struct dyn_work){ request->serial, i }))
+	{
+		dyn_count(node, overloads);
+		decide_replicate(node, request, i, DYN_STATUS_OVERLOAD);
+	}
+}
+
+void
+dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
+				  const Dyn__ReplicateRequest *message)
+{
+	uint32_t count = (uint32_t) message->n_ops;
+
+	request->bucket = dyn_slice_of_bytes(message->bucket);
+	if (count == 0 || dyn_bucket_check(request->bucket) != DYN_STATUS_OK)
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
+						   "no operations, or not a bucket's name");
+		return;
+	}
+	request->op_count = request->undecided = count;
+	request->replicas =
+		dyn_arena_allocate(&request->arena, count * sizeof(*request->replicas));
+	memset(request->replicas, 0, count * sizeof(*request->replicas));
+	node->counters[DYN_COUNT_replicate_ops] += count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		if (!take_op(request, message->ops[i], message->repair,
+					 &request->replicas[i]))
+			decide_replicate(node, request, i, DYN_STATUS_BAD_REQUEST);
+		else
+			begin_replicate_op(node, request, i);
+	}
+}
+
+void
+dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
+						struct dyn_slice key, struct dyn_slice object)
+{
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL);
+	struct dyn_replica_op *op =
+		dyn_arena_allocate(&request->arena, sizeof(*op));
+
+	*op = (struct dyn_replica_op){ .repair = true };
+	op->key = dyn_arena_copy(&request->arena, key);
+	op->object = dyn_arena_copy(&request->arena, object);
+	request->bucket = dyn_arena_copy(&request->arena, bucket);
+	request->op_count = request->undecided = 1;
+	request->replicas = op;
+	begin_replicate_op(node, request, 0);
+}
+
+/* What the key holds after the incoming object is merged in, encoded. */
+static enum dyn_status
+merge(struct dyn_node *node, const struct dyn_key *key,
+	  struct dyn_slice incoming, struct dyn_object *merged,
+	  struct dyn_slice *encoded)
+{
+	const struct dyn_allocator *allocator = &node->scratch.allocator;
+	struct dyn_object record = { 0 };
+	struct dyn_object object;
+	enum dyn_status status = dyn_object_decode(incoming, allocator, &object);
+
+	if (status != DYN_STATUS_OK)
+		return DYN_STATUS_BAD_REQUEST;
+	if (key->object.size != 0 &&
+		dyn_object_decode(key->object, allocator, &record) != DYN_STATUS_OK)
+		return DYN_STATUS_CORRUPT;
+	dyn_put_notice_amnesia(node, &record.context, &object.context);
+	*merged = object;
+	if (key->object.size != 0)
+		status = dyn_object_sync(&record, &object, allocator, merged);
+	if (status == DYN_STATUS_OK)
+		status = dyn_object_encode(merged, dyn_out_allocator(node), encoded);
+	return status;
+}
+
+void
+dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, struct dyn_key *key)
+{
+	struct dyn_replica_op *self = &request->replicas[op];
+	struct dyn_object merged;
+	struct dyn_slice encoded;
+	enum dyn_status status;
+
+	if (key->state == DYN_LOADED_IO_ERROR ||
+		(key->state == DYN_LOADED_CORRUPT && !self->repair))
+	{
+		decide_replicate(node, request, op,
+						 key->state == DYN_LOADED_CORRUPT
+							 ? DYN_STATUS_CORRUPT
+							 : DYN_STATUS_IO_ERROR);
+		return;
+	}
+	/* What a damaged record held of my writes nobody can tell. */
+	if (key->state == DYN_LOADED_CORRUPT)
+		node->epoch_floor = node->epoch_next;
+	status = merge(node, key, self->object, &merged, &encoded);
+	if (status != DYN_STATUS_OK)
+		decide_replicate(node, request, op, status);
+	else if (dyn_key_write(node, key, encoded,
+						   dyn_object_hash(&merged, self->key),
+						   (struct dyn_work){ request->serial, op }, self->ids,
+						   self->id_count))
+		decide_replicate(node, request, op, DYN_STATUS_OK);
+}
+
+void
+dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
+					  uint32_t op, enum dyn_status status)
+{
+	decide_replicate(node, request, op, status);
+}

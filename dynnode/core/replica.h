@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * replica.h
+ *      What a node does as one of a key's owners, for whoever asks.
+ *
+ * READ tells this replica's own committed view; REPLICATE brings it up to an
+ * object, and answers OK only when that is on disk.  Both are refused with
+ * NOT_OWNER by a node without a slot of the partition.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_REPLICA_H
+#define DYN_CORE_REPLICA_H
+
+#include "core/key_table.h"
+#include "core/request.h"
+
+struct dyn_read_op
+{
+	struct dyn_slice key;
+	bool decided;
+	bool remembered;
+	enum dyn_status status;
+	uint64_t hash;
+	struct dyn_slice object; /* borrowed: the answer leaves in this step */
+};
+
+struct dyn_replica_op
+{
+	struct dyn_slice key;
+	struct dyn_slice object;
+	struct dyn_request_id *ids;
+	uint32_t id_count;
+	bool repair;
+	bool decided;
+	enum dyn_status status;
+};
+
+void dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
+					  const Dyn__ReadRequest *message);
+void dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
+							 uint32_t op, const struct dyn_loaded *record);
+
+void dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
+					   const Dyn__ReplicateRequest *message);
+void dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op, struct dyn_key *key);
+void dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
+						   uint32_t op, enum dyn_status status);
+
+/* Read repair of this node's own record. */
+void dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
+							 struct dyn_slice key, struct dyn_slice object);
+
+#endif

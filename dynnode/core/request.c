@@ -1,0 +1,213 @@
+#include "core/request.h"
+
+#include "core/coord_get.h"
+#include "core/coord_put.h"
+#include "core/coord_read.h"
+#include "core/outbox.h"
+
+enum
+{
+	REQUEST_CHUNK_SIZE = 2048
+};
+
+static bool
+there_is_room(const struct dyn_node *node, const struct dyn_envelope *env)
+{
+	return env == NULL ||
+		   (node->request_count < node->config.requests_max &&
+			node->call_count < DYN_CALLS_MAX &&
+			node->request_bytes + env->body.size <= DYN_BYTES_IN_FLIGHT_MAX);
+}
+
+struct dyn_request *
+dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
+				uint64_t route, const struct dyn_envelope *env)
+{
+	struct dyn_request *self;
+	uint32_t timeout_ms = node->config.request_timeout_ms;
+
+	if (!there_is_room(node, env))
+	{
+		dyn_count(node, overloads);
+		dyn_outbox_error(node, route, env->correlation, DYN_STATUS_OVERLOAD,
+						 "the node has too many requests in flight");
+		return NULL;
+	}
+	if (env != NULL && env->remaining_ms != 0 && env->remaining_ms < timeout_ms)
+		timeout_ms = env->remaining_ms;
+	self = dyn_memory_take(sizeof(*self));
+	dyn_arena_init(&self->arena, dyn_memory_allocator(), REQUEST_CHUNK_SIZE);
+	self->serial = ++node->serial_next;
+	self->type = type;
+	self->route = route;
+	self->correlation = env ? env->correlation : 0;
+	self->bytes = env ? env->body.size : 0;
+	self->deadline_ms = node->now_ms + timeout_ms;
+	self->hedge_at_ms = UINT64_MAX;
+	HASH_ADD(hh, node->requests, serial, sizeof(self->serial), self);
+	node->request_count++;
+	node->request_bytes += self->bytes;
+	dyn_request_set_timer(node, self);
+	return self;
+}
+
+const void *
+dyn_request_unpack(struct dyn_node *node, struct dyn_request *self,
+				   const struct dyn_envelope *env)
+{
+	ProtobufCMessage *message;
+	enum dyn_status status =
+		dyn_message_unpack(env, &self->arena.allocator, &message);
+
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_request_refuse(node, self, status, dyn_status_text(status));
+		return NULL;
+	}
+	self->message = message;
+	return message;
+}
+
+struct dyn_request *
+dyn_request_find(struct dyn_node *node, uint64_t serial)
+{
+	struct dyn_request *self;
+
+	HASH_FIND(hh, node->requests, &serial, sizeof(serial), self);
+	return self;
+}
+
+void
+dyn_request_end(struct dyn_node *node, struct dyn_request *self)
+{
+	if (self->ended)
+		return;
+	self->ended = true;
+	HASH_DEL(node->requests, self);
+	node->request_count--;
+	node->request_bytes -= self->bytes;
+	dyn_timers_cancel(&node->request_timers, &self->timer);
+	self->next_ended = node->ended;
+	node->ended = self;
+}
+
+void
+dyn_request_refuse(struct dyn_node *node, struct dyn_request *self,
+				   enum dyn_status status, const char *text)
+{
+	if (self->route != 0)
+		dyn_outbox_error(node, self->route, self->correlation, status, text);
+	dyn_request_end(node, self);
+}
+
+void
+dyn_request_cancel(struct dyn_node *node, uint64_t route,
+				   const Dyn__Cancel *cancel)
+{
+	struct dyn_request *self;
+	struct dyn_request *next;
+
+	HASH_ITER(hh, node->requests, self, next)
+	{
+		bool is_read = self->type == DYN_REQUEST_GET ||
+					   self->type == DYN_REQUEST_READ ||
+					   self->type == DYN_REQUEST_SCAN;
+
+		if (self->route != route || !is_read)
+			continue;
+		for (size_t i = 0; i < cancel->n_correlations; i++)
+			if (cancel->correlations[i] == self->correlation)
+			{
+				dyn_request_end(node, self);
+				break;
+			}
+	}
+}
+
+void
+dyn_request_set_timer(struct dyn_node *node, struct dyn_request *self)
+{
+	dyn_timers_set(&node->request_timers, &self->timer,
+				   self->hedge_at_ms < self->deadline_ms ? self->hedge_at_ms
+														 : self->deadline_ms);
+}
+
+uint32_t
+dyn_request_remaining_ms(const struct dyn_node *node,
+						 const struct dyn_request *self)
+{
+	return self->deadline_ms > node->now_ms
+			   ? (uint32_t) (self->deadline_ms - node->now_ms)
+			   : 1;
+}
+
+/* The time is up: what is undecided is decided now. */
+static void
+expire(struct dyn_node *node, struct dyn_request *self)
+{
+	dyn_count(node, timeouts);
+	switch (self->type)
+	{
+		case DYN_REQUEST_PUT:
+			dyn_put_expire(node, self);
+			break;
+		case DYN_REQUEST_GET:
+			dyn_get_expire(node, self);
+			break;
+		case DYN_REQUEST_READ:
+		case DYN_REQUEST_REPLICATE:
+		case DYN_REQUEST_SCAN:
+			/* Whoever asked has given up at the same moment. */
+			dyn_request_end(node, self);
+			break;
+	}
+}
+
+void
+dyn_request_tick(struct dyn_node *node)
+{
+	struct dyn_timer *timer;
+
+	while ((timer = dyn_timers_take_due(&node->request_timers, node->now_ms)))
+	{
+		struct dyn_request *self =
+			(struct dyn_request *) (void *) ((char *) timer -
+											 offsetof(struct dyn_request,
+													  timer));
+
+		if (self->deadline_ms <= node->now_ms)
+		{
+			expire(node, self);
+			continue;
+		}
+		self->hedge_at_ms = UINT64_MAX;
+		dyn_read_hedge(node, self);
+		if (!self->ended)
+			dyn_request_set_timer(node, self);
+	}
+}
+
+void
+dyn_request_free_ended(struct dyn_node *node)
+{
+	while (node->ended != NULL)
+	{
+		struct dyn_request *self = node->ended;
+
+		node->ended = self->next_ended;
+		dyn_arena_destroy(&self->arena);
+		dyn_memory_give(self);
+	}
+}
+
+void
+dyn_request_destroy_all(struct dyn_node *node)
+{
+	struct dyn_request *self;
+	struct dyn_request *next;
+
+	HASH_ITER(hh, node->requests, self, next)
+	dyn_request_end(node, self);
+	dyn_request_free_ended(node);
+	dyn_timers_destroy(&node->request_timers);
+}

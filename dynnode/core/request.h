@@ -1,0 +1,98 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.h
+ *      Messages that ask for work, from their arrival to their answer.
+ *
+ * A request owns an arena: its unpacked message, the objects collected for
+ * it, its results.  Others refer to it by serial number, never by pointer, so
+ * whatever arrives after its end finds nothing.  A request that ended stays
+ * in memory until the step's end.
+ *
+ * Each of its operations is decided once.  When the last one is, the answer
+ * leaves.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_REQUEST_H
+#define DYN_CORE_REQUEST_H
+
+#include "core/state.h"
+#include "model/message.h"
+
+struct dyn_get_op;
+struct dyn_put_op;
+struct dyn_read_op;
+struct dyn_replica_op;
+
+enum dyn_request_type
+{
+	DYN_REQUEST_PUT,       /* coord_put.c */
+	DYN_REQUEST_GET,       /* coord_get.c */
+	DYN_REQUEST_READ,      /* replica.c */
+	DYN_REQUEST_REPLICATE, /* replica.c */
+	DYN_REQUEST_SCAN       /* scan.c */
+};
+
+struct dyn_request
+{
+	UT_hash_handle hh;
+	uint64_t serial;
+	enum dyn_request_type type;
+	uint64_t route; /* 0 = nobody awaits an answer */
+	uint64_t correlation;
+	uint64_t deadline_ms;
+	uint64_t hedge_at_ms; /* UINT64_MAX = no more */
+	struct dyn_timer timer;
+	struct dyn_arena arena;
+	size_t bytes; /* of its frame, counted in node->request_bytes */
+	struct dyn_slice bucket;
+	uint32_t op_count;
+	uint32_t undecided;
+	bool ended;
+	struct dyn_request *next_ended;
+	const void *message; /* unpacked, as its type says */
+	union
+	{
+		struct dyn_put_op *puts;
+		struct dyn_get_op *gets;
+		struct dyn_read_op *reads;
+		struct dyn_replica_op *replicas;
+	};
+};
+
+/* NULL when there is no room: OVERLOAD was answered.  route 0 and env NULL
+ * for work of the node's own. */
+struct dyn_request *dyn_request_new(struct dyn_node *node,
+									enum dyn_request_type type, uint64_t route,
+									const struct dyn_envelope *env);
+
+/* The body; BAD_REQUEST and the like were answered when NULL comes back,
+ * and the request has ended. */
+const void *dyn_request_unpack(struct dyn_node *node, struct dyn_request *self,
+							   const struct dyn_envelope *env);
+
+struct dyn_request *dyn_request_find(struct dyn_node *node, uint64_t serial);
+
+/* It has been answered, or deserves no answer. */
+void dyn_request_end(struct dyn_node *node, struct dyn_request *self);
+
+/* Refuse it as a whole. */
+void dyn_request_refuse(struct dyn_node *node, struct dyn_request *self,
+						enum dyn_status status, const char *text);
+
+/* Give up what a client of this route no longer wants (reads only). */
+void dyn_request_cancel(struct dyn_node *node, uint64_t route,
+						const Dyn__Cancel *cancel);
+
+/* Wake it at the hedge time, if any, else at its deadline. */
+void dyn_request_set_timer(struct dyn_node *node, struct dyn_request *self);
+void dyn_request_tick(struct dyn_node *node);
+
+/* Milliseconds that are left, at least 1. */
+uint32_t dyn_request_remaining_ms(const struct dyn_node *node,
+								  const struct dyn_request *self);
+
+void dyn_request_free_ended(struct dyn_node *node);
+void dyn_request_destroy_all(struct dyn_node *node);
+
+#endif

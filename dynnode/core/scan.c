@@ -1,0 +1,149 @@
+#include "core/scan.h"
+
+#include "core/cluster.h"
+#include "core/outbox.h"
+#include "model/hash.h"
+
+static uint32_t
+bound(uint32_t asked, uint32_t normal, uint32_t max)
+{
+	if (asked == 0)
+		return normal;
+	return asked < max ? asked : max;
+}
+
+static bool
+owns_cells(const struct dyn_node *node, uint32_t first, uint32_t last)
+{
+	uint16_t p_last = dyn_cluster_partition(node, (uint16_t) last);
+
+	for (uint16_t p = dyn_cluster_partition(node, (uint16_t) first);
+		 p <= p_last; p++)
+		if (dyn_cluster_own_slot(node, p) < 0)
+			return false;
+	return true;
+}
+
+static bool
+is_sound(const Dyn__ScanRequest *message)
+{
+	return message->cell_first <= message->cell_last &&
+		   message->cell_last < DYN_CELL_COUNT &&
+		   message->after_cell < DYN_CELL_COUNT &&
+		   message->after_key.len <= DYN_KEY_SIZE_MAX &&
+		   message->key_min.len <= DYN_KEY_SIZE_MAX &&
+		   message->key_max.len <= DYN_KEY_SIZE_MAX &&
+		   message->prefix.len <= DYN_KEY_SIZE_MAX;
+}
+
+static struct dyn_slice
+copy(struct dyn_node *node, ProtobufCBinaryData bytes)
+{
+	return dyn_arena_copy(&node->out->arena, dyn_slice_of_bytes(bytes));
+}
+
+void
+dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
+			   const Dyn__ScanRequest *message)
+{
+	struct dyn_effect *effect;
+
+	if (!is_sound(message) ||
+		dyn_bucket_check(dyn_slice_of_bytes(message->bucket)) != DYN_STATUS_OK)
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
+						   "not a bucket's name, or a range that is none");
+		return;
+	}
+	if (!owns_cells(node, message->cell_first, message->cell_last))
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_NOT_OWNER,
+						   "the node owns no replica of some of these cells");
+		return;
+	}
+	dyn_count(node, scan_pages);
+	effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
+	effect->scan.token = request->serial;
+	effect->scan.bucket = copy(node, message->bucket);
+	effect->scan.cell_first = (uint16_t) message->cell_first;
+	effect->scan.cell_last = (uint16_t) message->cell_last;
+	effect->scan.has_after = message->after_key.len != 0;
+	effect->scan.after_cell = (uint16_t) message->after_cell;
+	effect->scan.after_key = copy(node, message->after_key);
+	effect->scan.key_min = copy(node, message->key_min);
+	effect->scan.key_max = copy(node, message->key_max);
+	effect->scan.prefix = copy(node, message->prefix);
+	effect->scan.hash_only = message->hash_only;
+	effect->scan.items_max =
+		bound(message->items_max, DYN_SCAN_ITEMS_MAX, DYN_SCAN_ITEMS_MAX);
+	effect->scan.bytes_max =
+		bound(message->bytes_max, DYN_SCAN_BYTES_DEFAULT, DYN_SCAN_BYTES_MAX);
+}
+
+/* keys_only: a lone version's value is what nobody wants; with siblings the
+ * values tell the rows apart (twins). */
+static struct dyn_slice
+without_value(struct dyn_node *node, struct dyn_slice encoded)
+{
+	const struct dyn_allocator *allocator = &node->scratch.allocator;
+	struct dyn_object object;
+	struct dyn_slice smaller;
+
+	if (dyn_object_decode(encoded, allocator, &object) != DYN_STATUS_OK ||
+		object.version_count != 1)
+		return encoded;
+	object.versions[0].value = (struct dyn_slice){ NULL, 0 };
+	if (dyn_object_encode(&object, allocator, &smaller) != DYN_STATUS_OK)
+		return encoded;
+	return smaller;
+}
+
+static void
+fill_item(struct dyn_node *node, const Dyn__ScanRequest *message,
+		  const struct dyn_scanned *from, Dyn__ScanItem *item)
+{
+	struct dyn_slice object = from->object;
+
+	dyn__scan_item__init(item);
+	item->key = dyn_bytes_of_slice(from->key);
+	if (from->state != DYN_LOADED_FOUND)
+	{
+		dyn_count(node, records_unreadable);
+		item->status = DYN_STATUS_CORRUPT;
+		return;
+	}
+	item->hash = from->hash;
+	if (message->keys_only && object.size != 0)
+		object = without_value(node, object);
+	item->object = dyn_bytes_of_slice(object);
+}
+
+void
+dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
+{
+	struct dyn_request *request = dyn_request_find(node, event->scanned.token);
+	Dyn__ScanReply reply = DYN__SCAN_REPLY__INIT;
+	uint32_t count = event->scanned.item_count;
+	Dyn__ScanItem *items;
+
+	if (request == NULL)
+		return;
+	items = dyn_arena_allocate(&node->scratch, count * sizeof(*items));
+	reply.items =
+		dyn_arena_allocate(&node->scratch, count * sizeof(*reply.items));
+	reply.n_items = count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		fill_item(node, request->message, &event->scanned.items[i], &items[i]);
+		reply.items[i] = &items[i];
+	}
+	reply.status = event->scanned.status;
+	if (event->scanned.status != DYN_STATUS_OK)
+		reply.text = (char *) dyn_status_text(event->scanned.status);
+	reply.end = event->scanned.end;
+	reply.after_cell = event->scanned.after_cell;
+	reply.after_key = dyn_bytes_of_slice(event->scanned.after_key);
+	dyn_outbox_reply(node, request->route, DYN_MESSAGE_SCAN_REPLY,
+					 request->correlation, &reply.base);
+	dyn_request_end(node, request);
+}

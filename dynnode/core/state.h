@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *      The memory of one node, shared by the modules of core/.
+ *
+ * Each module owns the part that stands under its name; the others read it,
+ * and change it through the module's functions only.  The last part lives
+ * for one step: what it gathers (writes, loads, frames to each peer) becomes
+ * one effect each at the step's end, so a batch stays a batch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_STATE_H
+#define DYN_CORE_STATE_H
+
+#include "core/counters.h"
+#include "core/memory.h"
+#include "core/node.h"
+#include "core/random.h"
+#include "core/remember.h"
+#include "core/timer.h"
+#include "model/object.h"
+
+struct dyn_batch;
+struct dyn_call;
+struct dyn_commit;
+struct dyn_key;
+struct dyn_load;
+struct dyn_request;
+
+enum
+{
+	DYN_PEERS_MAX = 4 * DYN_MEMBERS_MAX, /* addresses, old ones included */
+	DYN_PEER_SELF = -1,
+	DYN_PEER_NONE = -2,
+	DYN_CALLS_MAX = 65536,                       /* frames awaiting answers */
+	DYN_BYTES_IN_FLIGHT_MAX = 512 * 1024 * 1024, /* of requests */
+	DYN_BATCH_BYTES_MAX = 8 * 1024 * 1024,       /* of one frame to a peer */
+	DYN_REPLY_BYTES_MAX = 32 * 1024 * 1024,      /* of objects in one answer */
+	DYN_SCAN_ITEMS_MAX = 4096,                   /* one page, and its default */
+	DYN_SCAN_BYTES_MAX = 8 * 1024 * 1024,
+	DYN_SCAN_BYTES_DEFAULT = 1024 * 1024
+};
+
+/* Somewhere another node may listen. */
+struct dyn_peer
+{
+	char address[DYN_ADDRESS_SIZE_MAX + 1];
+	struct dyn_node_id id; /* once identified */
+	bool connected;        /* both sockets stand */
+	bool identified;       /* it told who it is on this connection */
+	bool formed;           /* it knows our cluster */
+	bool stranger;         /* another cluster or protocol, or myself */
+	bool writable;         /* its store takes writes */
+	bool silent;           /* nothing heard for silence_ms */
+	uint64_t heard_at_ms;
+	uint64_t ring_digest; /* as its last heartbeat told */
+};
+
+struct dyn_cluster
+{
+	bool formed;      /* what follows holds, and is on disk */
+	uint64_t storing; /* token of the commit that will form it; 0 = none */
+	char name[64];
+	uint8_t n;
+	uint8_t r;
+	uint8_t w;
+	uint32_t value_size_max;
+	struct dyn_ring ring;
+	uint64_t ring_digest;
+	uint64_t tag;                         /* in envelopes */
+	uint8_t *slot_member;                 /* Q x N: index of its member */
+	int32_t member_peer[DYN_MEMBERS_MAX]; /* peer index, or SELF, NONE */
+};
+
+struct dyn_node
+{
+	struct dyn_node_config config; /* strings live in boot_arena */
+	struct dyn_arena boot_arena;
+	struct dyn_random random;
+	uint64_t started_at_ms;
+	uint64_t counters[DYN_COUNTER_COUNT];
+
+	/* cluster.c: who I am, what I belong to */
+	struct dyn_node_id id;
+	uint64_t store_generation;
+	uint64_t start_count;
+	bool identity_stored;
+	struct dyn_cluster cluster;
+
+	/* peer.c */
+	struct dyn_peer *peers[DYN_PEERS_MAX];
+	uint32_t peer_count;
+	uint64_t heartbeat_at_ms;
+
+	/* coord_put.c: who makes dots (model/types.h) */
+	uint64_t start_id;
+	uint64_t epoch_next;
+	uint64_t epoch_floor; /* keys whose epoch is lower get a fresh one */
+	bool writable;
+	struct dyn_remember remember;
+
+	/* request.c */
+	struct dyn_request *requests;
+	uint32_t request_count;
+	size_t request_bytes;
+	uint64_t serial_next;
+	struct dyn_timers request_timers;
+
+	/* call.c */
+	struct dyn_call *calls;
+	uint32_t call_count;
+	uint64_t correlation_next;
+	struct dyn_timers call_timers;
+
+	/* key_table.c */
+	struct dyn_key *keys;
+	uint32_t key_count;
+	struct dyn_commit *commits;
+	struct dyn_load *loads;
+	uint64_t token_next;
+
+	/* of the present step */
+	uint64_t now_ms;
+	uint64_t wall_ms;
+	struct dyn_effects *out;
+	struct dyn_arena scratch;
+	struct dyn_request *ended; /* to be freed at its end */
+	struct dyn_batch *batches; /* frames to peers, being filled */
+	uint32_t batch_count;
+	uint32_t batch_capacity;
+	struct dyn_commit *open_commit;
+	struct dyn_load *open_loads[2]; /* whole objects; hashes */
+};
+
+#define dyn_count(node, name) ((node)->counters[DYN_COUNT_##name]++)
+
+/* Memory that effects may point to. */
+static inline const struct dyn_allocator *
+dyn_out_allocator(struct dyn_node *node)
+{
+	return &node->out->arena.allocator;
+}
+
+void dyn_log(struct dyn_node *node, enum dyn_log_level level, const char *text);
+
+#endif
