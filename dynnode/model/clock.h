@@ -102,6 +102,10 @@ enum dyn_status dyn_clock_copy(const struct dyn_clock *self,
 enum dyn_status dyn_clock_encode(const struct dyn_clock *self,
 								 const struct dyn_allocator *allocator,
 								 struct dyn_slice *out);
+size_t dyn_clock_encoded_size(const struct dyn_clock *self);
+
+/* Write the encoded form; returns behind its last byte. */
+uint8_t *dyn_clock_put(const struct dyn_clock *self, uint8_t *at);
 enum dyn_status dyn_clock_decode(struct dyn_slice bytes, bool limit,
 								 const struct dyn_allocator *allocator,
 								 struct dyn_clock *out);

@@ -35,24 +35,24 @@ enum
 };
 
 /* X(NAME, number, body message in messages.proto) */
-#define DYN_MESSAGE_MAP(X)                                                    \
-	X(HELLO, 1, Hello)                                                        \
-	X(WELCOME, 2, Welcome)                                                    \
-	X(ERROR, 3, Error)                                                        \
-	X(PUT, 4, PutRequest)                                                     \
-	X(PUT_REPLY, 5, PutReply)                                                 \
-	X(GET, 6, GetRequest)                                                     \
-	X(GET_REPLY, 7, GetReply)                                                 \
-	X(READ, 8, ReadRequest)                                                   \
-	X(READ_REPLY, 9, ReadReply)                                               \
-	X(REPLICATE, 10, ReplicateRequest)                                        \
-	X(REPLICATE_REPLY, 11, ReplicateReply)                                    \
-	X(SCAN, 12, ScanRequest)                                                  \
-	X(SCAN_REPLY, 13, ScanReply)                                              \
-	X(HEARTBEAT, 14, Heartbeat)                                               \
-	X(FORM, 15, Form)                                                         \
-	X(STATUS, 16, StatusRequest)                                              \
-	X(STATUS_REPLY, 17, StatusReply)                                          \
+#define DYN_MESSAGE_MAP(X)                                                     \
+	X(HELLO, 1, Hello)                                                         \
+	X(WELCOME, 2, Welcome)                                                     \
+	X(ERROR, 3, Error)                                                         \
+	X(PUT, 4, PutRequest)                                                      \
+	X(PUT_REPLY, 5, PutReply)                                                  \
+	X(GET, 6, GetRequest)                                                      \
+	X(GET_REPLY, 7, GetReply)                                                  \
+	X(READ, 8, ReadRequest)                                                    \
+	X(READ_REPLY, 9, ReadReply)                                                \
+	X(REPLICATE, 10, ReplicateRequest)                                         \
+	X(REPLICATE_REPLY, 11, ReplicateReply)                                     \
+	X(SCAN, 12, ScanRequest)                                                   \
+	X(SCAN_REPLY, 13, ScanReply)                                               \
+	X(HEARTBEAT, 14, Heartbeat)                                                \
+	X(FORM, 15, Form)                                                          \
+	X(STATUS, 16, StatusRequest)                                               \
+	X(STATUS_REPLY, 17, StatusReply)                                           \
 	X(CANCEL, 18, Cancel)
 
 enum dyn_message_type

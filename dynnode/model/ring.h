@@ -23,17 +23,16 @@
 #include "model/types.h"
 
 /* X(NAME, number, text): the life of a member, in order. */
-#define DYN_MEMBER_STATUS_MAP(X)                                              \
-	X(JOINING, 0, "joining")                                                  \
-	X(VALID, 1, "valid")                                                      \
-	X(LEAVING, 2, "leaving")                                                  \
-	X(LEFT, 3, "left")                                                        \
+#define DYN_MEMBER_STATUS_MAP(X)                                               \
+	X(JOINING, 0, "joining")                                                   \
+	X(VALID, 1, "valid")                                                       \
+	X(LEAVING, 2, "leaving")                                                   \
+	X(LEFT, 3, "left")                                                         \
 	X(REMOVED, 4, "removed")
 
 enum dyn_member_status
 {
-#define DYN_MEMBER_STATUS_ENUM(name, number, text)                            \
-	DYN_MEMBER_##name = number,
+#define DYN_MEMBER_STATUS_ENUM(name, number, text) DYN_MEMBER_##name = number,
 	DYN_MEMBER_STATUS_MAP(DYN_MEMBER_STATUS_ENUM)
 #undef DYN_MEMBER_STATUS_ENUM
 };
@@ -64,9 +63,9 @@ struct dyn_ring
 {
 	struct dyn_allocator allocator;
 	struct dyn_node_id cluster;
-	uint16_t partition_count; /* Q */
-	uint8_t replica_count;    /* N */
-	struct dyn_slot *slots;   /* Q x N, partition major */
+	uint16_t partition_count;   /* Q */
+	uint8_t replica_count;      /* N */
+	struct dyn_slot *slots;     /* Q x N, partition major */
 	struct dyn_member *members; /* sorted by id */
 	uint32_t member_count;
 	uint32_t member_capacity;

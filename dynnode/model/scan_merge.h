@@ -44,9 +44,9 @@ struct dyn_scan_stream
 	uint32_t item_count;
 	uint32_t position; /* next item */
 	bool has_page;
-	bool ended; /* no page follows the present one */
-	uint16_t last_cell;         /* of the last item taken, for the order check */
-	struct dyn_slice last_key;  /* copied into last_key_bytes */
+	bool ended;                /* no page follows the present one */
+	uint16_t last_cell;        /* of the last item taken, for the order check */
+	struct dyn_slice last_key; /* copied into last_key_bytes */
 	uint8_t last_key_bytes[DYN_KEY_SIZE_MAX];
 	bool has_last;
 };
@@ -65,8 +65,8 @@ void dyn_scan_merge_init(struct dyn_scan_merge *self, struct dyn_slice bucket,
 /* Give a stream its first or next page, after NEED_PAGE asked for it. A page
  * may be empty; ended tells that it is the last one. */
 void dyn_scan_merge_feed(struct dyn_scan_merge *self, uint8_t stream,
-						 const struct dyn_scan_item *items,
-						 uint32_t item_count, bool ended);
+						 const struct dyn_scan_item *items, uint32_t item_count,
+						 bool ended);
 
 enum dyn_scan_merge_step dyn_scan_merge_next(struct dyn_scan_merge *self,
 											 struct dyn_scan_item *item,

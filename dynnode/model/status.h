@@ -19,33 +19,33 @@
 #include <stdbool.h>
 
 /* X(NAME, number, retryable, text) */
-#define DYN_STATUS_MAP(X)                                                     \
-	X(OK, 0, false, "success")                                                \
-	X(BAD_REQUEST, 1, false, "malformed request")                             \
-	X(TOO_LARGE, 2, false, "a size limit is exceeded")                        \
-	X(NOT_AUTH, 3, false, "not allowed")                                      \
-	X(WRONG_CLUSTER, 4, false, "the message belongs to another cluster")      \
-	X(VERSION, 5, false, "protocol version not supported")                    \
-	X(OVERLOAD, 6, true, "the node has too much work in flight")              \
-	X(FULL, 7, true, "the store is full and takes no writes")                 \
-	X(NO_QUORUM, 8, true, "not enough replicas can be reached")               \
-	X(UNKNOWN, 9, false, "the write may or may not have been stored")         \
-	X(TIMEOUT, 10, true, "not enough replicas answered in time")              \
-	X(INTERNAL, 11, false, "internal error")                                  \
-	X(NOT_FOUND, 12, false, "no such key")                                    \
-	X(EXISTS, 13, false, "the key exists already")                            \
-	X(CONFLICT, 14, true, "a version exists that the writer has not read")    \
-	X(SIBLINGS, 15, false, "too many siblings")                               \
-	X(NOT_OWNER, 16, true, "the node does not own the partition")             \
-	X(NOT_READY, 17, true, "the node is not part of a formed cluster yet")    \
-	X(CORRUPT, 18, false, "the stored record is damaged")                     \
-	X(IO_ERROR, 19, false, "the store failed")                                \
-	X(NO_MEMORY, 20, false, "out of memory")                                  \
+#define DYN_STATUS_MAP(X)                                                      \
+	X(OK, 0, false, "success")                                                 \
+	X(BAD_REQUEST, 1, false, "malformed request")                              \
+	X(TOO_LARGE, 2, false, "a size limit is exceeded")                         \
+	X(NOT_AUTH, 3, false, "not allowed")                                       \
+	X(WRONG_CLUSTER, 4, false, "the message belongs to another cluster")       \
+	X(VERSION, 5, false, "protocol version not supported")                     \
+	X(OVERLOAD, 6, true, "the node has too much work in flight")               \
+	X(FULL, 7, true, "the store is full and takes no writes")                  \
+	X(NO_QUORUM, 8, true, "not enough replicas can be reached")                \
+	X(UNKNOWN, 9, false, "the write may or may not have been stored")          \
+	X(TIMEOUT, 10, true, "not enough replicas answered in time")               \
+	X(INTERNAL, 11, false, "internal error")                                   \
+	X(NOT_FOUND, 12, false, "no such key")                                     \
+	X(EXISTS, 13, false, "the key exists already")                             \
+	X(CONFLICT, 14, true, "a version exists that the writer has not read")     \
+	X(SIBLINGS, 15, false, "too many siblings")                                \
+	X(NOT_OWNER, 16, true, "the node does not own the partition")              \
+	X(NOT_READY, 17, true, "the node is not part of a formed cluster yet")     \
+	X(CORRUPT, 18, false, "the stored record is damaged")                      \
+	X(IO_ERROR, 19, false, "the store failed")                                 \
+	X(NO_MEMORY, 20, false, "out of memory")                                   \
 	X(ABORTED, 21, true, "the commit was given up; nothing was written")
 
 enum dyn_status
 {
-#define DYN_STATUS_ENUM(name, number, retryable, text)                        \
+#define DYN_STATUS_ENUM(name, number, retryable, text)                         \
 	DYN_STATUS_##name = number,
 	DYN_STATUS_MAP(DYN_STATUS_ENUM)
 #undef DYN_STATUS_ENUM

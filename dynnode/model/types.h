@@ -19,7 +19,7 @@
 
 enum
 {
-	DYN_KEY_SIZE_MAX = 440,   /* so that bucket, cell and key fit in LMDB's 511 */
+	DYN_KEY_SIZE_MAX = 440, /* so that bucket, cell and key fit in LMDB's 511 */
 	DYN_BUCKET_SIZE_MAX = 63, /* one of PostgreSQL's identifiers */
 	DYN_CELL_COUNT = 4096,    /* the top 12 bits of a hash, fixed for ever */
 	DYN_PARTITIONS_MAX = DYN_CELL_COUNT,
@@ -27,10 +27,11 @@ enum
 	DYN_MEMBERS_MAX = 64, /* nodes of one cluster */
 	DYN_ADDRESS_SIZE_MAX = 255,
 	DYN_SIBLINGS_WARN = 10,
-	DYN_SIBLINGS_MAX = 100,       /* a client's put beyond is refused */
-	DYN_CLOCK_ENTRIES_MAX = 256,  /* actors plus exceptions in a client's context */
-	DYN_BATCH_OPS_MAX = 4096,     /* operations in one message */
-	DYN_VALUES_MAX = 64,          /* values in one put */
+	DYN_SIBLINGS_MAX = 100, /* a client's put beyond is refused */
+	DYN_CLOCK_ENTRIES_MAX =
+		256,                  /* actors plus exceptions in a client's context */
+	DYN_BATCH_OPS_MAX = 4096, /* operations in one message */
+	DYN_VALUES_MAX = 64,      /* values in one put */
 	DYN_VALUE_SIZE_DEFAULT = 1024 * 1024,
 	DYN_VALUE_SIZE_MAX = 16 * 1024 * 1024,
 	DYN_OBJECT_SIZE_MAX = 32 * 1024 * 1024, /* for a client's put */

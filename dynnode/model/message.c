@@ -1,0 +1,149 @@
+#include "model/message.h"
+
+#include <string.h>
+
+static const ProtobufCMessageDescriptor *const descriptors[] = {
+	[DYN_MESSAGE_HELLO] = &dyn__hello__descriptor,
+	[DYN_MESSAGE_WELCOME] = &dyn__welcome__descriptor,
+	[DYN_MESSAGE_ERROR] = &dyn__error__descriptor,
+	[DYN_MESSAGE_PUT] = &dyn__put_request__descriptor,
+	[DYN_MESSAGE_PUT_REPLY] = &dyn__put_reply__descriptor,
+	[DYN_MESSAGE_GET] = &dyn__get_request__descriptor,
+	[DYN_MESSAGE_GET_REPLY] = &dyn__get_reply__descriptor,
+	[DYN_MESSAGE_READ] = &dyn__read_request__descriptor,
+	[DYN_MESSAGE_READ_REPLY] = &dyn__read_reply__descriptor,
+	[DYN_MESSAGE_REPLICATE] = &dyn__replicate_request__descriptor,
+	[DYN_MESSAGE_REPLICATE_REPLY] = &dyn__replicate_reply__descriptor,
+	[DYN_MESSAGE_SCAN] = &dyn__scan_request__descriptor,
+	[DYN_MESSAGE_SCAN_REPLY] = &dyn__scan_reply__descriptor,
+	[DYN_MESSAGE_HEARTBEAT] = &dyn__heartbeat__descriptor,
+	[DYN_MESSAGE_FORM] = &dyn__form__descriptor,
+	[DYN_MESSAGE_STATUS] = &dyn__status_request__descriptor,
+	[DYN_MESSAGE_STATUS_REPLY] = &dyn__status_reply__descriptor,
+	[DYN_MESSAGE_CANCEL] = &dyn__cancel__descriptor,
+};
+
+enum dyn_status
+dyn_message_pack(const struct dyn_envelope *env, const ProtobufCMessage *body,
+				 const struct dyn_allocator *allocator, struct dyn_slice *frame)
+{
+	size_t size = protobuf_c_message_get_packed_size(body);
+	struct dyn_envelope sealed = *env;
+	uint8_t *bytes;
+
+	if (size > DYN_FRAME_SIZE_MAX - DYN_ENVELOPE_SIZE)
+		return DYN_STATUS_TOO_LARGE;
+	bytes = allocator->allocate(allocator->context, DYN_ENVELOPE_SIZE + size);
+	if (bytes == NULL)
+		return DYN_STATUS_NO_MEMORY;
+	protobuf_c_message_pack(body, bytes + DYN_ENVELOPE_SIZE);
+	sealed.body = (struct dyn_slice){ bytes + DYN_ENVELOPE_SIZE, size };
+	dyn_envelope_seal(&sealed, bytes);
+	*frame = (struct dyn_slice){ bytes, DYN_ENVELOPE_SIZE + size };
+	return DYN_STATUS_OK;
+}
+
+/* ------------------------------------------------------ the memory ceiling */
+
+/*
+ * A submessage takes two bytes on the wire when it is empty and some hundred
+ * in memory, so a frame of empty operations could take fifty times its size.
+ * What unpacking may take is counted down here, before it is taken.
+ */
+struct budget
+{
+	const struct dyn_allocator *allocator;
+	size_t left;
+};
+
+static void *
+budget_allocate(void *context, size_t size)
+{
+	struct budget *budget = context;
+
+	if (size > budget->left)
+		return NULL;
+	budget->left -= size;
+	return budget->allocator->allocate(budget->allocator->context, size);
+}
+
+static void
+budget_release(void *context, void *memory)
+{
+	struct budget *budget = context;
+
+	budget->allocator->release(budget->allocator->context, memory);
+}
+
+static size_t
+operation_count(enum dyn_message_type type, const ProtobufCMessage *body)
+{
+	switch ((int) type)
+	{
+		case DYN_MESSAGE_PUT:
+			return ((const Dyn__PutRequest *) body)->n_ops;
+		case DYN_MESSAGE_GET:
+			return ((const Dyn__GetRequest *) body)->n_keys;
+		case DYN_MESSAGE_READ:
+			return ((const Dyn__ReadRequest *) body)->n_keys;
+		case DYN_MESSAGE_REPLICATE:
+			return ((const Dyn__ReplicateRequest *) body)->n_ops;
+		case DYN_MESSAGE_CANCEL:
+			return ((const Dyn__Cancel *) body)->n_correlations;
+		default:
+			return 0;
+	}
+}
+
+enum dyn_status
+dyn_message_unpack(const struct dyn_envelope *env,
+				   const struct dyn_allocator *allocator,
+				   ProtobufCMessage **out)
+{
+	struct budget budget = { allocator, 32 * env->body.size + 4096 };
+	ProtobufCAllocator bridge = { budget_allocate, budget_release, &budget };
+	ProtobufCMessage *body = protobuf_c_message_unpack(
+		descriptors[env->type], &bridge, env->body.size, env->body.data);
+
+	if (body == NULL)
+		return DYN_STATUS_BAD_REQUEST;
+	if (operation_count(env->type, body) > DYN_BATCH_OPS_MAX)
+	{
+		protobuf_c_message_free_unpacked(body, &bridge);
+		return DYN_STATUS_TOO_LARGE;
+	}
+	*out = body;
+	return DYN_STATUS_OK;
+}
+
+/* ------------------------------------------------------------ small bridges */
+
+struct dyn_slice
+dyn_slice_of_bytes(ProtobufCBinaryData bytes)
+{
+	return (struct dyn_slice){ bytes.data, bytes.len };
+}
+
+ProtobufCBinaryData
+dyn_bytes_of_slice(struct dyn_slice slice)
+{
+	return (ProtobufCBinaryData){ slice.size, (uint8_t *) slice.data };
+}
+
+bool
+dyn_node_id_of_bytes(ProtobufCBinaryData bytes, struct dyn_node_id *out)
+{
+	if (bytes.len != sizeof(out->bytes))
+		return false;
+	memcpy(out->bytes, bytes.data, sizeof(out->bytes));
+	return true;
+}
+
+bool
+dyn_request_id_of_bytes(ProtobufCBinaryData bytes, struct dyn_request_id *out)
+{
+	if (bytes.len != sizeof(out->bytes))
+		return false;
+	memcpy(out->bytes, bytes.data, sizeof(out->bytes));
+	return true;
+}

@@ -1,0 +1,493 @@
+#include "model/object.h"
+
+#include "model/wire.h"
+
+#include <xxhash.h>
+
+enum
+{
+	TAG_CONTEXT = DYN_WIRE_TAG(1, DYN_WIRE_BYTES),
+	TAG_VERSIONS = DYN_WIRE_TAG(2, DYN_WIRE_BYTES),
+	TAG_START = DYN_WIRE_TAG(1, DYN_WIRE_FIXED64),
+	TAG_EPOCH = DYN_WIRE_TAG(2, DYN_WIRE_VARINT),
+	TAG_COUNTER = DYN_WIRE_TAG(3, DYN_WIRE_VARINT),
+	TAG_REQUEST = DYN_WIRE_TAG(4, DYN_WIRE_BYTES),
+	TAG_WRITTEN_AT = DYN_WIRE_TAG(5, DYN_WIRE_VARINT),
+	TAG_FLAGS = DYN_WIRE_TAG(6, DYN_WIRE_VARINT),
+	TAG_VALUE = DYN_WIRE_TAG(7, DYN_WIRE_BYTES),
+
+	HASH_SEED = 0x64796e6f,
+	HASH_SEED_TOMBSTONE = 0x746f6d62
+};
+
+bool
+dyn_object_is_tombstone(const struct dyn_object *self)
+{
+	return self->version_count == 0 && !dyn_clock_is_empty(&self->context);
+}
+
+/* ---------------------------------------------------------------- algebra */
+
+static struct dyn_version *
+new_versions(const struct dyn_allocator *allocator, size_t count)
+{
+	return allocator->allocate(allocator->context,
+							   count * sizeof(struct dyn_version));
+}
+
+static int
+compare_versions(const struct dyn_version *a, const struct dyn_version *b)
+{
+	int order = dyn_dot_compare(a->dot, b->dot);
+
+	return order ? order : dyn_slice_compare(a->value, b->value);
+}
+
+static bool
+has_dot(const struct dyn_object *self, struct dyn_dot dot)
+{
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (dyn_dot_compare(self->versions[i].dot, dot) == 0)
+			return true;
+	return false;
+}
+
+/* Does a version of one side survive meeting the other side? */
+static bool
+survives(const struct dyn_version *version, const struct dyn_object *other)
+{
+	return !dyn_clock_covers(&other->context, version->dot) ||
+		   has_dot(other, version->dot);
+}
+
+enum dyn_status
+dyn_object_sync(const struct dyn_object *a, const struct dyn_object *b,
+				const struct dyn_allocator *allocator, struct dyn_object *out)
+{
+	struct dyn_object result = { 0 };
+	uint32_t i = 0;
+	uint32_t j = 0;
+
+	result.versions =
+		new_versions(allocator, (size_t) a->version_count + b->version_count);
+	if (result.versions == NULL)
+		return DYN_STATUS_NO_MEMORY;
+	if (dyn_clock_union(&a->context, &b->context, allocator, &result.context) !=
+		DYN_STATUS_OK)
+	{
+		allocator->release(allocator->context, result.versions);
+		return DYN_STATUS_NO_MEMORY;
+	}
+	while (i < a->version_count || j < b->version_count)
+	{
+		int order;
+
+		if (i == a->version_count)
+			order = 1;
+		else if (j == b->version_count)
+			order = -1;
+		else
+			order = compare_versions(&a->versions[i], &b->versions[j]);
+		if (order == 0)
+		{
+			result.versions[result.version_count++] = a->versions[i++];
+			j++;
+		}
+		else if (order < 0)
+		{
+			if (survives(&a->versions[i], b))
+				result.versions[result.version_count++] = a->versions[i];
+			i++;
+		}
+		else
+		{
+			if (survives(&b->versions[j], a))
+				result.versions[result.version_count++] = b->versions[j];
+			j++;
+		}
+	}
+	*out = result;
+	return DYN_STATUS_OK;
+}
+
+/* self.context + what the writer has read + the dots of the new versions. */
+static enum dyn_status
+put_context(const struct dyn_object *self, const struct dyn_update *update,
+			struct dyn_actor actor, uint64_t counter,
+			const struct dyn_allocator *allocator, struct dyn_clock *out)
+{
+	struct dyn_clock_range range = { actor, counter + 1,
+									 counter + update->value_count };
+	struct dyn_clock dots = { &range, update->value_count != 0 };
+	struct dyn_clock read = { 0 };
+	enum dyn_status status;
+
+	if (update->context == NULL)
+		return dyn_clock_union(&self->context, &dots, allocator, out);
+	status = dyn_clock_union(&self->context, update->context, allocator, &read);
+	if (status != DYN_STATUS_OK)
+		return status;
+	status = dyn_clock_union(&read, &dots, allocator, out);
+	allocator->release(allocator->context, read.ranges);
+	return status;
+}
+
+static void
+insert_version(struct dyn_object *self, const struct dyn_version *version)
+{
+	uint32_t i = self->version_count++;
+
+	for (; i > 0 && compare_versions(&self->versions[i - 1], version) > 0; i--)
+		self->versions[i] = self->versions[i - 1];
+	self->versions[i] = *version;
+}
+
+enum dyn_status
+dyn_object_put(const struct dyn_object *self, const struct dyn_update *update,
+			   struct dyn_actor actor, const struct dyn_allocator *allocator,
+			   struct dyn_object *out)
+{
+	uint64_t counter = dyn_clock_counter(&self->context, actor);
+	struct dyn_object result = { 0 };
+
+	result.versions = new_versions(allocator, (size_t) self->version_count +
+												  update->value_count);
+	if (result.versions == NULL)
+		return DYN_STATUS_NO_MEMORY;
+	if (put_context(self, update, actor, counter, allocator, &result.context) !=
+		DYN_STATUS_OK)
+	{
+		allocator->release(allocator->context, result.versions);
+		return DYN_STATUS_NO_MEMORY;
+	}
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (update->context == NULL ||
+			!dyn_clock_covers(update->context, self->versions[i].dot))
+			result.versions[result.version_count++] = self->versions[i];
+	for (uint32_t i = 0; i < update->value_count; i++)
+		insert_version(&result, &(struct dyn_version){
+									.dot = { actor, counter + 1 + i },
+									.request = update->request,
+									.written_at_ms = update->written_at_ms,
+									.value = update->values[i] });
+	*out = result;
+	return DYN_STATUS_OK;
+}
+
+bool
+dyn_object_has_request(const struct dyn_object *self,
+					   const struct dyn_request_id *request)
+{
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (dyn_request_id_compare(&self->versions[i].request, request) == 0)
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------------- rows */
+
+static bool
+are_twins(const struct dyn_version *a, const struct dyn_version *b)
+{
+	return dyn_request_id_compare(&a->request, &b->request) == 0 &&
+		   dyn_slice_equal(a->value, b->value);
+}
+
+/* Is there an earlier version of the same row? */
+static bool
+is_later_twin(const struct dyn_object *self, uint32_t i)
+{
+	for (uint32_t j = 0; j < i; j++)
+		if (are_twins(&self->versions[j], &self->versions[i]))
+			return true;
+	return false;
+}
+
+/* The context without the dots of the versions of other rows. */
+static enum dyn_status
+row_clock(const struct dyn_object *self, const struct dyn_version *version,
+		  struct dyn_dot *dots, const struct dyn_allocator *allocator,
+		  struct dyn_clock *out)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (!are_twins(&self->versions[i], version) &&
+			dyn_dot_compare(self->versions[i].dot, version->dot) != 0)
+			dots[count++] = self->versions[i].dot;
+	return dyn_clock_minus(&self->context, dots, count, allocator, out);
+}
+
+enum dyn_status
+dyn_object_rows(const struct dyn_object *self,
+				const struct dyn_allocator *allocator, struct dyn_row **rows,
+				uint32_t *row_count)
+{
+	struct dyn_row *result = allocator->allocate(
+		allocator->context, self->version_count * sizeof(*result));
+	struct dyn_dot *dots = allocator->allocate(
+		allocator->context, self->version_count * sizeof(*dots));
+	uint32_t count = 0;
+	enum dyn_status status =
+		result && dots ? DYN_STATUS_OK : DYN_STATUS_NO_MEMORY;
+
+	for (uint32_t i = 0; i < self->version_count && status == DYN_STATUS_OK;
+		 i++)
+	{
+		if (is_later_twin(self, i))
+			continue;
+		result[count].version = &self->versions[i];
+		status = row_clock(self, &self->versions[i], dots, allocator,
+						   &result[count].clock);
+		if (status == DYN_STATUS_OK)
+			count++;
+	}
+	if (dots != NULL)
+		allocator->release(allocator->context, dots);
+	if (status == DYN_STATUS_OK)
+	{
+		*rows = result;
+		*row_count = count;
+		return DYN_STATUS_OK;
+	}
+	while (count > 0)
+		allocator->release(allocator->context, result[--count].clock.ranges);
+	if (result != NULL)
+		allocator->release(allocator->context, result);
+	return status;
+}
+
+/* ------------------------------------------------------------------- hash */
+
+uint64_t
+dyn_object_hash(const struct dyn_object *self, struct dyn_slice key)
+{
+	uint64_t hash = XXH3_64bits_withSeed(
+		key.data, key.size,
+		self->version_count ? HASH_SEED : HASH_SEED_TOMBSTONE);
+
+	if (self->version_count == 0)
+		hash = XXH3_64bits_withSeed(
+			self->context.ranges,
+			self->context.range_count * sizeof(*self->context.ranges), hash);
+	for (uint32_t i = 0; i < self->version_count; i++)
+	{
+		const struct dyn_version *version = &self->versions[i];
+		uint64_t parts[4] = { version->dot.actor.start,
+							  version->dot.actor.epoch, version->dot.counter,
+							  XXH3_64bits(version->value.data,
+										  version->value.size) };
+
+		hash = XXH3_64bits_withSeed(parts, sizeof(parts), hash);
+	}
+	return hash ? hash : 1;
+}
+
+/* ----------------------------------------------------------- encoded form */
+
+static size_t
+number_size(uint64_t number)
+{
+	return number ? 1 + dyn_wire_varint_size(number) : 0;
+}
+
+static size_t
+version_size(const struct dyn_version *self)
+{
+	size_t size = self->dot.actor.start ? 9 : 0;
+
+	size += number_size(self->dot.actor.epoch);
+	size += number_size(self->dot.counter);
+	size += 2 + sizeof(self->request.bytes);
+	size += number_size(self->written_at_ms);
+	size += number_size(self->flags);
+	if (self->value.size != 0)
+		size += 1 + dyn_wire_varint_size(self->value.size) + self->value.size;
+	return size;
+}
+
+static uint8_t *
+put_number(uint8_t *at, uint8_t tag, uint64_t number)
+{
+	if (number == 0)
+		return at;
+	*at++ = tag;
+	return dyn_wire_put_varint(at, number);
+}
+
+static uint8_t *
+put_version(uint8_t *at, const struct dyn_version *self)
+{
+	if (self->dot.actor.start != 0)
+	{
+		*at++ = TAG_START;
+		at = dyn_wire_put_fixed64(at, self->dot.actor.start);
+	}
+	at = put_number(at, TAG_EPOCH, self->dot.actor.epoch);
+	at = put_number(at, TAG_COUNTER, self->dot.counter);
+	*at++ = TAG_REQUEST;
+	at = dyn_wire_put_bytes(
+		at,
+		(struct dyn_slice){ self->request.bytes, sizeof(self->request.bytes) });
+	at = put_number(at, TAG_WRITTEN_AT, self->written_at_ms);
+	at = put_number(at, TAG_FLAGS, self->flags);
+	if (self->value.size == 0)
+		return at;
+	*at++ = TAG_VALUE;
+	return dyn_wire_put_bytes(at, self->value);
+}
+
+enum dyn_status
+dyn_object_encode(const struct dyn_object *self,
+				  const struct dyn_allocator *allocator, struct dyn_slice *out)
+{
+	size_t context = dyn_clock_encoded_size(&self->context);
+	size_t size = 1 + dyn_wire_varint_size(context) + context;
+	uint8_t *bytes;
+	uint8_t *at;
+
+	for (uint32_t i = 0; i < self->version_count; i++)
+	{
+		size_t one = version_size(&self->versions[i]);
+
+		size += 1 + dyn_wire_varint_size(one) + one;
+	}
+	at = bytes = allocator->allocate(allocator->context, size);
+	if (bytes == NULL)
+		return DYN_STATUS_NO_MEMORY;
+	*at++ = TAG_CONTEXT;
+	at = dyn_wire_put_varint(at, context);
+	at = dyn_clock_put(&self->context, at);
+	for (uint32_t i = 0; i < self->version_count; i++)
+	{
+		*at++ = TAG_VERSIONS;
+		at = dyn_wire_put_varint(at, version_size(&self->versions[i]));
+		at = put_version(at, &self->versions[i]);
+	}
+	*out = (struct dyn_slice){ bytes, size };
+	return DYN_STATUS_OK;
+}
+
+static bool
+get_version(struct dyn_slice bytes, struct dyn_version *out)
+{
+	struct dyn_wire_reader reader = dyn_wire_reader(bytes);
+	struct dyn_slice request = { 0 };
+	uint64_t flags;
+
+	memset(out, 0, sizeof(*out));
+	out->dot.actor.start = dyn_wire_get_number(&reader, TAG_START);
+	out->dot.actor.epoch = dyn_wire_get_number(&reader, TAG_EPOCH);
+	out->dot.counter = dyn_wire_get_number(&reader, TAG_COUNTER);
+	if (dyn_wire_next_is(&reader, TAG_REQUEST))
+		request = dyn_wire_get_bytes(&reader);
+	if (request.size != sizeof(out->request.bytes))
+		return false;
+	memcpy(out->request.bytes, request.data, request.size);
+	out->written_at_ms = dyn_wire_get_number(&reader, TAG_WRITTEN_AT);
+	flags = dyn_wire_get_number(&reader, TAG_FLAGS);
+	out->flags = (uint32_t) flags;
+	if (dyn_wire_next_is(&reader, TAG_VALUE))
+	{
+		out->value = dyn_wire_get_bytes(&reader);
+		if (out->value.size == 0)
+			return false;
+	}
+	return !reader.failed && dyn_wire_at_end(&reader) && flags <= UINT32_MAX;
+}
+
+/* How many versions stand behind the context; what is malformed is found when
+ * they are read. */
+static size_t
+count_versions(struct dyn_wire_reader reader)
+{
+	size_t count = 0;
+
+	while (dyn_wire_next_is(&reader, TAG_VERSIONS))
+	{
+		dyn_wire_get_bytes(&reader);
+		count++;
+	}
+	return count;
+}
+
+/* Everything behind the context. False when it is not canonical. */
+static bool
+get_versions(struct dyn_wire_reader *reader, struct dyn_object *out)
+{
+	while (!dyn_wire_at_end(reader))
+	{
+		struct dyn_version *version = &out->versions[out->version_count];
+		struct dyn_slice bytes;
+
+		if (!dyn_wire_next_is(reader, TAG_VERSIONS))
+			return false;
+		bytes = dyn_wire_get_bytes(reader);
+		if (reader->failed || !get_version(bytes, version) ||
+			!dyn_clock_covers(&out->context, version->dot))
+			return false;
+		if (out->version_count > 0 &&
+			compare_versions(version - 1, version) >= 0)
+			return false;
+		out->version_count++;
+	}
+	return true;
+}
+
+enum dyn_status
+dyn_object_decode(struct dyn_slice bytes, const struct dyn_allocator *allocator,
+				  struct dyn_object *out)
+{
+	struct dyn_wire_reader reader = dyn_wire_reader(bytes);
+	struct dyn_object result = { 0 };
+	struct dyn_slice context;
+	size_t version_max;
+	uint8_t *copy;
+	enum dyn_status status;
+
+	if (!dyn_wire_next_is(&reader, TAG_CONTEXT))
+		return DYN_STATUS_BAD_REQUEST;
+	context = dyn_wire_get_bytes(&reader);
+	if (reader.failed || context.size == 0)
+		return DYN_STATUS_BAD_REQUEST;
+	status = dyn_clock_decode(context, false, allocator, &result.context);
+	if (status != DYN_STATUS_OK)
+		return status;
+	/* One piece for the versions and, behind them, the bytes that their
+	 * values point into. */
+	version_max = count_versions(reader);
+	result.versions = allocator->allocate(
+		allocator->context, version_max * sizeof(*result.versions) +
+								(size_t) (reader.end - reader.at));
+	if (result.versions == NULL)
+	{
+		allocator->release(allocator->context, result.context.ranges);
+		return DYN_STATUS_NO_MEMORY;
+	}
+	copy = (uint8_t *) (result.versions + version_max);
+	if (reader.at != reader.end)
+		memcpy(copy, reader.at, (size_t) (reader.end - reader.at));
+	reader.end = copy + (reader.end - reader.at);
+	reader.at = copy;
+	if (!get_versions(&reader, &result))
+	{
+		allocator->release(allocator->context, result.versions);
+		allocator->release(allocator->context, result.context.ranges);
+		return DYN_STATUS_BAD_REQUEST;
+	}
+	*out = result;
+	return DYN_STATUS_OK;
+}
+
+bool
+dyn_object_check(const struct dyn_object *self)
+{
+	if (!dyn_clock_check(&self->context))
+		return false;
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (!dyn_clock_covers(&self->context, self->versions[i].dot) ||
+			(i > 0 &&
+			 compare_versions(&self->versions[i - 1], &self->versions[i]) >= 0))
+			return false;
+	return true;
+}
