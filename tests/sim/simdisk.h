@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * simdisk.h
+ *      What a simulated store has on its disk: committed records only.
+ *
+ * A disk outlives the store that writes to it, as a file outlives a process:
+ * the simulator keeps one for each node across crashes, and the checker looks
+ * into all of them.
+ *
+ * Records are kept in the order of the real store (bucket, cell, key), so a
+ * scan is a walk.  Values are shared and never changed in place: a reader
+ * that holds one keeps it through later commits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_SIMDISK_H
+#define DYN_TESTS_SIMDISK_H
+
+#include "core/effect.h"
+
+/* An immutable value with a count of its holders. */
+struct dyn_simblob
+{
+	uint32_t holder_count;
+	uint32_t size;
+	uint8_t data[];
+};
+
+struct dyn_simrecord
+{
+	struct dyn_record_key key; /* bucket empty in DYN_TABLE_META */
+	uint64_t hash;
+	bool corrupt; /* damaged on disk: the checksum would not match */
+	struct dyn_simblob *object;
+};
+
+struct dyn_simdisk;
+
+struct dyn_simdisk *dyn_simdisk_new(void);
+void dyn_simdisk_free(struct dyn_simdisk **self);
+
+/* All records of a table, in order. Pointers live until the next write. */
+uint32_t dyn_simdisk_count(const struct dyn_simdisk *self,
+						   enum dyn_table table);
+const struct dyn_simrecord *dyn_simdisk_at(const struct dyn_simdisk *self,
+										   enum dyn_table table,
+										   uint32_t index);
+
+/* NULL when there is no such record. */
+const struct dyn_simrecord *dyn_simdisk_get(const struct dyn_simdisk *self,
+											enum dyn_table table,
+											const struct dyn_record_key *key);
+
+/* Index of the first record not before this key. */
+uint32_t dyn_simdisk_seek(const struct dyn_simdisk *self, enum dyn_table table,
+						  const struct dyn_record_key *key);
+
+/* Insert, overwrite or (object NULL) remove. Takes a hold of the object. */
+void dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table table,
+					 const struct dyn_record_key *key, uint64_t hash,
+					 struct dyn_simblob *object);
+
+/* Damage one record of the main table; a later write of it heals it. */
+void dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index);
+
+/* A full disk refuses every commit. */
+void dyn_simdisk_set_full(struct dyn_simdisk *self, bool full);
+bool dyn_simdisk_is_full(const struct dyn_simdisk *self);
+
+/* Counts the commits, so that a watcher knows when to look again. */
+uint64_t dyn_simdisk_version(const struct dyn_simdisk *self);
+
+struct dyn_simblob *dyn_simblob_new(struct dyn_slice bytes);
+struct dyn_simblob *dyn_simblob_hold(struct dyn_simblob *self);
+void dyn_simblob_release(struct dyn_simblob *self);
+struct dyn_slice dyn_simblob_slice(const struct dyn_simblob *self);
+
+/* The order of records: bucket, cell, key. */
+int dyn_record_key_compare(const struct dyn_record_key *a,
+						   const struct dyn_record_key *b);
+
+/* malloc that never returns NULL: a simulator without memory stops. */
+void *dyn_sim_allocate(size_t size);
+void *dyn_sim_grow(void *memory, size_t size);
+
+#endif

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * simstore.h
+ *      The store under simulation: io/store.h over a disk in memory.
+ *
+ * It behaves as store_lmdb.c does: one writer that commits in groups, each
+ * all or none; readers beside it; completions at dispatch.  Time is virtual:
+ * work started now is ready later, by the seed's dice.  What a crash does to
+ * a commit in flight is diced too: the group is on disk whole, or not at all;
+ * its answer never comes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_SIMSTORE_H
+#define DYN_TESTS_SIMSTORE_H
+
+#include "io/store.h"
+#include "tests/sim/simdisk.h"
+
+struct dyn_simstore_config
+{
+	/* The virtual clock. NULL: no time passes, all work is ready at once. */
+	const uint64_t *now_ms;
+	uint64_t seed;
+
+	/* Latencies are 0 .. max; a slow one takes up to slow_ms. */
+	uint32_t commit_ms_max;
+	uint32_t read_ms_max;
+	uint32_t slow_ms_max;
+
+	/* Of a million. */
+	uint32_t slow_rate;     /* commits and reads that are slow */
+	uint32_t abort_rate;    /* commits given up: ABORTED */
+	uint32_t io_error_rate; /* records of a LOAD that cannot be read */
+};
+
+struct dyn_store *dyn_simstore_open(struct dyn_simdisk *disk,
+									const struct dyn_simstore_config *config,
+									dyn_store_complete complete, void *context);
+
+/* When dispatch will have something to deliver; UINT64_MAX = never. */
+uint64_t dyn_simstore_deadline(const struct dyn_store *store);
+
+/* From now on dispatch returns false, as after EIO from a sync. */
+void dyn_simstore_fail(struct dyn_store *store);
+
+/* The power goes: free the store; the disk keeps what it has. */
+void dyn_simstore_crash(struct dyn_store **store);
+
+#endif
