@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ *
+ * record.h
+ *      What a key and a record look like on disk.
+ *
+ *     key    = bucket, 0x00, cell (2 bytes, big-endian), key
+ *     record = head (32 bytes), object
+ *     head   = 'D' 'y', format (1), flags (1), object size (4),
+ *              object hash (8), checksum of the object (8),
+ *              checksum of the key and the 24 bytes before it (8)
+ *
+ * Numbers in the head are little-endian; checksums are XXH3.  LMDB does not
+ * notice damaged pages by itself, so whatever is read is checked here before
+ * anybody believes it.  The head has a checksum of its own, which covers the
+ * key as well: a record that lies under a wrong key is noticed without
+ * reading the object.
+ *
+ * A record of the meta table is the same under the bare name, hash 0.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_IO_RECORD_H
+#define DYN_IO_RECORD_H
+
+#include "core/effect.h"
+
+enum
+{
+	DYN_RECORD_FORMAT = 1,
+	DYN_RECORD_HEAD_SIZE = 32,
+	DYN_RECORD_CELL_SIZE = 2,
+	DYN_RECORD_KEY_SIZE_MAX =
+		DYN_BUCKET_SIZE_MAX + 1 + DYN_RECORD_CELL_SIZE + DYN_KEY_SIZE_MAX
+};
+
+/* A key as LMDB sees it. */
+struct dyn_record_name
+{
+	size_t size;
+	uint8_t bytes[DYN_RECORD_KEY_SIZE_MAX];
+};
+
+/* A record that was checked; object borrows from the bytes decoded. */
+struct dyn_record
+{
+	uint64_t hash;
+	struct dyn_slice object;
+};
+
+/*
+ * Key of the main table.  BAD_REQUEST when the bucket is empty, too long or
+ * has a NUL, or the key is too long.  An empty key is allowed: it is the
+ * place where a cell begins.
+ */
+enum dyn_status dyn_record_name_make(const struct dyn_record_key *key,
+									 struct dyn_record_name *out);
+
+/* Key of the meta table. */
+enum dyn_status dyn_record_name_make_meta(struct dyn_slice name,
+										  struct dyn_record_name *out);
+
+struct dyn_slice dyn_record_name_slice(const struct dyn_record_name *self);
+
+/* Does this key of the main table belong to the bucket, and where in it?
+ * *key borrows from name. */
+bool dyn_record_name_split(struct dyn_slice name, struct dyn_slice bucket,
+						   uint16_t *cell, struct dyn_slice *key);
+
+/* Writes DYN_RECORD_HEAD_SIZE + object.size bytes.  TOO_LARGE when the
+ * object does not fit the head's size. */
+enum dyn_status dyn_record_encode(struct dyn_slice name, uint64_t hash,
+								  struct dyn_slice object, uint8_t *out);
+
+/* OK or CORRUPT: any byte of name or record is not as it was written. */
+enum dyn_status dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
+								  struct dyn_record *out);
+
+/* The same for the name and the head alone. */
+bool dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes);
+
+#endif

@@ -1,0 +1,211 @@
+#include "io/store_write.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+
+/*
+ * Pages that one write dirties at most: the path from the root to its leaf,
+ * a split of each, and its share of LMDB's list of free pages.
+ */
+enum
+{
+	PAGES_PER_WRITE = 8,
+	PAGES_PER_COMMIT = 64
+};
+
+static enum dyn_status
+make_name(const struct dyn_write *write, struct dyn_record_name *out)
+{
+	if (write->table == DYN_TABLE_META)
+		return dyn_record_name_make_meta(write->key.key, out);
+	if (write->key.key.size == 0)
+		return DYN_STATUS_BAD_REQUEST;
+	return dyn_record_name_make(&write->key, out);
+}
+
+static size_t
+size_max(const struct dyn_effect *effect)
+{
+	size_t size = 0;
+
+	for (uint32_t i = 0; i < effect->store.write_count; i++)
+		size += DYN_RECORD_KEY_SIZE_MAX + DYN_RECORD_HEAD_SIZE +
+				effect->store.writes[i].object.size;
+	return size;
+}
+
+static bool
+add_item(struct dyn_store_batch *self, const struct dyn_write *write)
+{
+	struct dyn_store_item *item = &self->items[self->item_count++];
+	struct dyn_record_name name;
+
+	if (make_name(write, &name) != DYN_STATUS_OK)
+		return false;
+	item->table = write->table;
+	item->name = (struct dyn_slice){ self->bytes + self->size, name.size };
+	memcpy(self->bytes + self->size, name.bytes, name.size);
+	self->size += name.size;
+	if (write->object.size == 0)
+		return true;
+	item->record =
+		(struct dyn_slice){ self->bytes + self->size,
+							DYN_RECORD_HEAD_SIZE + write->object.size };
+	self->size += item->record.size;
+	return dyn_record_encode(item->name, write->hash, write->object,
+							 (uint8_t *) item->record.data) == DYN_STATUS_OK;
+}
+
+struct dyn_store_batch *
+dyn_store_batch_new(const struct dyn_effect *effect)
+{
+	struct dyn_store_batch *self = dyn_memory_take(sizeof(*self));
+	uint32_t count = effect->store.write_count;
+
+	self->token = effect->store.token;
+	self->items = dyn_memory_take(count * sizeof(*self->items));
+	/* Not zeroed: pages that no name or record reaches stay untouched. */
+	self->bytes = malloc(size_max(effect) + 1);
+	if (self->bytes == NULL)
+		abort();
+	for (uint32_t i = 0; i < count && !self->is_refused; i++)
+		self->is_refused = !add_item(self, &effect->store.writes[i]);
+	return self;
+}
+
+void
+dyn_store_batch_destroy(struct dyn_store_batch *self)
+{
+	free(self->bytes);
+	dyn_memory_give(self->items);
+	dyn_memory_give(self);
+}
+
+size_t
+dyn_store_commit_size(struct dyn_store_batch *const *batches, uint32_t count)
+{
+	size_t pages = PAGES_PER_COMMIT;
+
+	for (uint32_t i = 0; i < count; i++)
+		pages += batches[i]->size / 4096 +
+				 (size_t) batches[i]->item_count * PAGES_PER_WRITE;
+	return pages * 4096;
+}
+
+/* ---- one transaction ---- */
+
+static int
+compare_place(const struct dyn_store_item *a, const struct dyn_store_item *b)
+{
+	size_t size = a->name.size < b->name.size ? a->name.size : b->name.size;
+	int order;
+
+	if (a->table != b->table)
+		return a->table < b->table ? -1 : 1;
+	order = memcmp(a->name.data, b->name.data, size);
+	if (order != 0)
+		return order;
+	return a->name.size < b->name.size ? -1 : a->name.size > b->name.size;
+}
+
+static int
+compare_items(const void *left, const void *right)
+{
+	const struct dyn_store_item *a = *(struct dyn_store_item *const *) left;
+	const struct dyn_store_item *b = *(struct dyn_store_item *const *) right;
+	int order = compare_place(a, b);
+
+	if (order != 0)
+		return order;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* All writes in the order of their keys: neighbours share pages while these
+ * are in the cache, and the later of two writes of a key comes last. */
+static struct dyn_store_item **
+sort_items(struct dyn_store_batch *const *batches, uint32_t count,
+		   uint32_t *item_count)
+{
+	struct dyn_store_item **items;
+	uint32_t total = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		total += batches[i]->item_count;
+	items = dyn_memory_take(total * sizeof(struct dyn_store_item *));
+	*item_count = 0;
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t j = 0; j < batches[i]->item_count; j++)
+		{
+			batches[i]->items[j].order = *item_count;
+			items[(*item_count)++] = &batches[i]->items[j];
+		}
+	qsort(items, total, sizeof(struct dyn_store_item *), compare_items);
+	return items;
+}
+
+static int
+write_item(const struct dyn_store_env *env, MDB_txn *txn,
+		   const struct dyn_store_item *item)
+{
+	MDB_dbi table = env->tables[item->table];
+	MDB_val name = { item->name.size, (void *) item->name.data };
+	MDB_val value = { item->record.size, (void *) item->record.data };
+	int code;
+
+	if (item->record.size != 0)
+		return mdb_put(txn, table, &name, &value, 0);
+	code = mdb_del(txn, table, &name, NULL);
+	return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int
+write_items(struct dyn_store_env *env, struct dyn_store_item **items,
+			uint32_t count)
+{
+	MDB_txn *txn;
+	int code = mdb_txn_begin(env->mdb, NULL, 0, &txn);
+
+	if (code != 0)
+		return code;
+	for (uint32_t i = 0; i < count && code == 0; i++)
+	{
+		bool is_last = i + 1 == count || compare_place(items[i], items[i + 1]);
+
+		if (is_last)
+			code = write_item(env, txn, items[i]);
+	}
+	if (code == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return code;
+}
+
+int
+dyn_store_commit(struct dyn_store_env *env,
+				 struct dyn_store_batch *const *batches, uint32_t count)
+{
+	uint32_t item_count;
+	struct dyn_store_item **items = sort_items(batches, count, &item_count);
+	int code = write_items(env, items, item_count);
+
+	dyn_memory_give(items);
+	return code;
+}
+
+int
+dyn_store_try_room(struct dyn_store_env *env, size_t size)
+{
+	static const char name[] = "room"; /* never committed */
+	MDB_val key = { sizeof(name), (void *) name };
+	MDB_val value = { size, NULL };
+	MDB_txn *txn;
+	int code = mdb_txn_begin(env->mdb, NULL, 0, &txn);
+
+	if (code != 0)
+		return code;
+	code = mdb_put(txn, env->tables[DYN_TABLE_META], &key, &value, MDB_RESERVE);
+	mdb_txn_abort(txn);
+	return code;
+}

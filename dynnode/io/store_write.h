@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_write.h
+ *      STOREs as the writer thread sees them: copied, encoded, committed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_IO_STORE_WRITE_H
+#define DYN_IO_STORE_WRITE_H
+
+#include "io/record.h"
+#include "io/store_env.h"
+
+/* One write, ready for LMDB.  Borrows from its batch. */
+struct dyn_store_item
+{
+	enum dyn_table table;
+	struct dyn_slice name;
+	struct dyn_slice record; /* empty = remove */
+	uint32_t order;          /* of submission, within a commit */
+};
+
+/* One STORE. */
+struct dyn_store_batch
+{
+	struct dyn_store_batch *next;
+	uint64_t token;
+	bool is_refused; /* asks for what no store can hold */
+	uint32_t item_count;
+	struct dyn_store_item *items;
+	size_t size; /* of names and records */
+	uint8_t *bytes;
+};
+
+struct dyn_store_batch *dyn_store_batch_new(const struct dyn_effect *effect);
+void dyn_store_batch_destroy(struct dyn_store_batch *self);
+
+/*
+ * Everything of these batches in one transaction, synced; later writes of a
+ * key win.  0, or LMDB's code and nothing was written.
+ */
+int dyn_store_commit(struct dyn_store_env *env,
+					 struct dyn_store_batch *const *batches, uint32_t count);
+
+/* How much room such a commit takes at most, about. */
+size_t dyn_store_commit_size(struct dyn_store_batch *const *batches,
+							 uint32_t count);
+
+/* Would a record of this size fit now?  0 or LMDB's code. */
+int dyn_store_try_room(struct dyn_store_env *env, size_t size);
+
+#endif
