@@ -1,0 +1,36 @@
+#include "io/address.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool
+dyn_address_parse(const char *text, struct dyn_address *out)
+{
+	const char *colon = strrchr(text, ':');
+	size_t host_size = colon ? (size_t) (colon - text) : 0;
+	char *end;
+	long port;
+
+	if (host_size == 0 || strlen(text) > DYN_ADDRESS_SIZE_MAX ||
+		colon[1] < '0' || colon[1] > '9' || strchr(text, ' ') != NULL ||
+		strchr(text, '/') != NULL)
+		return false;
+	/* An IPv6 address needs brackets, or its last group would be the port. */
+	if (text[0] != '[' && memchr(text, ':', host_size) != NULL)
+		return false;
+	port = strtol(colon + 1, &end, 10);
+	if (*end != 0 || port < 1 || port > 65533)
+		return false;
+	memcpy(out->host, text, host_size);
+	out->host[host_size] = 0;
+	out->port = (int) port;
+	return true;
+}
+
+bool
+dyn_address_is_loopback(const struct dyn_address *address)
+{
+	return strncmp(address->host, "127.", 4) == 0 ||
+		   strcmp(address->host, "localhost") == 0 ||
+		   strcmp(address->host, "[::1]") == 0;
+}

@@ -1,0 +1,139 @@
+#include "io/loop.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+
+static uint64_t
+clock_ms(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (uint64_t) time.tv_sec * 1000 + (uint64_t) time.tv_nsec / 1000000;
+}
+
+uint64_t
+dyn_loop_now_ms(void)
+{
+	return clock_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t
+dyn_loop_wall_ms(void)
+{
+	return clock_ms(CLOCK_REALTIME);
+}
+
+static void
+fail(struct dyn_loop *self, const char *text, size_t size)
+{
+	if (!self->failed)
+		snprintf(self->reason, sizeof(self->reason), "%.*s", (int) size, text);
+	self->failed = true;
+}
+
+void
+dyn_loop_perform(struct dyn_loop *self)
+{
+	for (uint32_t i = 0; i < self->effects.count; i++)
+	{
+		const struct dyn_effect *effect = &self->effects.items[i];
+
+		switch (effect->type)
+		{
+			case DYN_EFFECT_SEND:
+			case DYN_EFFECT_REPLY:
+			case DYN_EFFECT_CONNECT:
+				dyn_transport_perform(self->transport, effect);
+				break;
+			case DYN_EFFECT_STORE:
+			case DYN_EFFECT_LOAD:
+			case DYN_EFFECT_SCAN:
+				self->store->ops->submit(self->store, effect);
+				self->submitted = true;
+				break;
+			case DYN_EFFECT_LOG:
+				self->log(effect->log.level,
+						  (const char *) effect->log.text.data,
+						  effect->log.text.size);
+				break;
+			case DYN_EFFECT_FATAL:
+				fail(self, (const char *) effect->fatal.text.data,
+					 effect->fatal.text.size);
+				break;
+		}
+	}
+	dyn_effects_reset(&self->effects);
+}
+
+void
+dyn_loop_deliver(void *context, const struct dyn_event *event)
+{
+	struct dyn_loop *self = context;
+	struct dyn_event stamped = *event;
+
+	stamped.wall_ms = dyn_loop_wall_ms();
+	dyn_node_step(self->node, &stamped, dyn_loop_now_ms(), &self->effects);
+	dyn_loop_perform(self);
+}
+
+/* Completions may lead to new loads, which are complete at once: go on until
+ * nothing new was asked. */
+static void
+dispatch(struct dyn_loop *self)
+{
+	const char *reason = NULL;
+
+	do
+	{
+		self->submitted = false;
+		if (!self->store->ops->dispatch(self->store, &reason))
+		{
+			char text[256];
+			int size = snprintf(text, sizeof(text), "the store failed: %s",
+								reason ? reason : "unknown reason");
+
+			fail(self, text, (size_t) size);
+			return;
+		}
+	} while (self->submitted && !self->failed);
+}
+
+static long
+timeout_ms(const struct dyn_loop *self)
+{
+	uint64_t deadline = dyn_node_deadline(self->node);
+	uint64_t now = dyn_loop_now_ms();
+
+	return deadline > now ? (long) (deadline - now) : 0;
+}
+
+static bool
+is_readable(int descriptor)
+{
+	struct pollfd item = { .fd = descriptor, .events = POLLIN };
+
+	return descriptor >= 0 && poll(&item, 1, 0) > 0;
+}
+
+bool
+dyn_loop_run(struct dyn_loop *self)
+{
+	int descriptors[2] = { self->store->ops->wakeup_fd(self->store),
+						   self->signal_fd };
+
+	while (!self->failed)
+	{
+		dyn_transport_wait(self->transport, descriptors, 2, timeout_ms(self));
+		if (is_readable(self->signal_fd))
+			break;
+		dyn_transport_drain(self->transport);
+		if (!self->failed)
+			dispatch(self);
+		if (!self->failed && dyn_node_deadline(self->node) <= dyn_loop_now_ms())
+			dyn_loop_deliver(self,
+							 &(struct dyn_event){ .type = DYN_EVENT_TICK });
+	}
+	return !self->failed;
+}
