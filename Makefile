@@ -30,6 +30,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
 MODEL_OBJS = $(call objects,dynnode/model) $(B)/gen/messages.pb-c.o
 CORE_OBJS  = $(call objects,dynnode/core)
 IO_OBJS    = $(call objects,dynnode/io)
+CTL_OBJS   = $(call objects,dynnode/ctl)
 SIM_OBJS   = $(call objects,tests/sim)
 UNIT_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 LIB_OBJS   = $(call objects,tests/lib)
@@ -65,7 +66,9 @@ $(B)/lib%.a:
 	$(AR) rcs $@ $^
 
 $(B)/dynnode/%: $(B)/dynnode/%.o $(ARCHIVES)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) $(LIBS)
+
+$(B)/dynnode/dynctl: $(CTL_OBJS)
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIB_OBJS) $(SIM_LIB_OBJS) $(ARCHIVES)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) -lcmocka $(LIBS)

@@ -50,7 +50,12 @@ dyn_receipt_text(struct dyn_node *node, struct dyn_arena *arena,
 {
 	struct dyn_text text;
 	uint8_t came = dyn_quorum_count(quorum->yes);
+	/* Those that were given up; when time ran out, those still awaited. */
+	uint8_t silent = quorum->all & (uint8_t)~quorum->yes;
 	bool first = true;
+
+	if (dyn_quorum_state(quorum) == DYN_QUORUM_IMPOSSIBLE)
+		silent = quorum->no;
 
 	dyn_text_set(&text, "");
 	dyn_text_add_number(&text, quorum->needed);
@@ -60,7 +65,7 @@ dyn_receipt_text(struct dyn_node *node, struct dyn_arena *arena,
 	dyn_text_add(&text, " came; no answer from ");
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 	{
-		if (quorum->yes & (1U << slot))
+		if (!(silent & (1U << slot)))
 			continue;
 		dyn_text_add(&text, first ? "" : ", ");
 		dyn_text_add(&text, dyn_cluster_owner_address(node, partition, slot));

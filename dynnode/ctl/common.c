@@ -1,0 +1,114 @@
+#include "ctl/ctl.h"
+
+#include <stdio.h>
+
+void *
+ctl_ask(struct ctl *self, struct dyn_client *client, enum dyn_message_type type,
+		const ProtobufCMessage *body, enum dyn_message_type reply_type)
+{
+	void *reply = NULL;
+	const char *text = "";
+	enum dyn_status status =
+		dyn_client_ask(client, self->arguments.timeout_ms, type, body,
+					   reply_type, &self->arena, &reply, &text);
+
+	if (status == DYN_STATUS_OK)
+		return reply;
+	fprintf(stderr, "dynctl: %s: %s: %s\n", dyn_client_address(client),
+			dyn_status_name(status), text);
+	return NULL;
+}
+
+Dyn__Welcome *
+ctl_hello(struct ctl *self, struct dyn_client *client)
+{
+	Dyn__Hello hello = DYN__HELLO__INIT;
+
+	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
+	hello.agent = "dynctl " DYN_VERSION;
+	return ctl_ask(self, client, DYN_MESSAGE_HELLO, &hello.base,
+				   DYN_MESSAGE_WELCOME);
+}
+
+bool
+ctl_ring(struct ctl *self, const Dyn__Welcome *welcome, struct dyn_ring *ring)
+{
+	if (!welcome->formed)
+	{
+		fprintf(stderr,
+				"dynctl: %s is not part of a formed cluster yet: its founding "
+				"nodes have not all met\n",
+				welcome->address);
+		return false;
+	}
+	if (dyn_ring_decode(dyn_slice_of_bytes(welcome->ring),
+						&self->arena.allocator, ring) == DYN_STATUS_OK)
+		return true;
+	fprintf(stderr, "dynctl: %s sent a malformed ring\n", welcome->address);
+	return false;
+}
+
+/* Length of the UTF-8 character here, 0 when it is none. */
+static size_t
+utf8_size(struct dyn_slice bytes, size_t at)
+{
+	uint8_t first = bytes.data[at];
+	size_t size = first < 0x80   ? 1
+				  : first < 0xc2 ? 0
+				  : first < 0xe0 ? 2
+				  : first < 0xf0 ? 3
+				  : first < 0xf5 ? 4
+								 : 0;
+
+	if (size == 0 || at + size > bytes.size)
+		return 0;
+	for (size_t i = 1; i < size; i++)
+		if ((bytes.data[at + i] & 0xc0) != 0x80)
+			return 0;
+	return size;
+}
+
+void
+ctl_print_json(struct dyn_slice bytes)
+{
+	putchar('"');
+	for (size_t i = 0; i < bytes.size;)
+	{
+		size_t size = utf8_size(bytes, i);
+		uint8_t c = bytes.data[i];
+
+		if (size == 0 || c < 32 || c == 127)
+		{
+			printf("\\u%04x", c);
+			i++;
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			putchar('\\');
+		fwrite(bytes.data + i, 1, size, stdout);
+		i += size;
+	}
+	putchar('"');
+}
+
+void
+ctl_print_value(struct dyn_slice bytes)
+{
+	bool printable = true;
+
+	for (size_t i = 0; i < bytes.size && printable;)
+	{
+		size_t size = utf8_size(bytes, i);
+
+		printable = size != 0 && bytes.data[i] >= 32 && bytes.data[i] != 127;
+		i += size;
+	}
+	if (printable)
+	{
+		fwrite(bytes.data, 1, bytes.size, stdout);
+		return;
+	}
+	printf("\\x");
+	for (size_t i = 0; i < bytes.size; i++)
+		printf("%02x", bytes.data[i]);
+}

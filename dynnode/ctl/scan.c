@@ -1,0 +1,306 @@
+/* scan: a bucket, merged from R owners of each partition, or one replica. */
+#include "ctl/ctl.h"
+
+#include "model/hash.h"
+#include "model/scan_merge.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One owner's records of one partition, page after page. */
+struct stream
+{
+	struct dyn_client *client;
+	Dyn__ScanRequest request;
+	struct dyn_arena arena; /* of the present page */
+	struct dyn_scan_item *items;
+};
+
+struct scan
+{
+	struct ctl *ctl;
+	struct dyn_ring ring;
+	uint32_t r;
+	struct dyn_client *clients[DYN_MEMBERS_MAX]; /* by member, when needed */
+	bool up[DYN_MEMBERS_MAX];
+	uint64_t count;
+};
+
+static void
+print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
+		   uint64_t hash)
+{
+	struct ctl *ctl = self->ctl;
+	struct dyn_object object = { 0 };
+	struct dyn_row *rows = NULL;
+	uint32_t count = 0;
+	char *clock = "";
+
+	if (dyn_object_decode(encoded, &ctl->arena.allocator, &object) ==
+		DYN_STATUS_OK)
+		dyn_object_rows(&object, &ctl->arena.allocator, &rows, &count);
+	if (ctl->arguments.replica)
+	{
+		/* Tombstones too: whoever compares replicas wants to see them. */
+		ctl_print_value(key);
+		printf("\t%016" PRIx64 "\t%u\n", hash, count);
+		self->count++;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+	{
+		dyn_clock_format(&rows[i].clock, &ctl->arena.allocator, &clock);
+		if (ctl->arguments.json)
+		{
+			printf("{\"key\": ");
+			ctl_print_json(key);
+			if (!ctl->arguments.keys_only)
+			{
+				printf(", \"value\": ");
+				ctl_print_json(rows[i].version->value);
+			}
+			printf(", \"vclock\": \"%s\"}\n", clock);
+		}
+		else
+		{
+			ctl_print_value(key);
+			if (!ctl->arguments.keys_only)
+			{
+				printf("\t");
+				ctl_print_value(rows[i].version->value);
+			}
+			printf("\t%s\n", clock);
+		}
+		self->count++;
+	}
+}
+
+/* The next page of a stream into the merge. */
+static bool
+feed(struct scan *self, struct stream *stream, struct dyn_scan_merge *merge,
+	 uint8_t index)
+{
+	const Dyn__ScanReply *reply;
+	struct dyn_arena *arena = &stream->arena;
+	const char *text = "";
+	void *message = NULL;
+	enum dyn_status status;
+
+	dyn_arena_reset(arena);
+	status = dyn_client_ask(stream->client, self->ctl->arguments.timeout_ms,
+							DYN_MESSAGE_SCAN, &stream->request.base,
+							DYN_MESSAGE_SCAN_REPLY, arena, &message, &text);
+	reply = message;
+	if (status == DYN_STATUS_OK && reply->status != DYN_STATUS_OK)
+	{
+		status = (enum dyn_status) reply->status;
+		text = reply->text;
+	}
+	if (status != DYN_STATUS_OK)
+	{
+		fprintf(stderr, "dynctl: scan: %s: %s: %s\n",
+				dyn_client_address(stream->client), dyn_status_name(status),
+				text);
+		return false;
+	}
+	stream->items = dyn_arena_allocate(arena, (reply->n_items + 1) *
+												  sizeof(*stream->items));
+	for (size_t i = 0; i < reply->n_items; i++)
+		stream->items[i] = (struct dyn_scan_item){
+			.key = dyn_slice_of_bytes(reply->items[i]->key),
+			.object = dyn_slice_of_bytes(reply->items[i]->object),
+			.hash = reply->items[i]->hash,
+			.status = (enum dyn_status) reply->items[i]->status
+		};
+	/* The cursor must outlive the page. */
+	stream->request.after_cell = reply->after_cell;
+	stream->request.after_key = dyn_bytes_of_slice(dyn_arena_copy(
+		&self->ctl->arena, dyn_slice_of_bytes(reply->after_key)));
+	dyn_scan_merge_feed(merge, index, stream->items, (uint32_t) reply->n_items,
+						reply->end);
+	return true;
+}
+
+/* A key on which the owners differ: a coordinated read, which repairs too. */
+static bool
+print_diverged(struct scan *self, struct dyn_slice key)
+{
+	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
+	ProtobufCBinaryData bytes = dyn_bytes_of_slice(key);
+	const Dyn__GetReply *reply;
+
+	request.bucket =
+		dyn_bytes_of_slice(dyn_slice_of(self->ctl->arguments.words[0]));
+	request.n_keys = 1;
+	request.keys = &bytes;
+	reply = ctl_ask(self->ctl, self->ctl->client, DYN_MESSAGE_GET,
+					&request.base, DYN_MESSAGE_GET_REPLY);
+	if (reply == NULL || reply->n_results != 1)
+		return false;
+	if (reply->results[0]->status == DYN_STATUS_NOT_FOUND)
+		return true;
+	if (reply->results[0]->status != DYN_STATUS_OK)
+	{
+		fprintf(stderr, "dynctl: scan: a key: %s: %s\n",
+				dyn_status_name((enum dyn_status) reply->results[0]->status),
+				reply->results[0]->text);
+		return false;
+	}
+	print_item(self, key, dyn_slice_of_bytes(reply->results[0]->object), 0);
+	return true;
+}
+
+static bool
+merge_streams(struct scan *self, struct stream *streams, uint8_t count)
+{
+	struct dyn_scan_merge merge;
+	struct dyn_scan_item item;
+	uint8_t which = 0;
+
+	dyn_scan_merge_init(&merge, dyn_slice_of(self->ctl->arguments.words[0]),
+						count);
+	for (;;)
+		switch (dyn_scan_merge_next(&merge, &item, &which))
+		{
+			case DYN_SCAN_ITEM:
+				print_item(self, item.key, item.object, item.hash);
+				break;
+			case DYN_SCAN_DIVERGED:
+				if (self->ctl->arguments.replica)
+					printf("(unreadable record)\n");
+				else if (!print_diverged(self, item.key))
+					return false;
+				break;
+			case DYN_SCAN_NEED_PAGE:
+				if (!feed(self, &streams[which], &merge, which))
+					return false;
+				break;
+			case DYN_SCAN_END:
+				return true;
+			case DYN_SCAN_BAD_ORDER:
+				fprintf(stderr, "dynctl: scan: %s sent records out of order\n",
+						dyn_client_address(streams[which].client));
+				return false;
+		}
+}
+
+static struct dyn_client *
+client_of(struct scan *self, uint32_t member)
+{
+	if (self->clients[member] == NULL)
+		self->clients[member] =
+			dyn_client_open(self->ring.members[member].address);
+	return self->clients[member];
+}
+
+static void
+open_stream(struct scan *self, struct stream *stream, struct dyn_client *client,
+			uint16_t partition, bool hash_only)
+{
+	const struct ctl_arguments *arguments = &self->ctl->arguments;
+
+	memset(stream, 0, sizeof(*stream));
+	dyn_arena_init(&stream->arena, dyn_allocator_malloc(), 0);
+	stream->client = client;
+	dyn__scan_request__init(&stream->request);
+	stream->request.bucket =
+		dyn_bytes_of_slice(dyn_slice_of(arguments->words[0]));
+	stream->request.cell_first =
+		dyn_hash_cell_first(partition, self->ring.partition_count);
+	stream->request.cell_last =
+		dyn_hash_cell_last(partition, self->ring.partition_count);
+	if (arguments->prefix != NULL)
+		stream->request.prefix =
+			dyn_bytes_of_slice(dyn_slice_of(arguments->prefix));
+	stream->request.keys_only = arguments->keys_only;
+	stream->request.hash_only = hash_only;
+}
+
+/* Which members to ask about a partition; fewer than r is an error. */
+static uint8_t
+choose_owners(struct scan *self, uint16_t partition, uint32_t *members)
+{
+	uint8_t count = 0;
+
+	for (uint8_t s = 0; s < self->ring.replica_count && count < self->r; s++)
+	{
+		const struct dyn_node_id *id =
+			&dyn_ring_slot(&self->ring, partition, s)->node;
+		uint32_t member =
+			(uint32_t) (dyn_ring_member(&self->ring, id) - self->ring.members);
+
+		if (self->up[member] && client_of(self, member) != NULL)
+			members[count++] = member;
+	}
+	return count;
+}
+
+static bool
+scan_partition(struct scan *self, uint16_t partition)
+{
+	struct stream streams[DYN_REPLICAS_MAX];
+	uint32_t members[DYN_REPLICAS_MAX];
+	uint8_t count = choose_owners(self, partition, members);
+	bool good;
+
+	if (count < self->r)
+	{
+		fprintf(stderr,
+				"dynctl: scan: partition %u: %u owners are needed, %u can be "
+				"reached\n",
+				partition, self->r, count);
+		return false;
+	}
+	for (uint8_t i = 0; i < count; i++)
+		open_stream(self, &streams[i], client_of(self, members[i]), partition,
+					i != 0);
+	good = merge_streams(self, streams, count);
+	for (uint8_t i = 0; i < count; i++)
+		dyn_arena_destroy(&streams[i].arena);
+	return good;
+}
+
+/* Only what this node holds, with hashes: for comparing replicas. */
+static bool
+scan_replica(struct scan *self, uint16_t partition,
+			 const struct dyn_node_id *node)
+{
+	struct stream stream;
+	bool good;
+
+	if (dyn_ring_find(&self->ring, partition, node) < 0)
+		return true;
+	open_stream(self, &stream, self->ctl->client, partition, false);
+	good = merge_streams(self, &stream, 1);
+	dyn_arena_destroy(&stream.arena);
+	return good;
+}
+
+int
+ctl_scan(struct ctl *self)
+{
+	struct scan scan = { .ctl = self };
+	const Dyn__Welcome *welcome;
+	struct dyn_node_id node = { 0 };
+	bool good = true;
+
+	if (self->arguments.word_count != 1)
+		return CTL_USAGE;
+	welcome = ctl_hello(self, self->client);
+	if (welcome == NULL || !ctl_ring(self, welcome, &scan.ring))
+		return CTL_FAILED;
+	dyn_node_id_of_bytes(welcome->node, &node);
+	scan.r = self->arguments.r ? (uint32_t) strtoul(self->arguments.r, NULL, 10)
+							   : welcome->settings->r;
+	for (size_t i = 0; i < welcome->n_peer_up && i < DYN_MEMBERS_MAX; i++)
+		scan.up[i] = welcome->peer_up[i];
+	for (uint32_t p = 0; p < scan.ring.partition_count && good; p++)
+		good = self->arguments.replica
+				   ? scan_replica(&scan, (uint16_t) p, &node)
+				   : scan_partition(&scan, (uint16_t) p);
+	for (uint32_t i = 0; i < DYN_MEMBERS_MAX; i++)
+		dyn_client_close(&scan.clients[i]);
+	return good ? CTL_OK : CTL_FAILED;
+}
