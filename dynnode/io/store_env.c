@@ -282,11 +282,10 @@ make_tables(struct dyn_store_env *self, MDB_txn *txn)
 {
 	MDB_val key = { sizeof(format_key) - 1, (void *) format_key };
 	MDB_val value = { sizeof(format_value) - 1, (void *) format_value };
-	MDB_dbi about;
-	int code = mdb_dbi_open(txn, about_table, MDB_CREATE, &about);
+	int code = mdb_dbi_open(txn, about_table, MDB_CREATE, &self->about);
 
 	if (code == 0)
-		code = mdb_put(txn, about, &key, &value, 0);
+		code = mdb_put(txn, self->about, &key, &value, 0);
 	for (int i = 0; code == 0 && i < 2; i++)
 		code = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &self->tables[i]);
 	return code;
@@ -299,7 +298,6 @@ open_tables(struct dyn_store_env *self, MDB_txn *txn, const char *file,
 			char *reason, size_t reason_size)
 {
 	MDB_dbi root;
-	MDB_dbi about;
 	MDB_stat stat_root;
 	enum dyn_status status;
 	int code = mdb_dbi_open(txn, NULL, 0, &root);
@@ -313,7 +311,7 @@ open_tables(struct dyn_store_env *self, MDB_txn *txn, const char *file,
 					: DYN_STATUS_OK;
 	}
 	if (code == 0)
-		code = mdb_dbi_open(txn, about_table, 0, &about);
+		code = mdb_dbi_open(txn, about_table, 0, &self->about);
 	if (code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
 	{
 		snprintf(reason, reason_size, "\"%s\" was made by another program",
@@ -322,7 +320,7 @@ open_tables(struct dyn_store_env *self, MDB_txn *txn, const char *file,
 	}
 	if (code != 0)
 		return explain_open(file, code, reason, reason_size);
-	status = check_format(txn, about, reason, reason_size);
+	status = check_format(txn, self->about, reason, reason_size);
 	for (int i = 0; status == DYN_STATUS_OK && i < 2; i++)
 	{
 		code = mdb_dbi_open(txn, table_names[i], 0, &self->tables[i]);

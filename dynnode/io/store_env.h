@@ -25,6 +25,7 @@ struct dyn_store_env
 {
 	MDB_env *mdb;
 	MDB_dbi tables[2]; /* by enum dyn_table */
+	MDB_dbi about;     /* who made the store */
 	pthread_rwlock_t map_lock;
 	size_t file_size; /* when it was opened */
 	size_t map_size;  /* taken from the file system; only the writer */

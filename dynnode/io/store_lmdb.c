@@ -21,7 +21,8 @@
 
 /* A full store is writable again when this much fits, or an eighth of its
  * limit: with less it would be full at once. */
-#define ROOM_WANTED ((size_t) 1024 * 1024)
+#define ROOM_WANTED     ((size_t) 1 << 20)
+#define ROOM_WANTED_MAX ((size_t) 4 << 20)
 
 /* A SCAN that waits for the reader thread, with all its bytes. */
 struct scan_job
@@ -48,6 +49,7 @@ struct store
 	/* Only the writer thread. */
 	struct dyn_store_batch **group;
 	size_t room_wanted;
+	bool needs_nudge; /* something was committed since the last one */
 	uint64_t reader_check_ms;
 
 	/* Below: under the mutex. */
@@ -148,6 +150,7 @@ committed(struct store *self, struct dyn_store_batch *const *batches,
 	struct dyn_store_lmdb_stats *stats = &self->stats;
 	uint64_t writes = 0;
 
+	self->needs_nudge = true;
 	pthread_mutex_lock(&self->mutex);
 	for (uint32_t i = 0; i < count; i++)
 	{
@@ -164,17 +167,24 @@ committed(struct store *self, struct dyn_store_batch *const *batches,
 	pthread_mutex_unlock(&self->mutex);
 }
 
-static void
-refuse_full(struct store *self, const struct dyn_store_batch *batch)
+static size_t
+room_wanted(const struct store *self, size_t size)
 {
 	size_t most = self->env.map_size_max / 8;
 
-	self->room_wanted =
-		2 * dyn_store_commit_size((struct dyn_store_batch *const *) &batch, 1);
-	if (self->room_wanted < ROOM_WANTED)
-		self->room_wanted = ROOM_WANTED;
-	if (self->room_wanted > most)
-		self->room_wanted = most;
+	if (most > ROOM_WANTED_MAX)
+		most = ROOM_WANTED_MAX;
+	if (size < ROOM_WANTED)
+		size = ROOM_WANTED;
+	return size < most ? size : most;
+}
+
+static void
+refuse_full(struct store *self, const struct dyn_store_batch *batch)
+{
+	self->room_wanted = room_wanted(
+		self,
+		2 * dyn_store_commit_size((struct dyn_store_batch *const *) &batch, 1));
 	pthread_mutex_lock(&self->mutex);
 	push_stored(self, batch->token, DYN_STATUS_FULL);
 	self->stats.stores_full++;
@@ -259,14 +269,31 @@ commit_or_halve(struct store *self, struct dyn_store_batch *const *batches,
 	commit_or_halve(self, batches + count / 2, count - count / 2);
 }
 
-/* Is there room again?  A look costs no sync. */
+/* A look costs no sync, but for one after each commit in a full store. */
+static int
+look_again(struct store *self)
+{
+	int code;
+
+	if (self->needs_nudge)
+	{
+		code = dyn_store_nudge(&self->env);
+		if (dyn_store_env_fault(code) == DYN_STORE_FATAL)
+			return code;
+		self->needs_nudge = code != 0;
+	}
+	code = dyn_store_try_room(&self->env, self->room_wanted);
+	if (code == MDB_MAP_FULL)
+		code = dyn_store_env_grow(&self->env, self->room_wanted);
+	return code;
+}
+
+/* Is there room again? */
 static void
 probe(struct store *self)
 {
-	int code = dyn_store_try_room(&self->env, self->room_wanted);
+	int code = look_again(self);
 
-	if (code == MDB_MAP_FULL)
-		code = dyn_store_env_grow(&self->env, self->room_wanted);
 	switch (dyn_store_env_fault(code))
 	{
 		case DYN_STORE_FULL:
@@ -723,13 +750,10 @@ look_for_room(struct store *self)
 {
 	int code;
 
-	self->room_wanted = ROOM_WANTED;
-	if (self->room_wanted > self->env.map_size_max / 8)
-		self->room_wanted = self->env.map_size_max / 8;
-	code = dyn_store_try_room(&self->env, self->room_wanted);
-	if (code == MDB_MAP_FULL)
-		code = dyn_store_env_grow(&self->env, self->room_wanted);
+	self->room_wanted = room_wanted(self, 0);
+	code = look_again(self);
 	self->is_full = dyn_store_env_fault(code) == DYN_STORE_FULL;
+	self->needs_nudge = self->is_full;
 	if (dyn_store_env_fault(code) == DYN_STORE_FATAL)
 		fail(self, "a look for room in the store", code);
 	update_sizes(self);

@@ -194,18 +194,46 @@ dyn_store_commit(struct dyn_store_env *env,
 	return code;
 }
 
+/*
+ * One page at a time, because what removals free lies scattered; a refused
+ * object that needs many pages in a row may be refused once more.
+ */
 int
 dyn_store_try_room(struct dyn_store_env *env, size_t size)
 {
-	static const char name[] = "room"; /* never committed */
-	MDB_val key = { sizeof(name), (void *) name };
-	MDB_val value = { size, NULL };
+	char name[] = "room0000"; /* never committed */
 	MDB_txn *txn;
 	int code = mdb_txn_begin(env->mdb, NULL, 0, &txn);
 
 	if (code != 0)
 		return code;
-	code = mdb_put(txn, env->tables[DYN_TABLE_META], &key, &value, MDB_RESERVE);
+	for (size_t i = 0; code == 0 && i <= size / env->page_size; i++)
+	{
+		MDB_val key = { sizeof(name), name };
+		MDB_val value = { env->page_size - DYN_RECORD_HEAD_SIZE, NULL };
+
+		memcpy(name + 4, &(uint32_t){ (uint32_t) i }, 4);
+		code = mdb_put(txn, env->tables[DYN_TABLE_META], &key, &value,
+					   MDB_RESERVE);
+	}
+	mdb_txn_abort(txn);
+	return code;
+}
+
+int
+dyn_store_nudge(struct dyn_store_env *env)
+{
+	static const char name[] = "nudge";
+	MDB_val key = { sizeof(name) - 1, (void *) name };
+	MDB_val value = { sizeof(name) - 1, (void *) name };
+	MDB_txn *txn;
+	int code = mdb_txn_begin(env->mdb, NULL, 0, &txn);
+
+	if (code != 0)
+		return code;
+	code = mdb_put(txn, env->about, &key, &value, 0);
+	if (code == 0)
+		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);
 	return code;
 }

@@ -46,7 +46,11 @@ int dyn_store_commit(struct dyn_store_env *env,
 size_t dyn_store_commit_size(struct dyn_store_batch *const *batches,
 							 uint32_t count);
 
-/* Would a record of this size fit now?  0 or LMDB's code. */
+/* Would records of this size together fit now?  0 or LMDB's code. */
 int dyn_store_try_room(struct dyn_store_env *env, size_t size);
+
+/* An empty commit.  LMDB uses again what a commit freed only two commits
+ * later, and a full store may have no others coming. */
+int dyn_store_nudge(struct dyn_store_env *env);
 
 #endif

@@ -1,0 +1,286 @@
+#include "storerig.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scratch.h"
+
+/* cmocka is not linked into everything that links this directory. */
+static void
+must(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "storerig: %s\n", what);
+	abort();
+}
+
+static struct dyn_slice
+text(const char *string)
+{
+	return (struct dyn_slice){ (const uint8_t *) string, strlen(string) };
+}
+
+static struct dyn_record_key
+place_of(const char *key)
+{
+	return (struct dyn_record_key){ text("b"), (uint8_t) key[0], text(key) };
+}
+
+static void
+note_stored(struct storerig *rig, const struct dyn_event *event)
+{
+	must(event->stored.token < STORERIG_TOKENS_MAX, "too many STOREs");
+	rig->statuses[event->stored.token] = event->stored.status;
+	rig->tokens_in_order[rig->stored_count++] = event->stored.token;
+}
+
+static void
+note_loaded(struct storerig *rig, const struct dyn_event *event)
+{
+	const struct dyn_loaded *record = &event->loaded.records[0];
+
+	must(event->loaded.record_count == 1, "a LOAD of one key");
+	rig->state = record->state;
+	rig->hash = record->hash;
+	free(rig->object);
+	rig->object_size = record->object.size;
+	rig->object = malloc(record->object.size + 1);
+	must(rig->object != NULL, "memory");
+	if (record->object.size != 0)
+		memcpy(rig->object, record->object.data, record->object.size);
+	rig->read_count++;
+}
+
+static void
+note_scanned(struct storerig *rig, const struct dyn_event *event)
+{
+	rig->scan_status = event->scanned.status;
+	rig->scan_end = event->scanned.end;
+	rig->after_cell = event->scanned.after_cell;
+	rig->after_key_size = event->scanned.after_key.size;
+	if (rig->after_key_size != 0)
+		memcpy(rig->after_key, event->scanned.after_key.data,
+			   rig->after_key_size);
+	rig->scan_found = 0;
+	rig->scan_corrupt = 0;
+	for (uint32_t i = 0; i < event->scanned.item_count; i++)
+	{
+		rig->scan_found += event->scanned.items[i].state == DYN_LOADED_FOUND;
+		rig->scan_corrupt +=
+			event->scanned.items[i].state == DYN_LOADED_CORRUPT;
+	}
+	rig->read_count++;
+}
+
+static void
+complete(void *context, const struct dyn_event *event)
+{
+	struct storerig *rig = context;
+
+	if (rig->watch != NULL)
+		rig->watch(rig, event);
+	if (event->type == DYN_EVENT_STORED)
+		note_stored(rig, event);
+	else if (event->type == DYN_EVENT_LOADED)
+		note_loaded(rig, event);
+	else if (event->type == DYN_EVENT_SCANNED)
+		note_scanned(rig, event);
+	else
+	{
+		must(event->type == DYN_EVENT_STORE_WRITABLE, "a known event");
+		rig->writable_count++;
+	}
+}
+
+struct storerig *
+storerig_new(void)
+{
+	struct storerig *rig = calloc(1, sizeof(*rig));
+
+	must(rig != NULL, "memory");
+	rig->config.directory = scratch_make();
+	return rig;
+}
+
+void
+storerig_free(struct storerig *rig)
+{
+	storerig_close(rig);
+	scratch_remove((char *) rig->config.directory);
+	free(rig->object);
+	free(rig);
+}
+
+static enum dyn_status
+open_store(struct storerig *rig, char *reason, size_t reason_size)
+{
+	rig->token_next = 0;
+	rig->stored_count = 0;
+	rig->writable_count = 0;
+	rig->has_failed = false;
+	for (uint32_t i = 0; i < STORERIG_TOKENS_MAX; i++)
+		rig->statuses[i] = DYN_STATUS_INTERNAL;
+	return dyn_store_lmdb_open(&rig->config, complete, rig, &rig->store, reason,
+							   reason_size);
+}
+
+void
+storerig_open(struct storerig *rig)
+{
+	char reason[512] = "";
+
+	must(open_store(rig, reason, sizeof(reason)) == DYN_STATUS_OK, reason);
+}
+
+const char *
+storerig_open_refused(struct storerig *rig)
+{
+	static char reason[512];
+
+	reason[0] = '\0';
+	must(open_store(rig, reason, sizeof(reason)) != DYN_STATUS_OK, "a refusal");
+	must(rig->store == NULL, "a refusal leaves nothing open");
+	return reason;
+}
+
+void
+storerig_close(struct storerig *rig)
+{
+	if (rig->store != NULL)
+		rig->store->ops->close(&rig->store);
+}
+
+struct dyn_write
+storerig_write(const char *key, const void *object, size_t size)
+{
+	return (struct dyn_write){ .table = DYN_TABLE_MAIN,
+							   .key = place_of(key),
+							   .hash = size * 31 + 7,
+							   .object = { object, size } };
+}
+
+uint64_t
+storerig_submit(struct storerig *rig, const struct dyn_write *writes,
+				uint32_t count)
+{
+	struct dyn_effect effect = { .type = DYN_EFFECT_STORE };
+
+	effect.store.token = rig->token_next++;
+	effect.store.writes = writes;
+	effect.store.write_count = count;
+	rig->store->ops->submit(rig->store, &effect);
+	return effect.store.token;
+}
+
+uint64_t
+storerig_submit_one(struct storerig *rig, const char *key, const void *object,
+					size_t size)
+{
+	struct dyn_write write = storerig_write(key, object, size);
+
+	return storerig_submit(rig, &write, 1);
+}
+
+bool
+storerig_turn(struct storerig *rig, int wait_ms)
+{
+	struct pollfd wakeup = { .fd = rig->store->ops->wakeup_fd(rig->store),
+							 .events = POLLIN };
+
+	if (poll(&wakeup, 1, wait_ms) == 1 &&
+		!rig->store->ops->dispatch(rig->store, &rig->failure))
+		rig->has_failed = true;
+	return !rig->has_failed;
+}
+
+/* Something must come, or the test is over. */
+static void
+must_turn(struct storerig *rig)
+{
+	uint32_t before = rig->stored_count + rig->read_count + rig->writable_count;
+
+	must(storerig_turn(rig, STORERIG_WAIT_MS), "the store has failed");
+	must(before != rig->stored_count + rig->read_count + rig->writable_count,
+		 "nothing came in time");
+}
+
+void
+storerig_finish(struct storerig *rig)
+{
+	while (rig->stored_count < rig->token_next)
+		must_turn(rig);
+}
+
+enum dyn_status
+storerig_wait(struct storerig *rig, uint64_t token)
+{
+	while (rig->statuses[token] == DYN_STATUS_INTERNAL)
+		must_turn(rig);
+	return rig->statuses[token];
+}
+
+enum dyn_status
+storerig_put(struct storerig *rig, const char *key, const void *object,
+			 size_t size)
+{
+	return storerig_wait(rig, storerig_submit_one(rig, key, object, size));
+}
+
+static void
+submit_read(struct storerig *rig, const struct dyn_effect *effect)
+{
+	uint32_t before = rig->read_count;
+
+	rig->store->ops->submit(rig->store, effect);
+	while (rig->read_count == before)
+		must_turn(rig);
+}
+
+enum dyn_loaded_state
+storerig_load(struct storerig *rig, const char *key)
+{
+	struct dyn_record_key place = place_of(key);
+	struct dyn_effect effect = { .type = DYN_EFFECT_LOAD };
+
+	effect.load.keys = &place;
+	effect.load.key_count = 1;
+	submit_read(rig, &effect);
+	return rig->state;
+}
+
+bool
+storerig_has(struct storerig *rig, const char *key, const void *object,
+			 size_t size)
+{
+	return storerig_load(rig, key) == DYN_LOADED_FOUND &&
+		   rig->object_size == size && rig->hash == size * 31 + 7 &&
+		   memcmp(rig->object, object, size) == 0;
+}
+
+void
+storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
+{
+	struct dyn_effect effect = { .type = DYN_EFFECT_SCAN };
+
+	effect.scan.bucket = text("b");
+	effect.scan.cell_last = DYN_CELL_COUNT - 1;
+	effect.scan.has_after = !restart;
+	effect.scan.after_cell = rig->after_cell;
+	effect.scan.after_key =
+		(struct dyn_slice){ rig->after_key, rig->after_key_size };
+	effect.scan.items_max = items_max;
+	effect.scan.bytes_max = UINT32_MAX;
+	submit_read(rig, &effect);
+}
+
+struct dyn_store_lmdb_stats
+storerig_stats(struct storerig *rig)
+{
+	struct dyn_store_lmdb_stats stats;
+
+	dyn_store_lmdb_stats(rig->store, &stats);
+	return stats;
+}

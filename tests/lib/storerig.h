@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * storerig.h
+ *      A store on LMDB under test: one line for each thing a test does.
+ *
+ * Keys are C strings, in bucket "b"; their cell is the first letter.  What
+ * must not happen ends the test program with a line on stderr.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_STORERIG_H
+#define DYN_TESTS_STORERIG_H
+
+#include "io/store_lmdb.h"
+
+enum
+{
+	STORERIG_TOKENS_MAX = 8192,
+	STORERIG_WAIT_MS = 20000
+};
+
+struct storerig
+{
+	struct dyn_store_lmdb_config config;
+	struct dyn_store *store;
+	uint64_t token_next;
+	/* Of STOREs, by token: what was answered, DYN_STATUS_INTERNAL before. */
+	enum dyn_status statuses[STORERIG_TOKENS_MAX];
+	uint64_t tokens_in_order[STORERIG_TOKENS_MAX]; /* as answered */
+	uint32_t stored_count;
+	uint32_t writable_count;
+	uint32_t read_count;
+
+	/* The last LOAD of one key, and the last page, with bytes of its own. */
+	enum dyn_loaded_state state;
+	uint64_t hash;
+	uint8_t *object;
+	size_t object_size;
+	enum dyn_status scan_status;
+	bool scan_end;
+	uint32_t scan_found;
+	uint32_t scan_corrupt;
+	uint16_t after_cell;
+	uint8_t after_key[DYN_KEY_SIZE_MAX];
+	size_t after_key_size;
+
+	/* Called for every completion before it is noted; may be NULL. */
+	void (*watch)(struct storerig *rig, const struct dyn_event *event);
+	bool has_failed;
+	const char *failure;
+};
+
+/* Zeroed but for the directory, which it makes. */
+struct storerig *storerig_new(void);
+/* Closes the store, removes the directory. */
+void storerig_free(struct storerig *rig);
+
+void storerig_open(struct storerig *rig);
+/* Expects a refusal and returns its reason, good until the next call. */
+const char *storerig_open_refused(struct storerig *rig);
+void storerig_close(struct storerig *rig);
+
+struct dyn_write storerig_write(const char *key, const void *object,
+								size_t size);
+/* Returns the token. */
+uint64_t storerig_submit(struct storerig *rig, const struct dyn_write *writes,
+						 uint32_t count);
+uint64_t storerig_submit_one(struct storerig *rig, const char *key,
+							 const void *object, size_t size);
+
+/* Wait for all STOREs, or for one; the status of that one. */
+void storerig_finish(struct storerig *rig);
+enum dyn_status storerig_wait(struct storerig *rig, uint64_t token);
+/* submit_one and wait. */
+enum dyn_status storerig_put(struct storerig *rig, const char *key,
+							 const void *object, size_t size);
+
+/* Dispatch what comes within so many ms (at once when something is there).
+ * False when the store has failed. */
+bool storerig_turn(struct storerig *rig, int wait_ms);
+
+enum dyn_loaded_state storerig_load(struct storerig *rig, const char *key);
+/* Is the key there with exactly this object? */
+bool storerig_has(struct storerig *rig, const char *key, const void *object,
+				  size_t size);
+/* One page of the bucket after the given cursor in rig (restart: from the
+ * beginning). */
+void storerig_scan(struct storerig *rig, bool restart, uint32_t items_max);
+
+struct dyn_store_lmdb_stats storerig_stats(struct storerig *rig);
+
+#endif
