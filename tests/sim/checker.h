@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * checker.h
+ *      Judges a history: was anything lost, invented, or brought back?
+ *
+ * Causality comes from what a client had read when it wrote, never from the
+ * servers' clocks:
+ *
+ *     past(v)        the vids that the writer of v had seen, and their pasts
+ *     covered by S   S, the pasts of S, and what deletes have seen
+ *
+ *     C1 lost         an acknowledged write is covered by the final state
+ *     C2 invented     a read returns only what was written to the key before
+ *                     the read ended, and was not definitely refused
+ *     C3 resurrected  nothing final lies in the past of an effective write
+ *     C4 antichain    no version returned lies in the past of another
+ *     C9 fresh        with R + W > N a read covers every write that was
+ *                     acknowledged before it began, and returns nothing of
+ *                     that write's past
+ *     C10 monotonic   a client's next read covers what it read before, as far
+ *                     as that was acknowledged
+ *     C12 modes       CREATE and GUARDED succeed only when what they did not
+ *                     cover was not acknowledged before
+ *
+ * A write with `repeated` set may stand under two dots; a version of it that
+ * comes back is counted as a repeat, not as a violation.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_CHECKER_H
+#define DYN_TESTS_CHECKER_H
+
+#include "tests/sim/history.h"
+
+/* rule is "C1", ...; text says which key, vid and operation. */
+typedef void (*dyn_checker_report)(void *context, const char *rule,
+								   const char *text);
+
+struct dyn_checker_counts
+{
+	uint64_t writes_acknowledged;
+	uint64_t writes_unknown;
+	uint64_t reads;
+	uint64_t reads_strict;
+	uint64_t repeats;       /* applied twice, within what is documented */
+	uint64_t reads_stepped; /* a strict read went behind an unacknowledged
+							 * write that the client had seen */
+	uint64_t violations;
+};
+
+void dyn_checker_run(const struct dyn_history *history, uint8_t n,
+					 dyn_checker_report report, void *context,
+					 struct dyn_checker_counts *counts);
+
+#endif

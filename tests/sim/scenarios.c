@@ -1,0 +1,327 @@
+#include "tests/sim/scenarios.h"
+
+#include "tests/sim/simclient.h"
+#include "tests/sim/simnet.h"
+#include "tests/sim/simrequest.h"
+#include "tests/sim/whitebox.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define EXPECT(condition)                                                      \
+	do                                                                         \
+	{                                                                          \
+		if (!(condition))                                                      \
+			dyn_world_violation(world, "scenario", "not so: %s (line %d)",     \
+								#condition, __LINE__);                         \
+	} while (0)
+
+/* An owner of the key, by rank. */
+static uint32_t
+owner(struct dyn_world *world, uint32_t key, uint32_t rank)
+{
+	bool owners[DYN_SIM_NODES_MAX] = { false };
+
+	dyn_whitebox_owners(world, key, owners);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (owners[i] && rank-- == 0)
+			return i;
+	return 0;
+}
+
+static struct dyn_sim_result
+put(struct dyn_world *world, uint32_t node, uint32_t key,
+	const struct dyn_sim_result *read)
+{
+	struct dyn_sim_put write = { .key = key, .value_count = 1, .read = read };
+
+	return dyn_sim_do_put(world, node, &write);
+}
+
+static struct dyn_sim_result
+erase(struct dyn_world *world, uint32_t node, uint32_t key,
+	  const struct dyn_sim_result *read)
+{
+	struct dyn_sim_put write = { .key = key, .read = read };
+
+	return dyn_sim_do_put(world, node, &write);
+}
+
+static void
+pass(struct dyn_world *world, uint64_t ms)
+{
+	dyn_world_run_until(world, world->now_ms + ms);
+}
+
+/* -------------------------------------------------------------- scenarios */
+
+/* The paper's cart: two writers that read nothing make two siblings; who
+ * read both replaces both. */
+static void
+siblings_and_reconciliation(struct dyn_world *world)
+{
+	struct dyn_sim_result a = put(world, 0, 1, NULL);
+	struct dyn_sim_result b = put(world, 1, 1, NULL);
+	struct dyn_sim_result read = dyn_sim_do_get(world, 2, 1, 0);
+	struct dyn_sim_result c;
+	struct dyn_sim_result after;
+
+	EXPECT(a.status == DYN_STATUS_OK && b.status == DYN_STATUS_OK);
+	EXPECT(read.row_count == 2);
+	c = put(world, 2, 1, &read);
+	after = dyn_sim_do_get(world, 0, 1, 0);
+	EXPECT(c.status == DYN_STATUS_OK && after.row_count == 1);
+	dyn_sim_result_free(&read);
+	dyn_sim_result_free(&after);
+}
+
+/* kv679: a coordinator loses what it had not committed, comes back, and
+ * writes again: the new write must not look like one that was replaced. */
+static void
+coordinator_with_amnesia(struct dyn_world *world)
+{
+	uint32_t key = 2;
+	uint32_t coordinator = owner(world, key, 0);
+	uint32_t other = owner(world, key, 1);
+	struct dyn_sim_result read;
+	struct dyn_sim_result after;
+
+	for (int round = 0; round < 5; round++)
+	{
+		put(world, coordinator, key, NULL);
+		read = dyn_sim_do_get(world, other, key, 0);
+		erase(world, other, key, &read);
+		dyn_simnode_crash(world, coordinator, 10);
+		pass(world, 5000);
+		EXPECT(put(world, coordinator, key, NULL).status == DYN_STATUS_OK);
+		after = dyn_sim_do_get(world, other, key, world->swarm.n);
+		EXPECT(after.row_count == 1);
+		dyn_sim_result_free(&read);
+		dyn_sim_result_free(&after);
+	}
+}
+
+/* Two clients that never read each other, each replacing its own version a
+ * hundred times: never more than two siblings. */
+static void
+no_sibling_explosion(struct dyn_world *world)
+{
+	struct dyn_sim_result mine[2] = { { 0 }, { 0 } };
+
+	for (int round = 0; round < 100; round++)
+	{
+		int who = round % 2;
+		struct dyn_sim_result read;
+
+		EXPECT(
+			put(world, (uint32_t) round % 3, 3, round < 2 ? NULL : &mine[who])
+				.status == DYN_STATUS_OK);
+		read = dyn_sim_do_get(world, (uint32_t) (round + 1) % 3, 3, 0);
+		EXPECT(read.row_count <= 2);
+		dyn_sim_result_free(&mine[who]);
+		mine[who] = read;
+	}
+	dyn_sim_result_free(&mine[0]);
+	dyn_sim_result_free(&mine[1]);
+}
+
+/* The answer is lost; the retry goes to another coordinator: one row. */
+static void
+retry_elsewhere(struct dyn_world *world)
+{
+	uint32_t key = 4;
+	struct dyn_sim_put write = { .key = key, .value_count = 1 };
+	struct dyn_sim_result first;
+	struct dyn_sim_result read;
+
+	dyn_simnet_block(world, owner(world, key, 0),
+					 DYN_SIM_NODES_MAX + DYN_SIM_OPERATOR, true);
+	first = dyn_sim_do_put(world, owner(world, key, 0), &write);
+	EXPECT(first.status == DYN_STATUS_TIMEOUT);
+	dyn_simnet_heal(world);
+	/* Somebody replaces it in between: the retry must not bring it back. */
+	read = dyn_sim_do_get(world, owner(world, key, 2), key, 0);
+	EXPECT(read.row_count == 1);
+	EXPECT(put(world, owner(world, key, 2), key, &read).status ==
+		   DYN_STATUS_OK);
+	write.retry = true;
+	write.retry_op = first.op;
+	EXPECT(dyn_sim_do_put(world, owner(world, key, 1), &write).status ==
+		   DYN_STATUS_OK);
+	dyn_sim_result_free(&read);
+	read = dyn_sim_do_get(world, owner(world, key, 1), key, 0);
+	EXPECT(read.row_count == 1);
+	EXPECT(!world->writes[first.op].repeated);
+	dyn_sim_result_free(&read);
+}
+
+/* One of three is away: nobody notices. Two away: a definite no, at once,
+ * and nothing is stored. */
+static void
+quorum_lost_and_found(struct dyn_world *world)
+{
+	struct dyn_sim_result result;
+	uint64_t begin_ms;
+
+	dyn_simnode_crash(world, owner(world, 5, 2), UINT64_MAX);
+	pass(world, 1000);
+	EXPECT(put(world, owner(world, 5, 0), 5, NULL).status == DYN_STATUS_OK);
+	dyn_simnode_crash(world, owner(world, 5, 1), UINT64_MAX);
+	pass(world, 1000);
+	begin_ms = world->now_ms;
+	result = put(world, owner(world, 5, 0), 5, NULL);
+	EXPECT(result.status == DYN_STATUS_NO_QUORUM);
+	EXPECT(world->now_ms - begin_ms < 200);
+	EXPECT(dyn_whitebox_holders(world, result.op) == 0);
+	result = dyn_sim_do_get(world, owner(world, 5, 0), 5, 0);
+	EXPECT(result.status == DYN_STATUS_NO_QUORUM);
+}
+
+/* A full store refuses writes, still answers reads, and recovers by itself. */
+static void
+full_store(struct dyn_world *world)
+{
+	uint32_t key = 6;
+	struct dyn_sim_result read;
+
+	EXPECT(put(world, 0, key, NULL).status == DYN_STATUS_OK);
+	for (uint32_t i = 0; i < 3; i++)
+		dyn_simdisk_set_full(world->nodes[i].disk, true);
+	EXPECT(put(world, owner(world, key, 0), key, NULL).status != DYN_STATUS_OK);
+	pass(world, 2000);
+	EXPECT(put(world, owner(world, key, 0), key, NULL).status != DYN_STATUS_OK);
+	read = dyn_sim_do_get(world, owner(world, key, 1), key, 0);
+	EXPECT(read.status == DYN_STATUS_OK && read.row_count == 1);
+	dyn_sim_result_free(&read);
+	for (uint32_t i = 0; i < 3; i++)
+	{
+		dyn_simdisk_set_full(world->nodes[i].disk, false);
+		dyn_world_push(world, world->now_ms, DYN_WORLD_WAKE, i,
+					   world->nodes[i].life, NULL);
+	}
+	pass(world, 2000);
+	EXPECT(put(world, owner(world, key, 2), key, NULL).status == DYN_STATUS_OK);
+	read = dyn_sim_do_get(world, 0, key, 3);
+	EXPECT(read.row_count == 2);
+	dyn_sim_result_free(&read);
+}
+
+/* A damaged record is never "not found", and a read mends it. */
+static void
+damaged_record(struct dyn_world *world)
+{
+	uint32_t key = 7;
+	char buffer[32];
+	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+	uint32_t node = owner(world, key, 0);
+	struct dyn_simdisk *disk = world->nodes[node].disk;
+	struct dyn_sim_result read;
+
+	EXPECT(put(world, node, key, NULL).status == DYN_STATUS_OK);
+	pass(world, 1000);
+	dyn_simdisk_corrupt(disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
+	read = dyn_sim_do_get(world, node, key, 0);
+	EXPECT(read.status == DYN_STATUS_OK && read.row_count == 1);
+	dyn_sim_result_free(&read);
+	pass(world, 1000);
+	EXPECT(!dyn_simdisk_get(disk, DYN_TABLE_MAIN, &place)->corrupt);
+}
+
+/* A replica that was away during a delete must not bring the value back. */
+static void
+delete_behind_the_back(struct dyn_world *world)
+{
+	uint32_t key = 8;
+	uint32_t away = owner(world, key, 2);
+	uint32_t here = owner(world, key, 0);
+	struct dyn_sim_result read;
+
+	EXPECT(put(world, here, key, NULL).status == DYN_STATUS_OK);
+	pass(world, 500);
+	dyn_simnode_crash(world, away, UINT64_MAX);
+	pass(world, 500);
+	read = dyn_sim_do_get(world, here, key, 0);
+	EXPECT(erase(world, here, key, &read).status == DYN_STATUS_OK);
+	dyn_sim_result_free(&read);
+	dyn_simnode_start(world, away);
+	pass(world, 3000);
+	EXPECT(put(world, away, key, NULL).status == DYN_STATUS_OK);
+	read = dyn_sim_do_get(world, away, key, 3);
+	EXPECT(read.row_count == 1);
+	dyn_sim_result_free(&read);
+}
+
+/* The row clock of one sibling replaces that one only; a create meets a live
+ * version; a guarded write meets what its context does not cover. */
+static void
+checking_modes(struct dyn_world *world)
+{
+	struct dyn_sim_put write = { .key = 9,
+								 .mode = DYN_HISTORY_CREATE,
+								 .value_count = 1 };
+	struct dyn_sim_result read;
+
+	EXPECT(dyn_sim_do_put(world, 0, &write).status == DYN_STATUS_OK);
+	EXPECT(dyn_sim_do_put(world, 1, &write).status == DYN_STATUS_EXISTS);
+	read = dyn_sim_do_get(world, 2, 9, 0);
+	EXPECT(put(world, 2, 9, NULL).status == DYN_STATUS_OK);
+	write.mode = DYN_HISTORY_GUARDED;
+	write.read = &read;
+	EXPECT(dyn_sim_do_put(world, 0, &write).status == DYN_STATUS_CONFLICT);
+	dyn_sim_result_free(&read);
+	read = dyn_sim_do_get(world, 1, 9, 0);
+	write.read = &read;
+	EXPECT(dyn_sim_do_put(world, 1, &write).status == DYN_STATUS_OK);
+	dyn_sim_result_free(&read);
+	read = dyn_sim_do_get(world, 1, 9, 0);
+	EXPECT(read.row_count == 1);
+	dyn_sim_result_free(&read);
+}
+
+/* -------------------------------------------------------------------- list */
+
+static const struct
+{
+	const char *name;
+	void (*play)(struct dyn_world *world);
+} scenarios[] = {
+	{ "siblings_and_reconciliation", siblings_and_reconciliation },
+	{ "coordinator_with_amnesia", coordinator_with_amnesia },
+	{ "no_sibling_explosion", no_sibling_explosion },
+	{ "retry_elsewhere", retry_elsewhere },
+	{ "quorum_lost_and_found", quorum_lost_and_found },
+	{ "full_store", full_store },
+	{ "damaged_record", damaged_record },
+	{ "delete_behind_the_back", delete_behind_the_back },
+	{ "checking_modes", checking_modes },
+};
+
+uint32_t
+dyn_scenarios_count(void)
+{
+	return sizeof(scenarios) / sizeof(scenarios[0]);
+}
+
+const char *
+dyn_scenarios_name(uint32_t index)
+{
+	return scenarios[index].name;
+}
+
+bool
+dyn_scenarios_play(uint32_t index, bool verbose, char *why, uint32_t why_size)
+{
+	struct dyn_swarm swarm;
+	struct dyn_world *world;
+	bool ok;
+
+	dyn_swarm_calm(&swarm);
+	world = dyn_world_new(index + 1, &swarm, verbose);
+	pass(world, 5000);
+	scenarios[index].play(world);
+	dyn_world_finish(world);
+	ok = world->violation_count == 0;
+	snprintf(why, why_size, "%s", world->first_violation);
+	dyn_world_free(&world);
+	return ok;
+}

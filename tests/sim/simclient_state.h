@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ *
+ * simclient_state.h
+ *      The memory of a client, shared by simclient.c, simread.c, simsync.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_SIMCLIENT_STATE_H
+#define DYN_TESTS_SIMCLIENT_STATE_H
+
+#include "model/object.h"
+#include "model/scan_merge.h"
+#include "tests/sim/simrequest.h"
+
+/* What a client remembers of its last read of a key. */
+struct dyn_memory
+{
+	bool used;
+	uint64_t at_ms;
+	uint8_t *context; /* encoded, of the whole object */
+	uint32_t context_size;
+	struct dyn_vids vids;
+	uint8_t *row; /* encoded clock of one row */
+	uint32_t row_size;
+	uint32_t row_vid;
+	bool has_row;
+};
+
+enum dyn_action_kind
+{
+	DYN_ACTION_NONE,
+	DYN_ACTION_HELLO,
+	DYN_ACTION_PUT,
+	DYN_ACTION_GET,
+	DYN_ACTION_DIRECT, /* R replicas, one object and hashes */
+	DYN_ACTION_SCAN
+};
+
+struct dyn_action
+{
+	enum dyn_action_kind kind;
+	uint32_t keys[DYN_SIM_BATCH_MAX];
+	uint32_t ops[DYN_SIM_BATCH_MAX * 4];
+	uint32_t count;
+	bool decided[DYN_SIM_BATCH_MAX];
+	uint32_t attempt_count;
+	uint64_t correlations[DYN_REPLICAS_MAX]; /* awaited */
+	bool late;                               /* a retry of what was finished */
+
+	/* DIRECT, SCAN: the owners asked */
+	uint32_t owners[DYN_REPLICAS_MAX];
+	uint8_t owner_count;
+	uint8_t answer_count;
+	bool differs;
+	uint64_t hash;
+	enum dyn_status status;
+	struct dyn_slice object;
+
+	struct dyn_arena arena; /* answers kept until the action ends */
+	struct dyn_scan_merge merge;
+	uint16_t cell_first;
+	uint16_t cell_last;
+	uint8_t waiting_for; /* stream whose page is on its way */
+	uint32_t page_size;
+};
+
+struct dyn_simclient
+{
+	uint32_t index;
+	struct dyn_simrandom random;
+	struct dyn_attempts attempts;
+	struct dyn_memory *memories; /* by key */
+	struct dyn_action action;
+	uint64_t timer; /* serial of the valid one */
+	bool has_ring;
+	struct dyn_ring ring;
+	uint32_t diverged[DYN_SIM_BATCH_MAX]; /* SCAN: keys to be read again */
+	uint32_t diverged_count;
+	uint16_t after_cell[DYN_REPLICAS_MAX]; /* SCAN: cursors of the streams */
+	struct dyn_slice after_key[DYN_REPLICAS_MAX];
+	uint32_t recent[8]; /* writes, for late retries */
+	uint32_t recent_count;
+
+	/* simsync.c */
+	uint64_t awaited;
+	bool done;
+	struct dyn_sim_result *result;
+	struct dyn_arena result_arena;
+};
+
+struct dyn_simclient *dyn_simclient_of(struct dyn_world *world, uint32_t index);
+void dyn_simclient_timer(struct dyn_world *world, struct dyn_simclient *self,
+						 uint64_t ms);
+void dyn_simclient_rest(struct dyn_world *world, struct dyn_simclient *self);
+uint32_t dyn_simclient_some_node(struct dyn_world *world,
+								 struct dyn_simclient *self);
+
+/* simread.c */
+void dyn_simread_get(struct dyn_world *world, struct dyn_simclient *self);
+void dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self);
+void dyn_simread_scan(struct dyn_world *world, struct dyn_simclient *self);
+void dyn_simread_take(struct dyn_world *world, struct dyn_simclient *self,
+					  const struct dyn_envelope *env,
+					  const ProtobufCMessage *body);
+/* No answer in time: what was begun is UNKNOWN. */
+void dyn_simread_give_up(struct dyn_world *world, struct dyn_simclient *self);
+
+/* Write down what an encoded object shows: into the history (op), the
+ * client's memory. False when it is malformed. */
+bool dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
+					  uint32_t key, uint32_t op, struct dyn_slice object);
+
+/* simsync.c */
+void dyn_simsync_take(struct dyn_world *world, struct dyn_simclient *self,
+					  const struct dyn_envelope *env,
+					  const ProtobufCMessage *body);
+
+#endif

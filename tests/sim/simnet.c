@@ -1,0 +1,502 @@
+#include "tests/sim/simnet.h"
+
+#include "tests/sim/simclient.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+	PEERS_MAX = 64,
+	LINKS_MAX =
+		DYN_SIM_NODES_MAX * PEERS_MAX + DYN_SIM_CLIENTS_MAX * DYN_SIM_NODES_MAX
+};
+
+/* Link numbers: node * PEERS_MAX + peer, then one for each client and node. */
+struct link
+{
+	bool used;
+	bool is_up;
+	uint32_t from; /* endpoint */
+	uint32_t to;   /* node */
+	uint32_t peer_index;
+	uint32_t generation; /* counts the connections */
+	uint32_t from_life;
+	uint32_t to_life;
+	uint64_t last_ms[2][2]; /* by way (there, back) and plane: keeps order */
+};
+
+struct dyn_simnet
+{
+	struct link links[LINKS_MAX];
+	bool blocked[DYN_SIM_ENDPOINTS_MAX][DYN_SIM_ENDPOINTS_MAX];
+};
+
+/* A frame on its way. */
+struct frame
+{
+	uint32_t link;
+	uint32_t generation;
+	uint32_t to_life;
+	bool back;
+	enum dyn_plane plane;
+	uint64_t tag;
+	uint32_t size;
+	uint8_t bytes[];
+};
+
+struct dyn_simnet *
+dyn_simnet_new(void)
+{
+	return dyn_sim_allocate(sizeof(struct dyn_simnet));
+}
+
+void
+dyn_simnet_free(struct dyn_simnet **self)
+{
+	free(*self);
+	*self = NULL;
+}
+
+void
+dyn_simnet_drop(struct dyn_simevent *event)
+{
+	free(event->data);
+	event->data = NULL;
+}
+
+static bool
+is_client(uint32_t endpoint)
+{
+	return endpoint >= DYN_SIM_NODES_MAX;
+}
+
+static bool
+chance(struct dyn_world *world, uint32_t rate)
+{
+	return !world->calm && dyn_simrandom_chance(&world->random, rate);
+}
+
+/* ------------------------------------------------------------------- routes */
+
+static uint64_t
+make_route(uint32_t link, uint32_t generation, enum dyn_plane plane)
+{
+	return (uint64_t) (link + 1) << 33 | (uint64_t) generation << 1 |
+		   (uint64_t) plane;
+}
+
+static bool
+read_route(uint64_t route, uint32_t *link, uint32_t *generation,
+		   enum dyn_plane *plane)
+{
+	uint64_t number = route >> 33;
+
+	if (number == 0 || number > LINKS_MAX)
+		return false;
+	*link = (uint32_t) number - 1;
+	*generation = (uint32_t) (route >> 1);
+	*plane = (enum dyn_plane)(route & 1);
+	return true;
+}
+
+bool
+dyn_simnet_route_client(const struct dyn_world *world, uint64_t route,
+						uint32_t *client)
+{
+	uint32_t link;
+	uint32_t generation;
+	enum dyn_plane plane;
+
+	if (!read_route(route, &link, &generation, &plane) ||
+		!is_client(world->net->links[link].from))
+		return false;
+	*client = world->net->links[link].from - DYN_SIM_NODES_MAX;
+	return true;
+}
+
+/* ------------------------------------------------------------------ sending */
+
+static uint64_t
+arrival(struct dyn_world *world, struct link *link, bool back,
+		enum dyn_plane plane)
+{
+	uint64_t *last = &link->last_ms[back][plane];
+	uint64_t at_ms =
+		world->now_ms +
+		dyn_simrandom_below(&world->random,
+							(uint64_t) world->swarm.delay_ms_max + 1);
+
+	if (chance(world, world->swarm.tail_rate))
+		at_ms += dyn_simrandom_below(&world->random, world->swarm.tail_ms_max);
+	if (world->swarm.reorder && !world->calm)
+		return at_ms;
+	if (at_ms < *last)
+		at_ms = *last;
+	*last = at_ms;
+	return at_ms;
+}
+
+static void
+launch(struct dyn_world *world, uint32_t number, bool back,
+	   enum dyn_plane plane, uint32_t generation, uint64_t tag,
+	   struct dyn_slice bytes)
+{
+	struct link *link = &world->net->links[number];
+	struct frame *frame = malloc(sizeof(*frame) + bytes.size);
+	uint64_t at_ms = arrival(world, link, back, plane);
+
+	if (frame == NULL)
+		abort();
+	*frame = (struct frame){ .link = number,
+							 .generation = generation,
+							 .to_life = link->to_life,
+							 .back = back,
+							 .plane = plane,
+							 .tag = tag,
+							 .size = (uint32_t) bytes.size };
+	memcpy(frame->bytes, bytes.data, bytes.size);
+	if (bytes.size > 0 && chance(world, world->swarm.damage_rate))
+	{
+		frame->bytes[dyn_simrandom_below(&world->random, bytes.size)] ^=
+			(uint8_t) (1U << dyn_simrandom_below(&world->random, 8));
+		frame->tag = 0; /* nobody will take it for what it was */
+		world->fault_count++;
+	}
+	dyn_world_push(world, at_ms, DYN_WORLD_FRAME, 0, 0, frame);
+}
+
+static void
+post(struct dyn_world *world, uint32_t number, bool back, enum dyn_plane plane,
+	 uint32_t generation, uint64_t tag, struct dyn_slice bytes)
+{
+	const struct link *link = &world->net->links[number];
+	uint32_t from = back ? link->to : link->from;
+	uint32_t to = back ? link->from : link->to;
+
+	if (world->net->blocked[from][to] || chance(world, world->swarm.drop_rate))
+	{
+		world->fault_count++;
+		return;
+	}
+	launch(world, number, back, plane, generation, tag, bytes);
+	if (chance(world, world->swarm.duplicate_rate))
+	{
+		world->fault_count++;
+		if (tag != 0)
+			dyn_simclient_doubled(world, tag);
+		launch(world, number, back, plane, generation, tag, bytes);
+	}
+}
+
+void
+dyn_simnet_send(struct dyn_world *world, uint32_t node, uint32_t peer_index,
+				enum dyn_plane plane, struct dyn_slice frame)
+{
+	uint32_t number = node * PEERS_MAX + peer_index;
+	const struct link *link = &world->net->links[number];
+
+	if (peer_index < PEERS_MAX && link->used && link->is_up)
+		post(world, number, false, plane, link->generation, 0, frame);
+}
+
+void
+dyn_simnet_reply(struct dyn_world *world, uint32_t node, uint64_t route,
+				 struct dyn_slice frame)
+{
+	uint32_t number;
+	uint32_t generation;
+	enum dyn_plane plane;
+
+	if (!read_route(route, &number, &generation, &plane) ||
+		world->net->links[number].to != node)
+	{
+		dyn_world_violation(world, "net", "node %u replies to route %llx", node,
+							(unsigned long long) route);
+		return;
+	}
+	if (world->net->links[number].generation == generation)
+		post(world, number, true, plane, generation, 0, frame);
+}
+
+void
+dyn_simnet_client_send(struct dyn_world *world, uint32_t client, uint32_t node,
+					   struct dyn_slice frame, uint64_t tag)
+{
+	uint32_t number =
+		DYN_SIM_NODES_MAX * PEERS_MAX + client * DYN_SIM_NODES_MAX + node;
+	struct link *link = &world->net->links[number];
+	const struct dyn_simnode *to = &world->nodes[node];
+
+	if (!dyn_simnode_is_up(world, node))
+		return;
+	if (!link->used || link->to_life != to->life)
+	{
+		link->used = link->is_up = true;
+		link->from = DYN_SIM_NODES_MAX + client;
+		link->to = node;
+		link->to_life = to->life;
+		link->generation++;
+	}
+	post(world, number, false, DYN_PLANE_DATA, link->generation, tag, frame);
+}
+
+/* ----------------------------------------------------------------- arriving */
+
+static void
+arrive_at_node(struct dyn_world *world, struct dyn_simevent *event,
+			   const struct link *link)
+{
+	struct frame *frame = event->data;
+	const struct dyn_simnode *node = &world->nodes[link->to];
+	struct dyn_event message = { .type = DYN_EVENT_MESSAGE };
+
+	if (!dyn_simnode_is_up(world, link->to) || node->life != frame->to_life)
+		return;
+	if (node->paused_until_ms > world->now_ms)
+	{
+		dyn_world_push(world, node->paused_until_ms, DYN_WORLD_FRAME, 0, 0,
+					   frame);
+		event->data = NULL;
+		return;
+	}
+	message.message.source =
+		is_client(link->from) ? DYN_SOURCE_CLIENT : DYN_SOURCE_NODE;
+	message.message.route =
+		make_route(frame->link, frame->generation, frame->plane);
+	message.message.frame = (struct dyn_slice){ frame->bytes, frame->size };
+	if (frame->tag != 0)
+		dyn_simclient_delivered(world, frame->tag, link->to);
+	dyn_simnode_take(world, link->to, &message);
+}
+
+static void
+arrive_back(struct dyn_world *world, struct dyn_simevent *event,
+			const struct link *link)
+{
+	struct frame *frame = event->data;
+	struct dyn_slice bytes = { frame->bytes, frame->size };
+	struct dyn_event message = { .type = DYN_EVENT_MESSAGE };
+	const struct dyn_simnode *node;
+
+	if (link->generation != frame->generation || !link->is_up)
+		return;
+	if (is_client(link->from))
+	{
+		dyn_simclient_take(world, link->from - DYN_SIM_NODES_MAX, link->to,
+						   bytes);
+		return;
+	}
+	node = &world->nodes[link->from];
+	if (!dyn_simnode_is_up(world, link->from) || node->life != link->from_life)
+		return;
+	if (node->paused_until_ms > world->now_ms)
+	{
+		dyn_world_push(world, node->paused_until_ms, DYN_WORLD_FRAME, 0, 0,
+					   frame);
+		event->data = NULL;
+		return;
+	}
+	message.message.source = DYN_SOURCE_PEER;
+	message.message.peer_index = link->peer_index;
+	message.message.frame = bytes;
+	dyn_simnode_take(world, link->from, &message);
+}
+
+void
+dyn_simnet_arrive(struct dyn_world *world, struct dyn_simevent *event)
+{
+	const struct frame *frame = event->data;
+	const struct link *link = &world->net->links[frame->link];
+
+	if (frame->back)
+		arrive_back(world, event, link);
+	else
+		arrive_at_node(world, event, link);
+	dyn_simnet_drop(event);
+}
+
+/* -------------------------------------------------------------- connections */
+
+static uint64_t
+link_event(uint32_t number, const struct link *link)
+{
+	return (uint64_t) link->generation << 32 | number;
+}
+
+/* The link of an event that still concerns it, or NULL. */
+static struct link *
+link_of_event(struct dyn_world *world, uint64_t what, uint32_t *number)
+{
+	struct link *link;
+
+	*number = (uint32_t) what;
+	link = &world->net->links[*number];
+	if (!link->used || link->generation != (uint32_t) (what >> 32) ||
+		!dyn_simnode_is_up(world, link->from) ||
+		world->nodes[link->from].life != link->from_life)
+		return NULL;
+	return link;
+}
+
+static void
+try_later(struct dyn_world *world, uint32_t number, uint32_t ms_max)
+{
+	const struct link *link = &world->net->links[number];
+
+	dyn_world_push(
+		world, world->now_ms + 1 + dyn_simrandom_below(&world->random, ms_max),
+		DYN_WORLD_LINK_TRY, 0, link_event(number, link), NULL);
+}
+
+void
+dyn_simnet_connect(struct dyn_world *world, uint32_t node, uint32_t peer_index,
+				   struct dyn_slice address)
+{
+	uint32_t number = node * PEERS_MAX + peer_index;
+	struct link *link = &world->net->links[number];
+
+	if (peer_index >= PEERS_MAX)
+	{
+		dyn_world_violation(world, "net", "node %u has %u peers", node,
+							peer_index);
+		return;
+	}
+	for (uint32_t to = 0; to < world->swarm.node_count; to++)
+		if (dyn_slice_equal(address, dyn_slice_of(world->nodes[to].address)))
+		{
+			uint32_t generation = link->generation + 1;
+
+			*link = (struct link){ .used = true,
+								   .from = node,
+								   .to = to,
+								   .peer_index = peer_index,
+								   .generation = generation,
+								   .from_life = world->nodes[node].life };
+			try_later(world, number, 50);
+			return;
+		}
+	dyn_world_violation(world, "net", "node %u connects to an unknown address",
+						node);
+}
+
+static void
+tell(struct dyn_world *world, const struct link *link, enum dyn_event_type type)
+{
+	struct dyn_event event = { .type = type };
+
+	event.peer.peer_index = link->peer_index;
+	dyn_simnode_take(world, link->from, &event);
+}
+
+void
+dyn_simnet_try(struct dyn_world *world, uint64_t what)
+{
+	uint32_t number;
+	struct link *link = link_of_event(world, what, &number);
+	const bool(*blocked)[DYN_SIM_ENDPOINTS_MAX] = world->net->blocked;
+
+	if (link == NULL || link->is_up)
+		return;
+	if (!dyn_simnode_is_up(world, link->to) || blocked[link->from][link->to] ||
+		blocked[link->to][link->from] ||
+		world->nodes[link->from].paused_until_ms > world->now_ms ||
+		world->nodes[link->to].paused_until_ms > world->now_ms)
+	{
+		try_later(world, number, 300);
+		return;
+	}
+	link->is_up = true;
+	link->generation++;
+	link->to_life = world->nodes[link->to].life;
+	tell(world, link, DYN_EVENT_PEER_UP);
+}
+
+void
+dyn_simnet_lost(struct dyn_world *world, uint64_t what)
+{
+	uint32_t number;
+	struct link *link = link_of_event(world, what, &number);
+
+	if (link == NULL || !link->is_up)
+		return;
+	if (world->nodes[link->from].paused_until_ms > world->now_ms)
+	{
+		dyn_world_push(world, world->nodes[link->from].paused_until_ms,
+					   DYN_WORLD_LINK_LOST, 0, what, NULL);
+		return;
+	}
+	link->is_up = false;
+	link->generation++;
+	try_later(world, number, 300);
+	tell(world, link, DYN_EVENT_PEER_DOWN);
+}
+
+static void
+lose_later(struct dyn_world *world, uint32_t number, uint64_t ms_min,
+		   uint64_t ms_max)
+{
+	const struct link *link = &world->net->links[number];
+
+	if (link->used && link->is_up && !is_client(link->from))
+		dyn_world_push(world,
+					   world->now_ms + dyn_simrandom_between(&world->random,
+															 ms_min, ms_max),
+					   DYN_WORLD_LINK_LOST, 0, link_event(number, link), NULL);
+}
+
+/* ------------------------------------------------------------------ trouble */
+
+void
+dyn_simnet_block(struct dyn_world *world, uint32_t from, uint32_t to,
+				 bool blocked)
+{
+	world->net->blocked[from][to] = blocked;
+	if (!blocked || dyn_simrandom_below(&world->random, 3) == 0)
+		return;
+	/* TCP or ZeroMQ's heartbeat notice in some cases, later. */
+	for (uint32_t i = 0; i < LINKS_MAX; i++)
+	{
+		const struct link *link = &world->net->links[i];
+
+		if ((link->from == from && link->to == to) ||
+			(link->from == to && link->to == from))
+			lose_later(world, i, 500, 5000);
+	}
+}
+
+void
+dyn_simnet_heal(struct dyn_world *world)
+{
+	memset(world->net->blocked, 0, sizeof(world->net->blocked));
+}
+
+void
+dyn_simnet_flap(struct dyn_world *world)
+{
+	uint32_t node =
+		(uint32_t) dyn_simrandom_below(&world->random, world->swarm.node_count);
+	uint32_t peer =
+		(uint32_t) dyn_simrandom_below(&world->random, world->swarm.node_count);
+
+	lose_later(world, node * PEERS_MAX + peer, 0, 0);
+}
+
+void
+dyn_simnet_node_down(struct dyn_world *world, uint32_t node)
+{
+	for (uint32_t i = 0; i < LINKS_MAX; i++)
+	{
+		struct link *link = &world->net->links[i];
+
+		if (!link->used)
+			continue;
+		if (link->to == node)
+			lose_later(world, i, 0, 60);
+		if (link->from == node)
+		{
+			link->is_up = false;
+			link->generation++;
+		}
+	}
+}

@@ -1,0 +1,394 @@
+/*
+ * The harness of a core: feeds it events, performs its effects, kills it.
+ */
+#include "model/hash.h"
+#include "tests/sim/simclient.h"
+#include "tests/sim/simnet.h"
+#include "tests/sim/whitebox.h"
+#include "tests/sim/world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool
+dyn_simnode_is_up(const struct dyn_world *world, uint32_t index)
+{
+	return world->nodes[index].node != NULL;
+}
+
+/* ------------------------------------------------------------------- clocks */
+
+uint64_t
+dyn_simnode_clock(const struct dyn_world *world, uint32_t index)
+{
+	const struct dyn_simnode *self = &world->nodes[index];
+
+	return self->clock_base_ms +
+		   (world->now_ms - self->started_at_ms) * self->clock_per_mille / 1000;
+}
+
+/* When a node's clock will show this time. */
+static uint64_t
+world_time(const struct dyn_simnode *self, uint64_t clock_ms)
+{
+	uint64_t passed;
+
+	if (clock_ms == UINT64_MAX)
+		return UINT64_MAX;
+	if (clock_ms <= self->clock_base_ms)
+		return self->started_at_ms;
+	passed = clock_ms - self->clock_base_ms;
+	return self->started_at_ms +
+		   (passed * 1000 + self->clock_per_mille - 1) / self->clock_per_mille;
+}
+
+static void
+plan_wake(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+	uint64_t at_ms;
+	uint64_t store_ms;
+
+	if (self->node == NULL)
+		return;
+	at_ms = world_time(self, dyn_node_deadline(self->node));
+	store_ms = dyn_simstore_deadline(self->store);
+	if (store_ms < at_ms)
+		at_ms = store_ms;
+	if (at_ms < self->paused_until_ms)
+		at_ms = self->paused_until_ms;
+	if (at_ms < world->now_ms)
+		at_ms = world->now_ms;
+	if (at_ms >= self->wake_at_ms)
+		return;
+	self->wake_at_ms = at_ms;
+	dyn_world_push(world, at_ms, DYN_WORLD_WAKE, index, self->life, NULL);
+}
+
+/* ------------------------------------------------------------------ effects */
+
+static void
+say_frame(const struct dyn_world *world, uint32_t index, const char *what,
+		  uint64_t where, struct dyn_slice frame)
+{
+	struct dyn_envelope env = { 0 };
+
+	if (!world->verbose)
+		return;
+	if (dyn_envelope_open(frame, &env) != DYN_STATUS_OK)
+		dyn_world_say(world, "node %u %s %" PRIx64 " damaged", index, what,
+					  where);
+	else
+		dyn_world_say(world,
+					  "node %u %s %" PRIx64 " %s correlation %" PRIx64
+					  " %zu bytes",
+					  index, what, where, dyn_message_name(env.type),
+					  env.correlation, env.body.size);
+}
+
+static void
+perform(struct dyn_world *world, uint32_t index,
+		const struct dyn_effect *effect)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+
+	switch (effect->type)
+	{
+		case DYN_EFFECT_SEND:
+			dyn_world_mix(world, dyn_hash_bytes(effect->send.frame));
+			say_frame(world, index, "sends to peer", effect->send.peer_index,
+					  effect->send.frame);
+			dyn_simnet_send(world, index, effect->send.peer_index,
+							effect->send.plane, effect->send.frame);
+			break;
+		case DYN_EFFECT_REPLY:
+			dyn_world_mix(world, dyn_hash_bytes(effect->reply.frame));
+			say_frame(world, index, "replies to", effect->reply.route,
+					  effect->reply.frame);
+			dyn_whitebox_reply(world, index, effect->reply.route,
+							   effect->reply.frame);
+			dyn_simnet_reply(world, index, effect->reply.route,
+							 effect->reply.frame);
+			break;
+		case DYN_EFFECT_STORE:
+			dyn_world_say(world, "node %u stores %" PRIu64 " (%u records)",
+						  index, effect->store.token,
+						  effect->store.write_count);
+			for (uint32_t i = 0; i < effect->store.write_count; i++)
+				dyn_world_mix(world,
+							  dyn_hash_bytes(effect->store.writes[i].object));
+			dyn_whitebox_store(world, index, effect);
+			self->store->ops->submit(self->store, effect);
+			break;
+		case DYN_EFFECT_LOAD:
+		case DYN_EFFECT_SCAN:
+			self->store->ops->submit(self->store, effect);
+			break;
+		case DYN_EFFECT_CONNECT:
+			dyn_simnet_connect(world, index, effect->connect.peer_index,
+							   effect->connect.address);
+			break;
+		case DYN_EFFECT_LOG:
+			dyn_world_say(world, "node %u: %.*s", index,
+						  (int) effect->log.text.size,
+						  (const char *) effect->log.text.data);
+			break;
+		case DYN_EFFECT_FATAL:
+			dyn_world_violation(world, "fatal", "node %u: %.*s", index,
+								(int) effect->fatal.text.size,
+								(const char *) effect->fatal.text.data);
+			self->dying = true;
+			break;
+	}
+}
+
+/* Effects may not change while they are performed: nothing here steps. */
+static void
+perform_all(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_effects *effects = &world->nodes[index].effects;
+
+	for (uint32_t i = 0; i < effects->count; i++)
+		perform(world, index, &effects->items[i]);
+	dyn_effects_reset(effects);
+}
+
+static void
+step(struct dyn_world *world, uint32_t index, struct dyn_event *event)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+
+	event->wall_ms = world->wall_base_ms + world->now_ms;
+	dyn_world_mix(world, world->now_ms << 8 | index << 4 | event->type);
+	world->step_count++;
+	dyn_node_step(self->node, event, dyn_simnode_clock(world, index),
+				  &self->effects);
+	dyn_node_check(self->node);
+	perform_all(world, index);
+}
+
+void
+dyn_simnode_take(struct dyn_world *world, uint32_t index,
+				 struct dyn_event *event)
+{
+	if (world->verbose && event->type == DYN_EVENT_MESSAGE)
+		say_frame(world, index,
+				  event->message.source == DYN_SOURCE_PEER ? "hears peer"
+														   : "is asked by",
+				  event->message.source == DYN_SOURCE_PEER
+					  ? event->message.peer_index
+					  : event->message.route,
+				  event->message.frame);
+	else if (event->type != DYN_EVENT_TICK)
+		dyn_world_say(world, "node %u event %d", index, (int) event->type);
+	step(world, index, event);
+	plan_wake(world, index);
+}
+
+/* -------------------------------------------------------------------- store */
+
+struct completion
+{
+	struct dyn_world *world;
+	uint32_t index;
+};
+
+static void
+complete(void *context, const struct dyn_event *event)
+{
+	struct completion *self = context;
+	struct dyn_event copy = *event;
+
+	if (self->world->nodes[self->index].dying)
+		return;
+	if (event->type == DYN_EVENT_STORED)
+		dyn_world_say(self->world, "node %u stored %" PRIu64 ": %s",
+					  self->index, event->stored.token,
+					  dyn_status_name(event->stored.status));
+	step(self->world, self->index, &copy);
+}
+
+void
+dyn_simnode_wake(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+	struct dyn_event tick = { .type = DYN_EVENT_TICK };
+	const char *reason;
+
+	if (self->node == NULL)
+		return;
+	self->wake_at_ms = UINT64_MAX;
+	if (self->paused_until_ms > world->now_ms)
+	{
+		plan_wake(world, index);
+		return;
+	}
+	if (!self->store->ops->dispatch(self->store, &reason) || self->dying)
+	{
+		dyn_simnode_crash(
+			world, index,
+			dyn_simrandom_below(&world->random, world->swarm.down_ms_max + 1));
+		return;
+	}
+	if (world_time(self, dyn_node_deadline(self->node)) <= world->now_ms)
+		step(world, index, &tick);
+	plan_wake(world, index);
+}
+
+/* ---------------------------------------------------------- start and crash */
+
+static void
+free_completion(struct dyn_simnode *self)
+{
+	free(self->completion);
+	self->completion = NULL;
+}
+
+static void
+open_store(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+	const struct dyn_swarm *swarm = &world->swarm;
+	struct completion *completion = dyn_sim_allocate(sizeof(*completion));
+	struct dyn_simstore_config config = {
+		.now_ms = &world->now_ms,
+		.seed = dyn_simrandom_next(&world->random),
+		.commit_ms_max = swarm->commit_ms_max,
+		.read_ms_max = swarm->read_ms_max,
+		.slow_ms_max = swarm->slow_ms_max,
+		.slow_rate = world->calm ? 0 : swarm->slow_rate,
+		.abort_rate = world->calm ? 0 : swarm->abort_rate,
+		.io_error_rate = world->calm ? 0 : swarm->io_error_rate
+	};
+
+	completion->world = world;
+	completion->index = index;
+	self->completion = completion;
+	self->store = dyn_simstore_open(self->disk, &config, complete, completion);
+}
+
+static void
+boot(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+	const struct dyn_swarm *swarm = &world->swarm;
+	const char *seeds[DYN_SIM_NODES_MAX];
+	struct dyn_node_config config = { .cluster_name = "sim",
+									  .address = self->address,
+									  .seeds = seeds,
+									  .seed_count = swarm->node_count,
+									  .zone = "",
+									  .version = "sim",
+									  .n = swarm->n,
+									  .r = swarm->r,
+									  .w = swarm->w,
+									  .partition_count = swarm->partition_count,
+									  .request_timeout_ms =
+										  swarm->request_timeout_ms,
+									  .hedge_ms = swarm->hedge_ms,
+									  .heartbeat_ms = swarm->heartbeat_ms,
+									  .requests_max = swarm->requests_max,
+									  .keys_max = swarm->keys_max };
+	struct dyn_boot record = { .start_id = dyn_simrandom_next(&world->random),
+							   .prng_seed = dyn_simrandom_next(&world->random),
+							   .writable = !dyn_simdisk_is_full(self->disk) };
+	struct dyn_allocator allocator;
+	struct dyn_arena arena;
+	struct dyn_slice *names;
+	struct dyn_slice *values;
+	struct dyn_meta_record *records;
+
+	for (uint32_t i = 0; i < swarm->node_count; i++)
+		seeds[i] = world->nodes[i].address;
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
+	allocator = arena.allocator;
+	self->store->ops->read_meta(self->store, &allocator, &names, &values,
+								&record.record_count);
+	records = dyn_arena_allocate(&arena,
+								 (record.record_count + 1) * sizeof(*records));
+	for (uint32_t i = 0; i < record.record_count; i++)
+		records[i] = (struct dyn_meta_record){ names[i], values[i] };
+	record.records = records;
+	if (dyn_node_new(&config, &record, dyn_simnode_clock(world, index),
+					 &self->effects, &self->node) != DYN_STATUS_OK)
+		dyn_world_violation(world, "boot", "node %u does not start", index);
+	perform_all(world, index);
+	dyn_arena_destroy(&arena);
+}
+
+void
+dyn_simnode_start(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+	uint32_t drift = world->swarm.drift_per_mille;
+
+	if (self->node != NULL)
+		return;
+	dyn_world_say(world, "node %u starts", index);
+	self->life++;
+	self->dying = false;
+	self->paused_until_ms = 0;
+	self->wake_at_ms = UINT64_MAX;
+	self->started_at_ms = world->now_ms;
+	self->clock_base_ms = dyn_simrandom_below(&world->random, 1000000000);
+	self->clock_per_mille =
+		1000 + (uint32_t) dyn_simrandom_below(&world->random, 2 * drift + 1) -
+		drift;
+	open_store(world, index);
+	boot(world, index);
+	if (self->node == NULL)
+	{
+		dyn_simstore_crash(&self->store);
+		free_completion(self);
+		return;
+	}
+	plan_wake(world, index);
+}
+
+void
+dyn_simnode_crash(struct dyn_world *world, uint32_t index, uint64_t down_ms)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+
+	if (self->node == NULL)
+		return;
+	dyn_world_say(world, "node %u crashes", index);
+	dyn_world_mix(world, world->now_ms << 8 | 0xff);
+	world->fault_count++;
+	world->crashes_ms =
+		dyn_sim_grow(world->crashes_ms,
+					 (world->crash_count + 1) * sizeof(*world->crashes_ms));
+	world->crashes_ms[world->crash_count++] = world->now_ms;
+	dyn_node_destroy(&self->node);
+	dyn_simstore_crash(&self->store);
+	free_completion(self);
+	dyn_simnet_node_down(world, index);
+	if (down_ms != UINT64_MAX)
+		dyn_world_push(world, world->now_ms + 1 + down_ms, DYN_WORLD_START,
+					   index, 0, NULL);
+}
+
+void
+dyn_simnode_init(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+
+	snprintf(self->address, sizeof(self->address), "10.0.0.%u:7001", index + 1);
+	self->disk = dyn_simdisk_new();
+	dyn_effects_init(&self->effects);
+}
+
+void
+dyn_simnode_destroy(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+
+	dyn_node_destroy(&self->node);
+	if (self->store != NULL)
+		dyn_simstore_crash(&self->store);
+	free_completion(self);
+	dyn_effects_destroy(&self->effects);
+	dyn_simdisk_free(&self->disk);
+}

@@ -1,0 +1,500 @@
+/*
+ * The reads of a client: coordinated, direct, and scans of a partition.
+ */
+#include "model/hash.h"
+#include "tests/sim/simclient_state.h"
+#include "tests/sim/whitebox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+	READ_MS = 2000
+};
+
+/* ------------------------------------------------------------ what is seen */
+
+static void
+keep(uint8_t **to, uint32_t *size, struct dyn_slice bytes)
+{
+	*to = dyn_sim_grow(*to, bytes.size);
+	*size = (uint32_t) bytes.size;
+	memcpy(*to, bytes.data, bytes.size);
+}
+
+static void
+remember(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
+		 const struct dyn_object *object, struct dyn_arena *arena)
+{
+	struct dyn_memory *memory = &self->memories[key];
+	struct dyn_slice bytes;
+	struct dyn_row *rows;
+	uint32_t count;
+	uint32_t pick;
+
+	if (dyn_clock_encode(&object->context, &arena->allocator, &bytes) !=
+			DYN_STATUS_OK ||
+		dyn_object_rows(object, &arena->allocator, &rows, &count) !=
+			DYN_STATUS_OK)
+		return;
+	memory->used = true;
+	memory->at_ms = world->now_ms;
+	keep(&memory->context, &memory->context_size, bytes);
+	memory->has_row = count > 0;
+	if (count == 0)
+		return;
+	pick = (uint32_t) dyn_simrandom_below(&self->random, count);
+	if (!dyn_sim_vid(world, key, rows[pick].version->value, &memory->row_vid) ||
+		dyn_clock_encode(&rows[pick].clock, &arena->allocator, &bytes) !=
+			DYN_STATUS_OK)
+		memory->has_row = false;
+	else
+		keep(&memory->row, &memory->row_size, bytes);
+}
+
+bool
+dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
+				 uint32_t key, uint32_t op, struct dyn_slice bytes)
+{
+	struct dyn_object object;
+	struct dyn_arena arena;
+	bool ok;
+
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	ok = dyn_object_decode(bytes, &arena.allocator, &object) == DYN_STATUS_OK;
+	if (!ok)
+		dyn_world_violation(world, "W3", "key %u: a malformed object", key);
+	else
+	{
+		self->memories[key].vids.count = 0;
+		dyn_whitebox_object(world, key, &object);
+		for (uint32_t i = 0; i < object.version_count; i++)
+		{
+			uint32_t vid;
+
+			if (!dyn_sim_vid(world, key, object.versions[i].value, &vid))
+			{
+				dyn_world_violation(world, "C2", "key %u: a value of nobody",
+									key);
+				continue;
+			}
+			dyn_history_return(&world->history, op, vid);
+			dyn_vids_add(&self->memories[key].vids, vid);
+		}
+		remember(world, self, key, &object, &arena);
+	}
+	dyn_arena_destroy(&arena);
+	return ok;
+}
+
+static void
+end_read(struct dyn_world *world, uint32_t op, enum dyn_history_result result)
+{
+	dyn_history_end(&world->history, op, result, world->now_ms);
+}
+
+void
+dyn_simread_give_up(struct dyn_world *world, struct dyn_simclient *self)
+{
+	for (uint32_t i = 0; i < self->action.count; i++)
+		end_read(world, self->action.ops[i], DYN_HISTORY_NO);
+	if (self->action.kind == DYN_ACTION_DIRECT ||
+		self->action.kind == DYN_ACTION_SCAN)
+		dyn_arena_destroy(&self->action.arena);
+	dyn_simclient_rest(world, self);
+}
+
+/* ---------------------------------------------------------- coordinated get */
+
+void
+dyn_simread_get(struct dyn_world *world, struct dyn_simclient *self)
+{
+	struct dyn_action *action = &self->action;
+	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
+	ProtobufCBinaryData keys[DYN_SIM_BATCH_MAX];
+	char texts[DYN_SIM_BATCH_MAX][32];
+	uint8_t r = world->swarm.r;
+	struct dyn_attempt *attempt;
+
+	if (dyn_simrandom_chance(&self->random, world->swarm.own_quorum_rate))
+		request.r = r =
+			(uint8_t) dyn_simrandom_between(&self->random, 1, world->swarm.n);
+	action->kind = DYN_ACTION_GET;
+	for (uint32_t i = 0; i < action->count; i++)
+	{
+		action->ops[i] = dyn_history_read(&world->history, action->keys[i],
+										  self->index, r, true, world->now_ms);
+		keys[i] = dyn_bytes_of_slice(dyn_sim_key(action->keys[i], texts[i]));
+	}
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_SIM_BUCKET));
+	request.keys = keys;
+	request.n_keys = action->count;
+	attempt = dyn_sim_send(world, self->index, &self->attempts,
+						   dyn_simclient_some_node(world, self),
+						   DYN_MESSAGE_GET, &request.base, READ_MS);
+	action->correlations[0] = attempt->correlation;
+	dyn_simclient_timer(world, self, READ_MS + 500);
+	if (dyn_simrandom_chance(&self->random, 10000))
+	{
+		Dyn__Cancel cancel = DYN__CANCEL__INIT;
+		uint64_t correlation = attempt->correlation;
+
+		attempt->cancelled = true;
+		cancel.n_correlations = 1;
+		cancel.correlations = &correlation;
+		dyn_sim_send(world, self->index, &self->attempts, attempt->node,
+					 DYN_MESSAGE_CANCEL, &cancel.base, 0)
+			->cancelled = true;
+	}
+}
+
+static void
+take_get(struct dyn_world *world, struct dyn_simclient *self,
+		 const Dyn__GetReply *reply)
+{
+	struct dyn_action *action = &self->action;
+
+	if (reply->n_results != action->count)
+		dyn_world_violation(world, "wire", "a GET_REPLY of %zu results",
+							reply->n_results);
+	for (uint32_t i = 0; i < action->count && i < reply->n_results; i++)
+	{
+		const Dyn__GetResult *result = reply->results[i];
+		bool ok =
+			result->status == DYN_STATUS_NOT_FOUND ||
+			(result->status == DYN_STATUS_OK &&
+			 dyn_simread_note(world, self, action->keys[i], action->ops[i],
+							  dyn_slice_of_bytes(result->object)));
+
+		end_read(world, action->ops[i], ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
+	}
+	dyn_simclient_rest(world, self);
+}
+
+/* -------------------------------------------------------------- direct read */
+
+static bool
+pick_owners(struct dyn_world *world, struct dyn_simclient *self,
+			uint16_t partition)
+{
+	struct dyn_action *action = &self->action;
+	uint8_t n = self->ring.replica_count;
+	uint8_t first = (uint8_t) dyn_simrandom_below(&self->random, n);
+
+	action->owner_count = 0;
+	for (uint8_t i = 0; i < world->swarm.r; i++)
+	{
+		const struct dyn_slot *slot =
+			dyn_ring_slot(&self->ring, partition, (uint8_t) ((first + i) % n));
+		const struct dyn_member *member =
+			dyn_ring_member(&self->ring, &slot->node);
+
+		for (uint32_t node = 0; node < world->swarm.node_count; node++)
+			if (strcmp(member->address, world->nodes[node].address) == 0)
+				action->owners[action->owner_count++] = node;
+	}
+	return action->owner_count == world->swarm.r;
+}
+
+void
+dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self)
+{
+	struct dyn_action *action = &self->action;
+	char text[32];
+	struct dyn_record_key record = dyn_sim_record_key(action->keys[0], text);
+	ProtobufCBinaryData key = dyn_bytes_of_slice(record.key);
+
+	action->kind = DYN_ACTION_DIRECT;
+	action->count = 1;
+	action->answer_count = 0;
+	action->differs = false;
+	action->ops[0] =
+		dyn_history_read(&world->history, action->keys[0], self->index,
+						 world->swarm.r, true, world->now_ms);
+	dyn_arena_init(&action->arena, dyn_allocator_malloc(), 1024);
+	if (!pick_owners(
+			world, self,
+			dyn_hash_partition(record.cell, self->ring.partition_count)))
+	{
+		dyn_simread_give_up(world, self);
+		return;
+	}
+	for (uint8_t i = 0; i < action->owner_count; i++)
+	{
+		Dyn__ReadRequest request = DYN__READ_REQUEST__INIT;
+
+		request.bucket = dyn_bytes_of_slice(record.bucket);
+		request.n_keys = 1;
+		request.keys = &key;
+		request.hash_only = i > 0;
+		action->correlations[i] =
+			dyn_sim_send(world, self->index, &self->attempts, action->owners[i],
+						 DYN_MESSAGE_READ, &request.base, READ_MS)
+				->correlation;
+	}
+	dyn_simclient_timer(world, self, READ_MS + 500);
+}
+
+static void
+end_direct(struct dyn_world *world, struct dyn_simclient *self)
+{
+	struct dyn_action *action = &self->action;
+	bool ok =
+		!action->differs && (action->status == DYN_STATUS_NOT_FOUND ||
+							 dyn_simread_note(world, self, action->keys[0],
+											  action->ops[0], action->object));
+
+	end_read(world, action->ops[0], ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
+	dyn_arena_destroy(&action->arena);
+	if (ok)
+		dyn_simclient_rest(world, self);
+	else
+		dyn_simread_get(world, self); /* as the FDW does it */
+}
+
+static void
+take_read(struct dyn_world *world, struct dyn_simclient *self, uint8_t owner,
+		  const Dyn__ReadReply *reply)
+{
+	struct dyn_action *action = &self->action;
+	const Dyn__ReadResult *result;
+
+	if (reply->n_results != 1)
+	{
+		dyn_world_violation(world, "wire", "a READ_REPLY of %zu results",
+							reply->n_results);
+		return;
+	}
+	result = reply->results[0];
+	action->correlations[owner] = 0;
+	if (result->status != DYN_STATUS_OK &&
+		result->status != DYN_STATUS_NOT_FOUND)
+		action->differs = true;
+	if (action->answer_count++ == 0)
+	{
+		action->hash = result->hash;
+		action->status = (enum dyn_status) result->status;
+	}
+	else if (action->hash != result->hash ||
+			 action->status != (enum dyn_status) result->status)
+		action->differs = true;
+	if (owner == 0)
+		action->object =
+			dyn_arena_copy(&action->arena, dyn_slice_of_bytes(result->object));
+	if (action->answer_count == action->owner_count)
+		end_direct(world, self);
+}
+
+/* ---------------------------------------------------------------------- scan */
+
+static void
+ask_page(struct dyn_world *world, struct dyn_simclient *self, uint8_t stream,
+		 uint16_t after_cell, struct dyn_slice after_key)
+{
+	struct dyn_action *action = &self->action;
+	Dyn__ScanRequest request = DYN__SCAN_REQUEST__INIT;
+
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_SIM_BUCKET));
+	request.cell_first = action->cell_first;
+	request.cell_last = action->cell_last;
+	request.after_cell = after_cell;
+	request.after_key = dyn_bytes_of_slice(after_key);
+	request.hash_only = stream > 0;
+	request.items_max = action->page_size;
+	action->waiting_for = stream;
+	action->correlations[0] =
+		dyn_sim_send(world, self->index, &self->attempts,
+					 action->owners[stream], DYN_MESSAGE_SCAN, &request.base,
+					 READ_MS)
+			->correlation;
+	dyn_simclient_timer(world, self, READ_MS + 500);
+}
+
+/* Keys of the partition that did not appear do not exist; those on which the
+ * owners differ are read in the usual way. */
+static void
+end_scan(struct dyn_world *world, struct dyn_simclient *self,
+		 const uint32_t *diverged, uint32_t diverged_count)
+{
+	struct dyn_action *action = &self->action;
+
+	for (uint32_t i = 0; i < action->count; i++)
+		end_read(world, action->ops[i], DYN_HISTORY_OK);
+	dyn_arena_destroy(&action->arena);
+	if (diverged_count == 0)
+	{
+		dyn_simclient_rest(world, self);
+		return;
+	}
+	action->count =
+		diverged_count < DYN_SIM_BATCH_MAX ? diverged_count : DYN_SIM_BATCH_MAX;
+	memcpy(action->keys, diverged, action->count * sizeof(*diverged));
+	dyn_simread_get(world, self);
+}
+
+static uint32_t
+scanned_op(struct dyn_world *world, struct dyn_simclient *self,
+		   struct dyn_slice key)
+{
+	for (uint32_t i = 0; i < self->action.count; i++)
+	{
+		char text[32];
+		uint32_t op = self->action.ops[i];
+
+		if (dyn_slice_equal(dyn_sim_key(world->history.ops[op].key, text), key))
+			return op;
+	}
+	dyn_world_violation(world, "C2", "a scan finds a key of nobody");
+	return UINT32_MAX;
+}
+
+/* Merge as far as the pages reach. */
+static void
+go_on_scanning(struct dyn_world *world, struct dyn_simclient *self)
+{
+	struct dyn_action *action = &self->action;
+	static const struct dyn_slice none = { NULL, 0 };
+
+	for (;;)
+	{
+		struct dyn_scan_item item;
+		uint8_t stream;
+		uint32_t op;
+
+		switch (dyn_scan_merge_next(&action->merge, &item, &stream))
+		{
+			case DYN_SCAN_ITEM:
+				op = scanned_op(world, self, item.key);
+				if (op != UINT32_MAX)
+					dyn_simread_note(world, self, world->history.ops[op].key,
+									 op, item.object);
+				break;
+			case DYN_SCAN_DIVERGED:
+				op = scanned_op(world, self, item.key);
+				if (op == UINT32_MAX)
+					break;
+				end_read(world, op, DYN_HISTORY_NO);
+				self->diverged[self->diverged_count++ % DYN_SIM_BATCH_MAX] =
+					world->history.ops[op].key;
+				break;
+			case DYN_SCAN_NEED_PAGE:
+				ask_page(world, self, stream, self->after_cell[stream],
+						 self->after_key[stream].size ? self->after_key[stream]
+													  : none);
+				return;
+			case DYN_SCAN_END:
+				end_scan(world, self, self->diverged,
+						 self->diverged_count < DYN_SIM_BATCH_MAX
+							 ? self->diverged_count
+							 : DYN_SIM_BATCH_MAX);
+				return;
+			case DYN_SCAN_BAD_ORDER:
+				dyn_world_violation(world, "wire", "a scan out of order");
+				dyn_simread_give_up(world, self);
+				return;
+		}
+	}
+}
+
+void
+dyn_simread_scan(struct dyn_world *world, struct dyn_simclient *self)
+{
+	struct dyn_action *action = &self->action;
+	uint16_t q = self->ring.partition_count;
+	uint16_t partition = (uint16_t) dyn_simrandom_below(&self->random, q);
+
+	action->kind = DYN_ACTION_SCAN;
+	action->count = 0;
+	action->cell_first = dyn_hash_cell_first(partition, q);
+	action->cell_last = dyn_hash_cell_last(partition, q);
+	action->page_size = (uint32_t) dyn_simrandom_between(&self->random, 1, 9);
+	self->diverged_count = 0;
+	memset(self->after_cell, 0, sizeof(self->after_cell));
+	memset(self->after_key, 0, sizeof(self->after_key));
+	dyn_arena_init(&action->arena, dyn_allocator_malloc(), 4096);
+	for (uint32_t key = 0; key < world->history.key_count; key++)
+	{
+		char text[32];
+		uint16_t cell = dyn_sim_record_key(key, text).cell;
+
+		if (cell >= action->cell_first && cell <= action->cell_last &&
+			action->count < DYN_SIM_BATCH_MAX * 4)
+			action->ops[action->count++] =
+				dyn_history_read(&world->history, key, self->index,
+								 world->swarm.r, true, world->now_ms);
+	}
+	if (!pick_owners(world, self, partition))
+	{
+		dyn_simread_give_up(world, self);
+		return;
+	}
+	dyn_scan_merge_init(&action->merge, dyn_slice_of(DYN_SIM_BUCKET),
+						action->owner_count);
+	go_on_scanning(world, self);
+}
+
+static void
+take_page(struct dyn_world *world, struct dyn_simclient *self,
+		  const Dyn__ScanReply *reply)
+{
+	struct dyn_action *action = &self->action;
+	uint8_t stream = action->waiting_for;
+	struct dyn_scan_item *items = dyn_arena_allocate(
+		&action->arena, (reply->n_items + 1) * sizeof(*items));
+
+	if (reply->status != DYN_STATUS_OK)
+	{
+		dyn_simread_give_up(world, self);
+		return;
+	}
+	for (size_t i = 0; i < reply->n_items; i++)
+	{
+		const Dyn__ScanItem *from = reply->items[i];
+
+		items[i] = (struct dyn_scan_item){
+			.key =
+				dyn_arena_copy(&action->arena, dyn_slice_of_bytes(from->key)),
+			.object = dyn_arena_copy(&action->arena,
+									 dyn_slice_of_bytes(from->object)),
+			.hash = from->hash,
+			.status = (enum dyn_status) from->status
+		};
+	}
+	self->after_cell[stream] = (uint16_t) reply->after_cell;
+	self->after_key[stream] =
+		dyn_arena_copy(&action->arena, dyn_slice_of_bytes(reply->after_key));
+	dyn_scan_merge_feed(&action->merge, stream, items,
+						(uint32_t) reply->n_items, reply->end);
+	go_on_scanning(world, self);
+}
+
+/* ------------------------------------------------------------------- answers */
+
+void
+dyn_simread_take(struct dyn_world *world, struct dyn_simclient *self,
+				 const struct dyn_envelope *env, const ProtobufCMessage *body)
+{
+	struct dyn_action *action = &self->action;
+	uint8_t place = 0;
+
+	while (place < DYN_REPLICAS_MAX &&
+		   action->correlations[place] != env->correlation)
+		place++;
+	if (place == DYN_REPLICAS_MAX)
+		return; /* of an action given up */
+	if (env->type == DYN_MESSAGE_ERROR)
+		dyn_simread_give_up(world, self);
+	else if (action->kind == DYN_ACTION_GET &&
+			 env->type == DYN_MESSAGE_GET_REPLY)
+		take_get(world, self, (const Dyn__GetReply *) body);
+	else if (action->kind == DYN_ACTION_DIRECT &&
+			 env->type == DYN_MESSAGE_READ_REPLY)
+		take_read(world, self, place, (const Dyn__ReadReply *) body);
+	else if (action->kind == DYN_ACTION_SCAN &&
+			 env->type == DYN_MESSAGE_SCAN_REPLY)
+		take_page(world, self, (const Dyn__ScanReply *) body);
+	else
+		dyn_world_violation(world, "wire", "an answer of another kind: %s",
+							dyn_message_name(env->type));
+}

@@ -1,0 +1,315 @@
+#include "tests/sim/simrequest.h"
+
+#include "tests/sim/simnet.h"
+#include "tests/sim/whitebox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+	/* Ids are remembered for 10 s; what arrives later may be new again. */
+	REMEMBERED_MS = 7000,
+	/* A restart forgets them; so does one shortly after the last attempt. */
+	AFTERMATH_MS = 8000
+};
+
+/* ---------------------------------------------------------------- attempts */
+
+struct dyn_attempt *
+dyn_attempts_find(struct dyn_attempts *self, uint64_t correlation)
+{
+	for (uint32_t i = 0; correlation != 0 && i < DYN_SIM_ATTEMPTS; i++)
+		if (self->items[i].correlation == correlation)
+			return &self->items[i];
+	return NULL;
+}
+
+/* Clocks may run 20 per cent slow, and a tick may be late. */
+static uint64_t
+patience_ms(const struct dyn_attempt *attempt)
+{
+	return attempt->remaining_ms + attempt->remaining_ms / 2 + 500;
+}
+
+void
+dyn_sim_check_answered(struct dyn_world *world,
+					   const struct dyn_attempt *attempt)
+{
+	const struct dyn_simnode *node = &world->nodes[attempt->node];
+
+	if (attempt->correlation == 0 || attempt->delivered_ms == 0 ||
+		attempt->answered || attempt->cancelled || node->node == NULL ||
+		node->life != attempt->delivered_life ||
+		node->paused_until_ms >= attempt->delivered_ms ||
+		world->now_ms < attempt->delivered_ms + patience_ms(attempt))
+		return;
+	dyn_world_violation(world, "C11", "node %u never answered a %s",
+						attempt->node, dyn_message_name(attempt->type));
+}
+
+void
+dyn_sim_check_all_answered(struct dyn_world *world,
+						   const struct dyn_attempts *attempts)
+{
+	for (uint32_t i = 0; i < DYN_SIM_ATTEMPTS; i++)
+		dyn_sim_check_answered(world, &attempts->items[i]);
+}
+
+static uint64_t
+cluster_tag(const struct dyn_world *world)
+{
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		const struct dyn_ring *ring =
+			world->nodes[i].node ? dyn_node_ring(world->nodes[i].node) : NULL;
+
+		if (ring != NULL)
+			return dyn_envelope_cluster(&ring->cluster);
+	}
+	return 0;
+}
+
+struct dyn_attempt *
+dyn_sim_send(struct dyn_world *world, uint32_t client,
+			 struct dyn_attempts *attempts, uint32_t node,
+			 enum dyn_message_type type, const ProtobufCMessage *body,
+			 uint32_t remaining_ms)
+{
+	struct dyn_attempt *attempt =
+		&attempts->items[attempts->next++ % DYN_SIM_ATTEMPTS];
+	struct dyn_envelope env = { .type = type,
+								.remaining_ms = remaining_ms,
+								.cluster = cluster_tag(world) };
+	struct dyn_allocator allocator = dyn_allocator_malloc();
+	struct dyn_slice frame;
+
+	dyn_sim_check_answered(world, attempt);
+	env.correlation = (uint64_t) (client + 1) << 32 | ++attempts->sequence;
+	*attempt = (struct dyn_attempt){ .correlation = env.correlation,
+									 .type = type,
+									 .node = node,
+									 .remaining_ms = remaining_ms };
+	if (dyn_message_pack(&env, body, &allocator, &frame) != DYN_STATUS_OK)
+		abort();
+	dyn_world_say(world, "client %u sends node %u %s correlation %llx", client,
+				  node, dyn_message_name(type),
+				  (unsigned long long) env.correlation);
+	dyn_simnet_client_send(world, client, node, frame, env.correlation);
+	free((void *) frame.data);
+	return attempt;
+}
+
+/* ------------------------------------------------------------------ writes */
+
+const struct dyn_simwrite *
+dyn_simwrite_of(const struct dyn_world *world, uint32_t op)
+{
+	return &world->writes[op];
+}
+
+const struct dyn_simwrite *
+dyn_simwrite_find(const struct dyn_world *world,
+				  const struct dyn_request_id *request, uint32_t *op)
+{
+	memcpy(op, request->bytes, 4);
+	if (*op >= world->write_capacity || !world->writes[*op].used ||
+		dyn_request_id_compare(&world->writes[*op].request, request) != 0)
+		return NULL;
+	return &world->writes[*op];
+}
+
+static struct dyn_simwrite *
+make_room(struct dyn_world *world, uint32_t op)
+{
+	if (op >= world->write_capacity)
+	{
+		uint32_t capacity = 2 * op + 256;
+
+		world->writes =
+			dyn_sim_grow(world->writes, capacity * sizeof(*world->writes));
+		memset(world->writes + world->write_capacity, 0,
+			   (capacity - world->write_capacity) * sizeof(*world->writes));
+		world->write_capacity = capacity;
+	}
+	return &world->writes[op];
+}
+
+uint32_t
+dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
+				  enum dyn_history_mode mode, uint32_t value_count,
+				  struct dyn_slice context, const struct dyn_vids *seen,
+				  uint8_t w)
+{
+	uint32_t op = dyn_history_write(&world->history, key, client, mode,
+									value_count, seen, w ? w : world->swarm.w,
+									world->swarm.r, world->now_ms);
+	struct dyn_simwrite *write = make_room(world, op);
+	uint64_t random[2] = { dyn_simrandom_next(&world->random),
+						   dyn_simrandom_next(&world->random) };
+
+	*write = (struct dyn_simwrite){ .used = true,
+									.key = key,
+									.mode = mode,
+									.w = w,
+									.first_ms = world->now_ms };
+	memcpy(write->request.bytes, random, 16);
+	memcpy(write->request.bytes, &op, 4);
+	if (context.size > 0)
+	{
+		uint8_t *copy = dyn_sim_allocate(context.size);
+
+		memcpy(copy, context.data, context.size);
+		write->context = (struct dyn_slice){ copy, context.size };
+	}
+	return op;
+}
+
+/* Could an earlier attempt of it still be applied, unknown to the others? */
+static bool
+is_still_open(struct dyn_world *world, struct dyn_attempts *attempts,
+			  uint32_t op)
+{
+	const struct dyn_simwrite *write = &world->writes[op];
+
+	for (uint32_t i = 0; i < DYN_SIM_ATTEMPTS; i++)
+	{
+		const struct dyn_attempt *attempt = &attempts->items[i];
+
+		for (uint32_t j = 0;
+			 attempt->correlation != 0 && j < attempt->write_count; j++)
+			if (attempt->writes[j] == op && !attempt->answered &&
+				(attempt->delivered_ms == 0 ||
+				 world->now_ms < attempt->delivered_ms + patience_ms(attempt)))
+				return true;
+	}
+	return dyn_whitebox_holders(world, op) <
+			   (write->w ? write->w : world->swarm.w) ||
+		   world->swarm.r + (write->w ? write->w : world->swarm.w) <=
+			   world->swarm.n;
+}
+
+static void
+fill_put_op(struct dyn_world *world, uint32_t op, struct dyn_arena *arena,
+			Dyn__PutOp *message)
+{
+	struct dyn_simwrite *write = &world->writes[op];
+	const struct dyn_history_op *entry = &world->history.ops[op];
+	char *key = dyn_arena_allocate(arena, 32);
+
+	dyn__put_op__init(message);
+	message->key = dyn_bytes_of_slice(dyn_sim_key(write->key, key));
+	message->request_id.data = write->request.bytes;
+	message->request_id.len = 16;
+	message->context = dyn_bytes_of_slice(write->context);
+	message->mode = (Dyn__PutMode) write->mode;
+	message->retry = write->attempt_count > 0;
+	if (entry->kind == DYN_HISTORY_DELETE)
+		return;
+	message->n_values = entry->vid_count;
+	message->values =
+		dyn_arena_allocate(arena, entry->vid_count * sizeof(*message->values));
+	for (uint32_t i = 0; i < entry->vid_count; i++)
+		message->values[i] = dyn_bytes_of_slice(
+			dyn_sim_value(world, write->key, entry->first_vid + i,
+						  dyn_arena_allocate(arena, 1024)));
+}
+
+struct dyn_attempt *
+dyn_sim_send_put(struct dyn_world *world, uint32_t client,
+				 struct dyn_attempts *attempts, uint32_t node,
+				 const uint32_t *ops, uint32_t count, uint32_t remaining_ms)
+{
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp messages[DYN_SIM_BATCH_MAX];
+	Dyn__PutOp *pointers[DYN_SIM_BATCH_MAX];
+	struct dyn_arena arena;
+	struct dyn_attempt *attempt;
+
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 16 * 1024);
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_SIM_BUCKET));
+	request.w = world->writes[ops[0]].w;
+	request.n_ops = count;
+	request.ops = pointers;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		struct dyn_simwrite *write = &world->writes[ops[i]];
+
+		fill_put_op(world, ops[i], &arena, &messages[i]);
+		pointers[i] = &messages[i];
+		if (write->attempt_count > 0 && is_still_open(world, attempts, ops[i]))
+			write->repeated = true;
+		write->attempt_count++;
+		write->maybe_count++;
+		write->last_ms = world->now_ms;
+	}
+	attempt = dyn_sim_send(world, client, attempts, node, DYN_MESSAGE_PUT,
+						   &request.base, remaining_ms);
+	memcpy(attempt->writes, ops, count * sizeof(*ops));
+	attempt->write_count = count;
+	dyn_arena_destroy(&arena);
+	return attempt;
+}
+
+void
+dyn_sim_write_answer(struct dyn_world *world, uint32_t op,
+					 enum dyn_status status)
+{
+	struct dyn_simwrite *write = &world->writes[op];
+
+	if (status == DYN_STATUS_OK)
+		dyn_history_end(&world->history, op, DYN_HISTORY_OK, world->now_ms);
+	else if (status != DYN_STATUS_UNKNOWN && write->maybe_count > 0)
+		write->maybe_count--;
+}
+
+void
+dyn_sim_write_rest(struct dyn_world *world, uint32_t op)
+{
+	const struct dyn_simwrite *write = &world->writes[op];
+
+	if (world->history.ops[op].result == DYN_HISTORY_OK)
+		return;
+	if (write->maybe_count == 0 && dyn_whitebox_is_stored(world, op))
+		dyn_world_violation(world, "C2",
+							"op %u (key %u) was definitely refused, and is "
+							"stored",
+							op, write->key);
+	dyn_history_end(&world->history, op,
+					write->maybe_count == 0 ? DYN_HISTORY_NO
+											: DYN_HISTORY_UNKNOWN,
+					world->now_ms);
+}
+
+void
+dyn_simclient_doubled(struct dyn_world *world, uint64_t tag)
+{
+	const uint32_t *writes;
+	uint32_t count = dyn_simclient_writes(world, tag, &writes);
+
+	for (uint32_t i = 0; i < count; i++)
+	{
+		world->writes[writes[i]].maybe_count++;
+		world->writes[writes[i]].repeated = true;
+	}
+}
+
+void
+dyn_sim_judge_repeats(struct dyn_world *world)
+{
+	for (uint32_t op = 0; op < world->history.op_count; op++)
+	{
+		const struct dyn_simwrite *write =
+			op < world->write_capacity ? &world->writes[op] : NULL;
+
+		if (write == NULL || !write->used ||
+			(write->attempt_count < 2 && !write->repeated))
+			continue;
+		world->history.ops[op].repeated =
+			write->repeated || write->last_ms > write->first_ms + REMEMBERED_MS;
+		for (uint64_t i = 0; i < world->crash_count; i++)
+			if (world->crashes_ms[i] >= write->first_ms &&
+				world->crashes_ms[i] <= write->last_ms + AFTERMATH_MS)
+				world->history.ops[op].repeated = true;
+	}
+}

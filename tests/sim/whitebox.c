@@ -1,0 +1,493 @@
+#include "tests/sim/whitebox.h"
+
+#include "model/hash.h"
+#include "tests/sim/simclient.h"
+#include "tests/sim/simnet.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+/* All that is known of one dot. */
+struct known_dot
+{
+	UT_hash_handle hh;
+	struct
+	{
+		uint64_t start;
+		uint64_t epoch;
+		uint64_t counter;
+		uint64_t key; /* counters are of one key */
+	} id;
+	struct dyn_request_id request;
+	uint64_t value_hash;
+	uint32_t next; /* among the dots of one write: index + 1, or 0 */
+};
+
+/* The dots of one write of the history. */
+struct write_dots
+{
+	struct dyn_dot *items;
+	uint32_t count;
+	uint32_t capacity;
+};
+
+struct dyn_whitebox
+{
+	struct known_dot *dots;
+	struct write_dots *writes; /* by operation */
+	uint32_t write_capacity;
+	uint64_t seen[4096]; /* hashes of records looked at lately */
+	struct dyn_arena arena;
+};
+
+struct dyn_whitebox *
+dyn_whitebox_new(void)
+{
+	struct dyn_whitebox *self = dyn_sim_allocate(sizeof(*self));
+
+	dyn_arena_init(&self->arena, dyn_allocator_malloc(), 64 * 1024);
+	return self;
+}
+
+void
+dyn_whitebox_free(struct dyn_whitebox **self)
+{
+	struct known_dot *dot;
+	struct known_dot *next;
+
+	if (*self == NULL)
+		return;
+	HASH_ITER(hh, (*self)->dots, dot, next)
+	{
+		HASH_DEL((*self)->dots, dot);
+		free(dot);
+	}
+	for (uint32_t i = 0; i < (*self)->write_capacity; i++)
+		free((*self)->writes[i].items);
+	free((*self)->writes);
+	dyn_arena_destroy(&(*self)->arena);
+	free(*self);
+	*self = NULL;
+}
+
+/* ---------------------------------------------------------- keys and values */
+
+struct dyn_slice
+dyn_sim_key(uint32_t key, char buffer[32])
+{
+	snprintf(buffer, 32, "key-%u", key);
+	return dyn_slice_of(buffer);
+}
+
+struct dyn_record_key
+dyn_sim_record_key(uint32_t key, char buffer[32])
+{
+	struct dyn_record_key record = { .bucket = dyn_slice_of(DYN_SIM_BUCKET),
+									 .key = dyn_sim_key(key, buffer) };
+
+	record.cell = dyn_hash_cell(dyn_hash_position(record.bucket, record.key));
+	return record;
+}
+
+struct dyn_slice
+dyn_sim_value(const struct dyn_world *world, uint32_t key, uint32_t vid,
+			  uint8_t *buffer)
+{
+	struct dyn_simrandom filler =
+		dyn_simrandom_stream(key * UINT64_C(1000003) + vid, 77);
+	uint32_t size = 8 + (uint32_t) dyn_simrandom_below(
+							&filler, world->swarm.value_size_max);
+
+	memcpy(buffer, &key, 4);
+	memcpy(buffer + 4, &vid, 4);
+	for (uint32_t i = 8; i < size; i++)
+		buffer[i] = (uint8_t) dyn_simrandom_next(&filler);
+	return (struct dyn_slice){ buffer, size };
+}
+
+bool
+dyn_sim_vid(const struct dyn_world *world, uint32_t key, struct dyn_slice value,
+			uint32_t *vid)
+{
+	uint8_t buffer[1024];
+
+	if (value.size < 8)
+		return false;
+	memcpy(vid, value.data + 4, 4);
+	return dyn_slice_equal(value, dyn_sim_value(world, key, *vid, buffer));
+}
+
+static bool
+key_number(struct dyn_slice key, uint32_t *number)
+{
+	char text[32];
+
+	if (key.size < 5 || key.size >= sizeof(text))
+		return false;
+	memcpy(text, key.data, key.size);
+	text[key.size] = 0;
+	*number = (uint32_t) strtoul(text + 4, NULL, 10);
+	return memcmp(text, "key-", 4) == 0;
+}
+
+/* ------------------------------------------------------------- W1: the dots */
+
+static void
+note_write_dot(struct dyn_whitebox *self, uint32_t write, struct dyn_dot dot)
+{
+	struct write_dots *dots;
+
+	if (write >= self->write_capacity)
+	{
+		uint32_t capacity = 2 * write + 64;
+
+		self->writes =
+			dyn_sim_grow(self->writes, capacity * sizeof(*self->writes));
+		memset(self->writes + self->write_capacity, 0,
+			   (capacity - self->write_capacity) * sizeof(*self->writes));
+		self->write_capacity = capacity;
+	}
+	dots = &self->writes[write];
+	if (dots->count == dots->capacity)
+	{
+		dots->capacity = dots->capacity ? 2 * dots->capacity : 2;
+		dots->items =
+			dyn_sim_grow(dots->items, dots->capacity * sizeof(*dots->items));
+	}
+	dots->items[dots->count++] = dot;
+}
+
+static void
+note_version(struct dyn_world *world, uint32_t node, uint32_t key,
+			 const struct dyn_version *version)
+{
+	struct dyn_whitebox *self = world->whitebox;
+	struct known_dot *known;
+	struct known_dot wanted = { .id = { version->dot.actor.start,
+										version->dot.actor.epoch,
+										version->dot.counter, key } };
+	uint64_t value_hash = dyn_hash_bytes(version->value);
+	uint32_t write;
+
+	HASH_FIND(hh, self->dots, &wanted.id, sizeof(wanted.id), known);
+	if (known != NULL)
+	{
+		if (known->value_hash != value_hash ||
+			dyn_request_id_compare(&known->request, &version->request) != 0)
+			dyn_world_violation(world, "W1",
+								"node %u uses a dot of key %u twice "
+								"(%" PRIx64 ".%" PRIu64 ":%" PRIu64 ")",
+								node, key, wanted.id.start, wanted.id.epoch,
+								wanted.id.counter);
+		return;
+	}
+	known = dyn_sim_allocate(sizeof(*known));
+	known->id = wanted.id;
+	known->request = version->request;
+	known->value_hash = value_hash;
+	HASH_ADD(hh, self->dots, id, sizeof(known->id), known);
+	if (dyn_simwrite_find(world, &version->request, &write) == NULL)
+		dyn_world_violation(world, "C2", "node %u stores a write of nobody",
+							node);
+	else
+		note_write_dot(self, write, version->dot);
+}
+
+static void
+note_record(struct dyn_world *world, uint32_t node,
+			const struct dyn_write *write)
+{
+	struct dyn_whitebox *self = world->whitebox;
+	struct dyn_object object;
+	uint32_t key;
+	uint64_t hash;
+	uint64_t *seen;
+
+	if (write->object.size == 0)
+		return;
+	if (!key_number(write->key.key, &key) || key >= world->history.key_count)
+	{
+		dyn_world_violation(world, "C2", "node %u stores a key of nobody",
+							node);
+		return;
+	}
+	hash = dyn_hash_bytes(write->object) + key;
+	seen = &self->seen[hash % 4096];
+	if (*seen == hash)
+		return;
+	*seen = hash;
+	dyn_arena_reset(&self->arena);
+	if (dyn_object_decode(write->object, &self->arena.allocator, &object) !=
+			DYN_STATUS_OK ||
+		dyn_object_hash(&object, write->key.key) != write->hash)
+	{
+		dyn_world_violation(world, "W1", "node %u stores a bad record", node);
+		return;
+	}
+	for (uint32_t i = 0; i < object.version_count; i++)
+		note_version(world, node, key, &object.versions[i]);
+}
+
+void
+dyn_whitebox_store(struct dyn_world *world, uint32_t node,
+				   const struct dyn_effect *effect)
+{
+	for (uint32_t i = 0; i < effect->store.write_count; i++)
+		if (effect->store.writes[i].table == DYN_TABLE_MAIN)
+			note_record(world, node, &effect->store.writes[i]);
+}
+
+/* ------------------------------------------------- W2: what disks hold of it */
+
+static bool
+read_record(const struct dyn_world *world, uint32_t node, uint32_t key,
+			struct dyn_object *object)
+{
+	char buffer[32];
+	struct dyn_record_key record_key = dyn_sim_record_key(key, buffer);
+	const struct dyn_simrecord *record =
+		dyn_simdisk_get(world->nodes[node].disk, DYN_TABLE_MAIN, &record_key);
+
+	return record != NULL &&
+		   dyn_object_decode(dyn_simblob_slice(record->object),
+							 &world->whitebox->arena.allocator,
+							 object) == DYN_STATUS_OK;
+}
+
+static bool
+covers_write(const struct dyn_world *world, const struct dyn_object *object,
+			 uint32_t op)
+{
+	const struct dyn_whitebox *self = world->whitebox;
+	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
+	struct dyn_clock context;
+
+	for (uint32_t i = 0;
+		 op < self->write_capacity && i < self->writes[op].count; i++)
+		if (dyn_clock_covers(&object->context, self->writes[op].items[i]))
+			return true;
+	if (world->history.ops[op].kind != DYN_HISTORY_DELETE ||
+		write->context.size == 0)
+		return false;
+	/* A delete: its context is known here, and nothing of it is live. */
+	if (dyn_clock_decode(write->context, false,
+						 &world->whitebox->arena.allocator,
+						 &context) != DYN_STATUS_OK ||
+		!dyn_clock_descends(&object->context, &context))
+		return false;
+	for (uint32_t i = 0; i < object->version_count; i++)
+		if (dyn_clock_covers(&context, object->versions[i].dot))
+			return false;
+	return true;
+}
+
+uint32_t
+dyn_whitebox_holders(const struct dyn_world *world, uint32_t op)
+{
+	bool owners[DYN_SIM_NODES_MAX];
+	uint32_t key = world->history.ops[op].key;
+	uint32_t count = 0;
+
+	if (!dyn_whitebox_owners(world, key, owners))
+		return 0;
+	dyn_arena_reset(&world->whitebox->arena);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		struct dyn_object object;
+
+		if (owners[i] && read_record(world, i, key, &object))
+			count += covers_write(world, &object, op);
+	}
+	return count;
+}
+
+bool
+dyn_whitebox_is_stored(const struct dyn_world *world, uint32_t op)
+{
+	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
+
+	dyn_arena_reset(&world->whitebox->arena);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		struct dyn_object object;
+
+		if (read_record(world, i, write->key, &object) &&
+			dyn_object_has_request(&object, &write->request))
+			return true;
+	}
+	return false;
+}
+
+static void
+check_put_result(struct dyn_world *world, uint32_t node, uint32_t op,
+				 const Dyn__PutResult *result)
+{
+	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
+	uint32_t needed = write->w ? write->w : world->swarm.w;
+	uint32_t held;
+
+	if (result->status != DYN_STATUS_OK)
+		return;
+	if (write->context.size == 0 &&
+		world->history.ops[op].kind == DYN_HISTORY_DELETE)
+		return; /* of whatever was there: nothing to look for */
+	held = dyn_whitebox_holders(world, op);
+	if (held < needed)
+		dyn_world_violation(world, "W2",
+							"node %u acknowledges op %u (key %u, W %u) with "
+							"%u disks",
+							node, op, write->key, needed, held);
+}
+
+void
+dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
+				   struct dyn_slice frame)
+{
+	struct dyn_envelope env = { 0 };
+	struct dyn_arena arena;
+	ProtobufCMessage *body;
+	const uint32_t *writes;
+	uint32_t client;
+	uint32_t count;
+
+	if (!dyn_simnet_route_client(world, route, &client))
+		return;
+	if (dyn_envelope_open(frame, &env) != DYN_STATUS_OK)
+	{
+		dyn_world_violation(world, "wire", "node %u sends a bad frame", node);
+		return;
+	}
+	count = dyn_simclient_answered(world, client, env.correlation, &writes);
+	if (count == 0 || env.type != DYN_MESSAGE_PUT_REPLY)
+		return;
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	if (dyn_message_unpack(&env, &arena.allocator, &body) == DYN_STATUS_OK &&
+		((Dyn__PutReply *) body)->n_results == count)
+		for (uint32_t i = 0; i < count; i++)
+			check_put_result(world, node, writes[i],
+							 ((Dyn__PutReply *) body)->results[i]);
+	else
+		dyn_world_violation(world, "wire", "node %u: bad PUT_REPLY", node);
+	dyn_arena_destroy(&arena);
+}
+
+/* ----------------------------------------------------------- W3: contexts */
+
+void
+dyn_whitebox_object(struct dyn_world *world, uint32_t key,
+					const struct dyn_object *object)
+{
+	struct dyn_arena *arena = &world->whitebox->arena;
+	struct dyn_row *rows;
+	uint32_t count;
+
+	dyn_arena_reset(arena);
+	if (!dyn_object_check(object) ||
+		dyn_object_rows(object, &arena->allocator, &rows, &count) !=
+			DYN_STATUS_OK)
+	{
+		dyn_world_violation(world, "W3", "key %u: a malformed object", key);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t j = 0; j < count; j++)
+			if (dyn_clock_covers(&rows[i].clock, rows[j].version->dot) !=
+				(i == j))
+				dyn_world_violation(world, "W3",
+									"key %u: row %u and the clock of row %u",
+									key, j, i);
+}
+
+/* ------------------------------------------------------ C6, C8: the disks */
+
+bool
+dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,
+					bool owners[DYN_SIM_NODES_MAX])
+{
+	const struct dyn_ring *ring = NULL;
+	char buffer[32];
+	uint16_t partition;
+
+	for (uint32_t i = 0; i < world->swarm.node_count && ring == NULL; i++)
+		if (world->nodes[i].node != NULL)
+			ring = dyn_node_ring(world->nodes[i].node);
+	if (ring == NULL)
+		return false;
+	partition = dyn_hash_partition(dyn_sim_record_key(key, buffer).cell,
+								   ring->partition_count);
+	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
+		owners[i] = false;
+	for (uint8_t slot = 0; slot < ring->replica_count; slot++)
+	{
+		const struct dyn_member *member =
+			dyn_ring_member(ring, &dyn_ring_slot(ring, partition, slot)->node);
+
+		for (uint32_t i = 0; i < world->swarm.node_count; i++)
+			if (strcmp(member->address, world->nodes[i].address) == 0)
+				owners[i] = true;
+	}
+	return true;
+}
+
+static void
+list_live(struct dyn_world *world, uint32_t node, uint32_t key,
+		  struct dyn_vids *live)
+{
+	struct dyn_object object;
+
+	dyn_arena_reset(&world->whitebox->arena);
+	if (!read_record(world, node, key, &object))
+		return;
+	for (uint32_t i = 0; i < object.version_count; i++)
+	{
+		uint32_t vid;
+
+		if (dyn_sim_vid(world, key, object.versions[i].value, &vid))
+			dyn_vids_add(live, vid);
+		else
+			dyn_world_violation(world, "C2", "key %u: a value of nobody", key);
+	}
+}
+
+void
+dyn_whitebox_converged(struct dyn_world *world, uint32_t key,
+					   struct dyn_vids *live)
+{
+	bool owners[DYN_SIM_NODES_MAX] = { false };
+	char buffer[32];
+	struct dyn_record_key record_key = dyn_sim_record_key(key, buffer);
+	const struct dyn_simrecord *first = NULL;
+	bool any = false;
+
+	dyn_whitebox_owners(world, key, owners);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		const struct dyn_simrecord *record =
+			dyn_simdisk_get(world->nodes[i].disk, DYN_TABLE_MAIN, &record_key);
+
+		if (!owners[i])
+		{
+			if (record != NULL)
+				dyn_world_violation(world, "C8", "key %u is on node %u", key,
+									i);
+			continue;
+		}
+		if (record != NULL && record->corrupt)
+			dyn_world_violation(world, "C6", "key %u on node %u is damaged",
+								key, i);
+		if (!any && record != NULL)
+			list_live(world, i, key, live);
+		if (any && ((record == NULL) != (first == NULL) ||
+					(record != NULL &&
+					 !dyn_slice_equal(dyn_simblob_slice(record->object),
+									  dyn_simblob_slice(first->object)))))
+			dyn_world_violation(
+				world, "C6", "key %u: node %u differs from the others", key, i);
+		if (!any)
+			first = record;
+		any = true;
+	}
+}

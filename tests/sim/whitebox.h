@@ -1,0 +1,65 @@
+/*-------------------------------------------------------------------------
+ *
+ * whitebox.h
+ *      What only the simulator can see: disks, stores, answers in the making.
+ *
+ *     W1 dot unique    a dot stands for one (key, request, value), for ever
+ *     W2 ack durable   when a write's OK leaves a node, W disks hold it, or
+ *                      what replaced it
+ *     W3 context sane  row clocks cover their own version and no other row's
+ *     C6 converged     at the end all owners' records are equal
+ *     C8 placement     no record on a node that is not an owner
+ *     C11 answered     a request that arrived is answered in its time
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_WHITEBOX_H
+#define DYN_TESTS_WHITEBOX_H
+
+#include "model/object.h"
+#include "tests/sim/world.h"
+
+/* The name of the bucket that all keys live in. */
+#define DYN_SIM_BUCKET "sim"
+
+/* Numbers to bytes and back: key number k is "key-k". */
+struct dyn_slice dyn_sim_key(uint32_t key, char buffer[32]);
+struct dyn_record_key dyn_sim_record_key(uint32_t key, char buffer[32]);
+
+/* The value of a vid: starts with both numbers, the rest follows from them. */
+struct dyn_slice dyn_sim_value(const struct dyn_world *world, uint32_t key,
+							   uint32_t vid, uint8_t *buffer);
+/* The vid of a value of this key; false when nobody could have written it. */
+bool dyn_sim_vid(const struct dyn_world *world, uint32_t key,
+				 struct dyn_slice value, uint32_t *vid);
+
+struct dyn_whitebox *dyn_whitebox_new(void);
+void dyn_whitebox_free(struct dyn_whitebox **self);
+
+/* A STORE effect leaves a core. */
+void dyn_whitebox_store(struct dyn_world *world, uint32_t node,
+						const struct dyn_effect *effect);
+
+/* A REPLY effect leaves a core. */
+void dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
+						struct dyn_slice frame);
+
+/* On how many owners' disks is this write held, or replaced? */
+uint32_t dyn_whitebox_holders(const struct dyn_world *world, uint32_t write);
+
+/* Is a version of this write live on any disk? */
+bool dyn_whitebox_is_stored(const struct dyn_world *world, uint32_t write);
+
+/* An object that a client was given: W3. */
+void dyn_whitebox_object(struct dyn_world *world, uint32_t key,
+						 const struct dyn_object *object);
+
+/* Are all owners' records of this key equal, and nowhere else any? */
+void dyn_whitebox_converged(struct dyn_world *world, uint32_t key,
+							struct dyn_vids *live);
+
+/* Which nodes own the key; false before the cluster is formed. */
+bool dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,
+						 bool owners[DYN_SIM_NODES_MAX]);
+
+#endif

@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * world.h
+ *      One simulated run: nodes, network, disks, clients, time.
+ *
+ * Everything that happens is an event in one queue, handled one at a time in
+ * one thread; all chance comes from streams of the seed.  So a run is a
+ * function of its seed (or of its scenario), and `trace` is its fingerprint.
+ *
+ * The parts know each other through this header: simnet.c moves frames,
+ * simnode.c runs the cores, simclient.c makes load, whitebox.c looks into
+ * disks and stores, nemesis.c makes trouble, world.c turns the wheel.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_WORLD_H
+#define DYN_TESTS_WORLD_H
+
+#include "core/node.h"
+#include "model/message.h"
+#include "tests/sim/checker.h"
+#include "tests/sim/history.h"
+#include "tests/sim/simqueue.h"
+#include "tests/sim/simrandom.h"
+#include "tests/sim/simstore.h"
+#include "tests/sim/swarm.h"
+
+enum
+{
+	DYN_SIM_NODES_MAX = 8,
+	DYN_SIM_CLIENTS_MAX = 10,
+	DYN_SIM_ENDPOINTS_MAX = DYN_SIM_NODES_MAX + DYN_SIM_CLIENTS_MAX
+};
+
+enum dyn_world_event
+{
+	DYN_WORLD_FRAME,     /* data: a frame arrives */
+	DYN_WORLD_WAKE,      /* who: node, whose deadline came */
+	DYN_WORLD_LINK_TRY,  /* what: link; a connection is attempted */
+	DYN_WORLD_LINK_LOST, /* what: link; its owner notices */
+	DYN_WORLD_START,     /* who: node */
+	DYN_WORLD_RESUME,    /* who: node, after a pause */
+	DYN_WORLD_CLIENT,    /* who: client, whose time has come */
+	DYN_WORLD_NEMESIS    /* who: which kind of trouble */
+};
+
+struct dyn_whitebox;
+struct dyn_simnet;
+struct dyn_simclient;
+struct dyn_simwrite;
+
+struct dyn_simnode
+{
+	char address[32];
+	struct dyn_simdisk *disk;
+	struct dyn_store *store; /* NULL while the node is down */
+	struct dyn_node *node;
+	struct dyn_effects effects;
+	void *completion; /* of the store's callback */
+	uint32_t life;    /* counts its starts */
+	uint64_t wake_at_ms;
+	uint64_t paused_until_ms;
+	uint64_t last_pause_ms;
+	uint64_t full_until_ms;
+	uint64_t started_at_ms; /* of the world's time */
+	uint64_t clock_base_ms; /* what its clock showed then */
+	uint32_t clock_per_mille;
+	bool dying; /* stop it when the step is over */
+};
+
+struct dyn_world
+{
+	uint64_t seed;
+	struct dyn_swarm swarm;
+	uint64_t now_ms;
+	uint64_t wall_base_ms;
+	struct dyn_simqueue queue;
+	struct dyn_simrandom random; /* of faults and starts */
+	struct dyn_simnode nodes[DYN_SIM_NODES_MAX];
+	struct dyn_simnet *net;
+	struct dyn_simclient *clients[DYN_SIM_CLIENTS_MAX];
+	struct dyn_whitebox *whitebox;
+	struct dyn_history history;
+	struct dyn_simwrite *writes; /* by operation of the history */
+	uint32_t write_capacity;
+
+	bool calm;    /* no new faults: the end of the run */
+	bool verbose; /* print each event */
+	uint64_t trace;
+	uint64_t step_count;
+	uint64_t fault_count;
+	uint64_t crash_count;
+	uint64_t *crashes_ms; /* when nodes went down */
+	uint64_t violation_count;
+	char first_violation[320];
+	struct dyn_checker_counts counts;
+};
+
+struct dyn_world *dyn_world_new(uint64_t seed, const struct dyn_swarm *swarm,
+								bool verbose);
+void dyn_world_free(struct dyn_world **self);
+
+/* Handle events until this time. */
+void dyn_world_run_until(struct dyn_world *self, uint64_t until_ms);
+
+/* A whole seed: load and faults, then heal, read everything, check. */
+void dyn_world_run(struct dyn_world *self);
+
+/* The end of a run, for scenarios too. */
+void dyn_world_finish(struct dyn_world *self);
+
+void dyn_world_violation(struct dyn_world *self, const char *rule,
+						 const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void dyn_world_say(const struct dyn_world *self, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void dyn_world_mix(struct dyn_world *self, uint64_t value);
+void dyn_world_push(struct dyn_world *self, uint64_t at_ms,
+					enum dyn_world_event kind, uint32_t who, uint64_t what,
+					void *data);
+
+/* ---- simnode.c ---- */
+void dyn_simnode_init(struct dyn_world *world, uint32_t index);
+void dyn_simnode_destroy(struct dyn_world *world, uint32_t index);
+bool dyn_simnode_is_up(const struct dyn_world *world, uint32_t index);
+void dyn_simnode_start(struct dyn_world *world, uint32_t index);
+/* Power off; it starts again after down_ms (UINT64_MAX = not by itself). */
+void dyn_simnode_crash(struct dyn_world *world, uint32_t index,
+					   uint64_t down_ms);
+void dyn_simnode_wake(struct dyn_world *world, uint32_t index);
+void dyn_simnode_take(struct dyn_world *world, uint32_t index,
+					  struct dyn_event *event);
+/* Its own clock at this moment. */
+uint64_t dyn_simnode_clock(const struct dyn_world *world, uint32_t index);
+
+/* ---- nemesis.c ---- */
+void dyn_nemesis_begin(struct dyn_world *world);
+void dyn_nemesis_strike(struct dyn_world *world, uint32_t kind);
+/* Damage one record that all other owners hold; false when there is none. */
+bool dyn_nemesis_damage(struct dyn_world *world, uint32_t node);
+
+#endif
