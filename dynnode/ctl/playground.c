@@ -238,9 +238,9 @@ list_seeds(const struct playground *self, char *out, size_t size)
 	}
 }
 
-/* The child's part: never returns. */
+/* The child's part: never returns. started closes itself when dynnode runs. */
 static void
-exec_node(const struct playground *self, int node)
+exec_node(const struct playground *self, int node, int started)
 {
 	char program[PATH_SIZE];
 	char data[PATH_SIZE];
@@ -271,7 +271,8 @@ exec_node(const struct playground *self, int node)
 		dup2(log_fd, STDIN_FILENO);
 	/* Whoever started us may wait for its pipes to close. */
 	for (int fd = 3; fd < 1024; fd++)
-		close(fd);
+		if (fd != started)
+			close(fd);
 	execlp(program, "dynnode", "--data", data, "--listen", address, "--seeds",
 		   seeds, "--cluster-name", "playground", "--n", numbers[0], "--r",
 		   numbers[1], "--w", numbers[2], "--partitions", numbers[3],
@@ -286,15 +287,25 @@ start_node(const struct playground *self, int node)
 	char path[PATH_SIZE];
 	FILE *file;
 	pid_t pid;
+	int started[2];
+	ssize_t got;
 
 	node_path(self, node, "", path);
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 		return complain(path, strerror(errno)) == CTL_OK;
+	if (pipe2(started, O_CLOEXEC) != 0)
+		return complain("cannot make a pipe", strerror(errno)) == CTL_OK;
 	pid = fork();
+	if (pid == 0)
+		exec_node(self, node, started[1]);
+	close(started[1]);
+	/* Until it runs dynnode, its command line is ours and it seems stopped. */
+	do
+		got = read(started[0], path, 1);
+	while (got < 0 && errno == EINTR);
+	close(started[0]);
 	if (pid < 0)
 		return complain("cannot start a process", strerror(errno)) == CTL_OK;
-	if (pid == 0)
-		exec_node(self, node);
 	node_path(self, node, "pid", path);
 	file = fopen(path, "we");
 	if (file != NULL)
