@@ -120,6 +120,9 @@ dyn_get_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (!enough)
 	{
 		dyn_count(node, quorums_failed);
+		if (read->damaged != 0 &&
+			dyn_read_merge(request, read, &get->object) == DYN_STATUS_OK)
+			dyn_read_repair(node, request, read, get->object);
 		decide(node, request, op,
 			   read->failure != DYN_STATUS_OK ? read->failure
 											  : DYN_STATUS_NO_QUORUM,

@@ -23,6 +23,11 @@ decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 
 	if (self->decided || state == DYN_QUORUM_OPEN)
 		return;
+	/* Too few can answer because a record is damaged: hear the others all the
+	 * same, so that it can be mended. */
+	if (state == DYN_QUORUM_IMPOSSIBLE && self->damaged != 0 &&
+		(self->quorum.yes | self->quorum.no) != self->quorum.all)
+		return;
 	self->decided = true;
 	if (request->type == DYN_REQUEST_GET)
 		dyn_get_read(node, request, op, state == DYN_QUORUM_REACHED);

@@ -47,6 +47,10 @@ void dyn_simclient_delivered(struct dyn_world *world, uint64_t tag,
 							 uint32_t node);
 void dyn_simclient_doubled(struct dyn_world *world, uint64_t tag);
 
+/* A frame between nodes was doubled: perhaps a forwarded PUT. */
+void dyn_simclient_forward_doubled(struct dyn_world *world,
+								   struct dyn_slice frame);
+
 /* The writes of the PUT with this tag, in order. */
 uint32_t dyn_simclient_writes(struct dyn_world *world, uint64_t tag,
 							  const uint32_t **writes);

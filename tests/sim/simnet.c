@@ -185,6 +185,8 @@ post(struct dyn_world *world, uint32_t number, bool back, enum dyn_plane plane,
 		world->fault_count++;
 		if (tag != 0)
 			dyn_simclient_doubled(world, tag);
+		else if (!back && !is_client(from))
+			dyn_simclient_forward_doubled(world, bytes);
 		launch(world, number, back, plane, generation, tag, bytes);
 	}
 }

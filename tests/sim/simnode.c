@@ -100,6 +100,7 @@ perform(struct dyn_world *world, uint32_t index,
 			dyn_world_mix(world, dyn_hash_bytes(effect->send.frame));
 			say_frame(world, index, "sends to peer", effect->send.peer_index,
 					  effect->send.frame);
+			dyn_whitebox_send(world, index, effect->send.frame);
 			dyn_simnet_send(world, index, effect->send.peer_index,
 							effect->send.plane, effect->send.frame);
 			break;

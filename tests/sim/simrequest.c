@@ -38,6 +38,9 @@ dyn_sim_check_answered(struct dyn_world *world,
 {
 	const struct dyn_simnode *node = &world->nodes[attempt->node];
 
+	/* A replica's own view is nobody's duty: READ and SCAN end in silence. */
+	if (attempt->type == DYN_MESSAGE_READ || attempt->type == DYN_MESSAGE_SCAN)
+		return;
 	if (attempt->correlation == 0 || attempt->delivered_ms == 0 ||
 		attempt->answered || attempt->cancelled || node->node == NULL ||
 		node->life != attempt->delivered_life ||
@@ -281,6 +284,14 @@ dyn_sim_write_rest(struct dyn_world *world, uint32_t op)
 					world->now_ms);
 }
 
+/* Two frames of one attempt: one word about them settles nothing. */
+static void
+note_doubled(struct dyn_world *world, uint32_t op)
+{
+	world->writes[op].maybe_count++;
+	world->writes[op].repeated = true;
+}
+
 void
 dyn_simclient_doubled(struct dyn_world *world, uint64_t tag)
 {
@@ -288,10 +299,35 @@ dyn_simclient_doubled(struct dyn_world *world, uint64_t tag)
 	uint32_t count = dyn_simclient_writes(world, tag, &writes);
 
 	for (uint32_t i = 0; i < count; i++)
+		note_doubled(world, writes[i]);
+}
+
+void
+dyn_simclient_forward_doubled(struct dyn_world *world, struct dyn_slice frame)
+{
+	struct dyn_envelope env = { 0 };
+	struct dyn_arena arena;
+	ProtobufCMessage *body;
+
+	if (dyn_envelope_open(frame, &env) != DYN_STATUS_OK ||
+		env.type != DYN_MESSAGE_PUT)
+		return;
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	if (dyn_message_unpack(&env, &arena.allocator, &body) == DYN_STATUS_OK)
 	{
-		world->writes[writes[i]].maybe_count++;
-		world->writes[writes[i]].repeated = true;
+		const Dyn__PutRequest *request = (const Dyn__PutRequest *) body;
+
+		for (size_t i = 0; i < request->n_ops; i++)
+		{
+			struct dyn_request_id id;
+			uint32_t op;
+
+			if (dyn_request_id_of_bytes(request->ops[i]->request_id, &id) &&
+				dyn_simwrite_find(world, &id, &op) != NULL)
+				note_doubled(world, op);
+		}
 	}
+	dyn_arena_destroy(&arena);
 }
 
 void

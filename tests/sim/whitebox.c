@@ -197,8 +197,8 @@ note_version(struct dyn_world *world, uint32_t node, uint32_t key,
 }
 
 static void
-note_record(struct dyn_world *world, uint32_t node,
-			const struct dyn_write *write)
+note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
+			struct dyn_slice bytes, const uint64_t *object_hash)
 {
 	struct dyn_whitebox *self = world->whitebox;
 	struct dyn_object object;
@@ -206,25 +206,25 @@ note_record(struct dyn_world *world, uint32_t node,
 	uint64_t hash;
 	uint64_t *seen;
 
-	if (write->object.size == 0)
+	if (bytes.size == 0)
 		return;
-	if (!key_number(write->key.key, &key) || key >= world->history.key_count)
+	if (!key_number(key_bytes, &key) || key >= world->history.key_count)
 	{
-		dyn_world_violation(world, "C2", "node %u stores a key of nobody",
-							node);
+		dyn_world_violation(world, "C2", "node %u has a key of nobody", node);
 		return;
 	}
-	hash = dyn_hash_bytes(write->object) + key;
+	hash = dyn_hash_bytes(bytes) + key;
 	seen = &self->seen[hash % 4096];
 	if (*seen == hash)
 		return;
 	*seen = hash;
 	dyn_arena_reset(&self->arena);
-	if (dyn_object_decode(write->object, &self->arena.allocator, &object) !=
+	if (dyn_object_decode(bytes, &self->arena.allocator, &object) !=
 			DYN_STATUS_OK ||
-		dyn_object_hash(&object, write->key.key) != write->hash)
+		(object_hash != NULL &&
+		 dyn_object_hash(&object, key_bytes) != *object_hash))
 	{
-		dyn_world_violation(world, "W1", "node %u stores a bad record", node);
+		dyn_world_violation(world, "W1", "node %u has a bad record", node);
 		return;
 	}
 	for (uint32_t i = 0; i < object.version_count; i++)
@@ -237,7 +237,52 @@ dyn_whitebox_store(struct dyn_world *world, uint32_t node,
 {
 	for (uint32_t i = 0; i < effect->store.write_count; i++)
 		if (effect->store.writes[i].table == DYN_TABLE_MAIN)
-			note_record(world, node, &effect->store.writes[i]);
+		{
+			const struct dyn_write *write = &effect->store.writes[i];
+
+			note_object(world, node, write->key.key, write->object,
+						&write->hash);
+		}
+}
+
+void
+dyn_whitebox_send(struct dyn_world *world, uint32_t node,
+				  struct dyn_slice frame)
+{
+	struct dyn_envelope env = { 0 };
+	struct dyn_arena arena;
+	ProtobufCMessage *body;
+
+	if (frame.size <= 5 || frame.data[5] != DYN_MESSAGE_REPLICATE ||
+		dyn_envelope_open(frame, &env) != DYN_STATUS_OK)
+		return;
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	if (dyn_message_unpack(&env, &arena.allocator, &body) == DYN_STATUS_OK)
+	{
+		const Dyn__ReplicateRequest *request = (Dyn__ReplicateRequest *) body;
+
+		for (size_t i = 0; i < request->n_ops; i++)
+			note_object(world, node, dyn_slice_of_bytes(request->ops[i]->key),
+						dyn_slice_of_bytes(request->ops[i]->object), NULL);
+	}
+	dyn_arena_destroy(&arena);
+}
+
+/* Was it replaced before it left the node?  Only a write that replaces what
+ * nobody has read can do that. */
+static bool
+may_have_vanished(const struct dyn_world *world, uint32_t op)
+{
+	const struct dyn_history_key *key =
+		&world->history.keys[world->history.ops[op].key];
+
+	if (op < world->whitebox->write_capacity &&
+		world->whitebox->writes[op].count > 0)
+		return false;
+	for (uint32_t i = 0; i < key->op_count; i++)
+		if (world->history.ops[key->ops[i]].mode == DYN_HISTORY_REPLACE)
+			return true;
+	return false;
 }
 
 /* ------------------------------------------------- W2: what disks hold of it */
@@ -329,13 +374,17 @@ check_put_result(struct dyn_world *world, uint32_t node, uint32_t op,
 	uint32_t needed = write->w ? write->w : world->swarm.w;
 	uint32_t held;
 
+	dyn_world_say(world, "  op %u (key %u, mode %d, attempts %u): %s %s", op,
+				  write->key, (int) write->mode, write->attempt_count,
+				  dyn_status_name((enum dyn_status) result->status),
+				  result->text);
 	if (result->status != DYN_STATUS_OK)
 		return;
 	if (write->context.size == 0 &&
 		world->history.ops[op].kind == DYN_HISTORY_DELETE)
 		return; /* of whatever was there: nothing to look for */
 	held = dyn_whitebox_holders(world, op);
-	if (held < needed)
+	if (held < needed && !may_have_vanished(world, op))
 		dyn_world_violation(world, "W2",
 							"node %u acknowledges op %u (key %u, W %u) with "
 							"%u disks",

@@ -40,6 +40,10 @@ void dyn_whitebox_free(struct dyn_whitebox **self);
 void dyn_whitebox_store(struct dyn_world *world, uint32_t node,
 						const struct dyn_effect *effect);
 
+/* A SEND effect leaves a core: objects that replicas will hold. */
+void dyn_whitebox_send(struct dyn_world *world, uint32_t node,
+					   struct dyn_slice frame);
+
 /* A REPLY effect leaves a core. */
 void dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
 						struct dyn_slice frame);
