@@ -55,7 +55,7 @@ struct simstore
 	struct queue reads;
 	uint64_t commit_at_ms;
 	uint64_t serial_next;
-	bool told_full; /* a STORE was refused; WRITABLE is owed */
+	bool told_full; /* refused a STORE, or was opened full: WRITABLE is owed */
 	bool failed;
 };
 
@@ -710,6 +710,7 @@ dyn_simstore_open(struct dyn_simdisk *disk,
 	self->random = dyn_simrandom_stream(config->seed, 0x73746f7265);
 	self->complete = complete;
 	self->context = context;
+	self->told_full = dyn_simdisk_is_full(disk);
 	queue_init(&self->waiting);
 	queue_init(&self->group);
 	queue_init(&self->committed);
