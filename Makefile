@@ -33,14 +33,18 @@ IO_OBJS    = $(call objects,dynnode/io)
 CTL_OBJS   = $(call objects,dynnode/ctl)
 SIM_OBJS   = $(call objects,tests/sim)
 UNIT_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+TEST_PROGRAMS = $(patsubst %.c,$(B)/%,$(wildcard tests/cluster/*.c))
 LIB_OBJS   = $(call objects,tests/lib)
 ARCHIVES   = $(B)/libio.a $(B)/libcore.a $(B)/libmodel.a
 
 PROGRAMS = $(B)/dynnode/dynnode $(B)/dynnode/dynctl
 
+# Sub-makes use all cores unless -j was said.
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 1))
+
 all: deps
-	$(MAKE) daemon
-	$(MAKE) extension
+	$(MAKE) $(PARALLEL) daemon
+	$(MAKE) $(PARALLEL) extension
 
 daemon: $(PROGRAMS)
 
@@ -79,11 +83,43 @@ $(B)/tests/unit/test_store_conformance: $(B)/tests/sim/simstore.o $(B)/tests/sim
 $(B)/dynsim: $(SIM_OBJS) $(LIB_OBJS) $(ARCHIVES)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(SIM_OBJS) $(LIB_OBJS) $(ARCHIVES) $(LIBS)
 
+# Programs that the tests of real processes use.
+$(B)/tests/cluster/%: $(B)/tests/cluster/%.o $(ARCHIVES)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) $(LIBS)
+
 unit-tests: $(UNIT_TESTS)
 sim: $(B)/dynsim
+test-programs: $(TEST_PROGRAMS)
 
 extension: $(B)/libmodel.a
 	$(MAKE) -f fdw/pgxs.mk PG_CONFIG=$(PG_CONFIG) B=$(B)
+
+# Run every test; the last line counts. Nothing is installed but packages.
+check: all
+	$(MAKE) $(PARALLEL) unit-tests sim test-programs
+	tests/run
+
+# The regression tests alone, against a private PostgreSQL and three nodes.
+installcheck: all
+	tests/installcheck
+
+demo: all
+	tests/demo/start
+
+demo-stop:
+	tests/demo/stop
+
+bench: all
+	tests/bench/run
+
+# To $(DESTDIR)$(PREFIX) and to where pg_config says; needs the rights to.
+install: all
+	$(MAKE) install-daemon
+	$(MAKE) -f fdw/pgxs.mk PG_CONFIG=$(PG_CONFIG) B=$(B) install
+
+uninstall:
+	$(MAKE) uninstall-daemon
+	$(MAKE) -f fdw/pgxs.mk PG_CONFIG=$(PG_CONFIG) B=$(B) uninstall
 
 clean:
 	rm -rf build results regression.diffs regression.out tmp_check
@@ -91,7 +127,10 @@ clean:
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all daemon deps unit-tests sim extension clean
+-include dynnode/install.mk
+
+.PHONY: all daemon deps unit-tests sim test-programs extension clean check \
+        installcheck demo demo-stop bench install uninstall
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
