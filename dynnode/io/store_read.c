@@ -265,6 +265,25 @@ outcome_of(struct page *page, int code, MDB_val name, MDB_val value,
 	return dyn_record_head_is_sound(out->name, out->value) ? END : DAMAGED;
 }
 
+/*
+ * A damaged key sends the search past itself, and past sound ones beside it;
+ * it then lies just before the place where the search ended.  So that record
+ * has to be sound, unless the key itself was found.
+ */
+static bool
+is_place_believable(struct page *page, int code)
+{
+	MDB_val name = { 0, NULL };
+	bool sound;
+
+	sound =
+		is_sound_at(page->cursor, code == 0 ? MDB_PREV : MDB_LAST, name, &code);
+	/* Back again; where there is no record before, the cursor stayed. */
+	if (code == 0)
+		mdb_cursor_get(page->cursor, &name, &(MDB_val){ 0, NULL }, MDB_NEXT);
+	return sound;
+}
+
 static enum outcome
 seek(struct page *page, uint16_t cell, struct dyn_slice key, struct found *out)
 {
@@ -278,6 +297,11 @@ seek(struct page *page, uint16_t cell, struct dyn_slice key, struct found *out)
 		return DAMAGED;
 	lookup = val_of(dyn_record_name_slice(&name));
 	code = mdb_cursor_get(page->cursor, &lookup, &value, MDB_SET_RANGE);
+	if ((code == 0 || code == MDB_NOTFOUND) &&
+		!(code == 0 &&
+		  compare(slice_of(lookup), dyn_record_name_slice(&name)) == 0) &&
+		!is_place_believable(page, code))
+		return DAMAGED;
 	return outcome_of(page, code, lookup, value, out);
 }
 
@@ -303,10 +327,15 @@ settle(struct page *page, enum outcome outcome, struct found *found)
 	{
 		uint16_t cell = found->cell;
 
-		if (compare(found->key, lowest) < 0)
-			outcome = seek(page, cell, lowest, found);
-		else if (!is_above_range(effect, found->key))
+		bool is_below = compare(found->key, lowest) < 0;
+
+		if (!is_below && !is_above_range(effect, found->key))
 			break;
+		/* Nothing is passed over on the word of a damaged key. */
+		if (!dyn_record_head_is_sound(found->name, found->value))
+			return DAMAGED;
+		if (is_below)
+			outcome = seek(page, cell, lowest, found);
 		else if (cell >= effect->scan.cell_last)
 			return END;
 		else

@@ -7,8 +7,8 @@
  * CORRUPT.  When a key is not found, its neighbours are looked at too: if
  * the key of a record was damaged on its page, the search for the true key
  * ends beside it, and the answer is CORRUPT.  A scan whose keys do not
- * ascend, or that meets a damaged record where its range seems to end, is an
- * IO_ERROR, not a short page.
+ * ascend, or that would begin, skip or end on the word of a damaged record,
+ * is an IO_ERROR, not a short page.
  *
  *-------------------------------------------------------------------------
  */

@@ -271,6 +271,10 @@ storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
 	effect.scan.after_cell = rig->after_cell;
 	effect.scan.after_key =
 		(struct dyn_slice){ rig->after_key, rig->after_key_size };
+	if (rig->scan_min != NULL)
+		effect.scan.key_min = text(rig->scan_min);
+	if (rig->scan_max != NULL)
+		effect.scan.key_max = text(rig->scan_max);
 	effect.scan.items_max = items_max;
 	effect.scan.bytes_max = UINT32_MAX;
 	submit_read(rig, &effect);

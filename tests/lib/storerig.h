@@ -36,6 +36,8 @@ struct storerig
 	uint64_t hash;
 	uint8_t *object;
 	size_t object_size;
+	const char *scan_min; /* range of the pages to come; NULL = none */
+	const char *scan_max;
 	enum dyn_status scan_status;
 	bool scan_end;
 	uint32_t scan_found;
