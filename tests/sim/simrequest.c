@@ -79,6 +79,17 @@ dyn_sim_send(struct dyn_world *world, uint32_t client,
 			 enum dyn_message_type type, const ProtobufCMessage *body,
 			 uint32_t remaining_ms)
 {
+	return dyn_sim_send_writes(world, client, attempts, node, type, body,
+							   remaining_ms, NULL, 0);
+}
+
+struct dyn_attempt *
+dyn_sim_send_writes(struct dyn_world *world, uint32_t client,
+					struct dyn_attempts *attempts, uint32_t node,
+					enum dyn_message_type type, const ProtobufCMessage *body,
+					uint32_t remaining_ms, const uint32_t *writes,
+					uint32_t write_count)
+{
 	struct dyn_attempt *attempt =
 		&attempts->items[attempts->next++ % DYN_SIM_ATTEMPTS];
 	struct dyn_envelope env = { .type = type,
@@ -92,7 +103,10 @@ dyn_sim_send(struct dyn_world *world, uint32_t client,
 	*attempt = (struct dyn_attempt){ .correlation = env.correlation,
 									 .type = type,
 									 .node = node,
-									 .remaining_ms = remaining_ms };
+									 .remaining_ms = remaining_ms,
+									 .write_count = write_count };
+	if (write_count > 0)
+		memcpy(attempt->writes, writes, write_count * sizeof(*writes));
 	if (dyn_message_pack(&env, body, &allocator, &frame) != DYN_STATUS_OK)
 		abort();
 	dyn_world_say(world, "client %u sends node %u %s correlation %llx", client,
@@ -246,10 +260,9 @@ dyn_sim_send_put(struct dyn_world *world, uint32_t client,
 		write->maybe_count++;
 		write->last_ms = world->now_ms;
 	}
-	attempt = dyn_sim_send(world, client, attempts, node, DYN_MESSAGE_PUT,
-						   &request.base, remaining_ms);
-	memcpy(attempt->writes, ops, count * sizeof(*ops));
-	attempt->write_count = count;
+	attempt =
+		dyn_sim_send_writes(world, client, attempts, node, DYN_MESSAGE_PUT,
+							&request.base, remaining_ms, ops, count);
 	dyn_arena_destroy(&arena);
 	return attempt;
 }

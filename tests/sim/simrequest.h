@@ -50,6 +50,12 @@ struct dyn_attempt *dyn_sim_send(struct dyn_world *world, uint32_t client,
 								 const ProtobufCMessage *body,
 								 uint32_t remaining_ms);
 
+/* A PUT: the writes stand in the attempt before the frame leaves. */
+struct dyn_attempt *dyn_sim_send_writes(
+	struct dyn_world *world, uint32_t client, struct dyn_attempts *attempts,
+	uint32_t node, enum dyn_message_type type, const ProtobufCMessage *body,
+	uint32_t remaining_ms, const uint32_t *writes, uint32_t write_count);
+
 /* Was an answer owed and never given?  (C11) */
 void dyn_sim_check_answered(struct dyn_world *world,
 							const struct dyn_attempt *attempt);
