@@ -1,0 +1,471 @@
+/*-------------------------------------------------------------------------
+ *
+ * client_put.c
+ *		Multi-put: batches to the coordinators, in parallel.
+ *
+ * A write goes to the first owner of its key that can be reached.  An owner
+ * that refuses for a reason of its own, or is lost, is followed by the next
+ * one; when the first may have applied it, the retry is marked, and carries
+ * the same request id, so that it makes no second row.  What was once on its
+ * way and never answered stays UNKNOWN, whatever refuses it later.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "connection.h"
+
+#include "model/hash.h"
+#include "utils/memutils.h"
+
+enum
+{
+	OPS_PER_FRAME = 1000,
+	BYTES_PER_FRAME = 1024 * 1024,
+	FRAMES_PER_NODE = 4,		/* in flight */
+	SILENT_MS = 1500			/* then another owner is asked */
+};
+
+typedef struct PutState
+{
+	uint16		partition;
+	uint8		tried;			/* slots */
+	int8		slot;			/* of the present attempt */
+	bool		was_lost;		/* an attempt may have been applied */
+	bool		done;
+	bool		queued;			/* in a frame on its way */
+	uint8		request_id[16];
+} PutState;
+
+typedef struct Batch
+{
+	int		   *indexes;
+	int			count;
+	TimestampTz give_up_at;
+} Batch;
+
+typedef struct Put
+{
+	DynamoCluster *cluster;
+	DynamoPut  *puts;
+	int			nputs;
+	int			w;
+	TimestampTz deadline;
+	DynamoRequestStats *stats;
+	PutState   *states;
+	DynamoCallGroup *group;
+	MemoryContext results;
+	int			undone;
+	int		   *in_flight;		/* frames, by node */
+	int			cursor;			/* everything before it is done or queued */
+} Put;
+
+static char *
+keep_text(Put *put, const char *text)
+{
+	return text && text[0] ? MemoryContextStrdup(put->results, text) : NULL;
+}
+
+static void
+finish(Put *put, int index, enum dyn_status status, const char *text)
+{
+	PutState   *state = &put->states[index];
+
+	if (state->done)
+		return;
+	if (status != DYN_STATUS_OK && state->was_lost)
+		status = DYN_STATUS_UNKNOWN;
+	state->done = true;
+	put->puts[index].status = status;
+	put->puts[index].text = keep_text(put, text);
+	put->undone--;
+}
+
+/* An owner not tried yet that can be reached: its node, or -1. */
+static int
+choose_node(Put *put, int index)
+{
+	PutState   *state = &put->states[index];
+	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
+
+	for (int slot = 0; slot < n; slot++)
+	{
+		int			node;
+
+		if (state->tried & (1 << slot))
+			continue;
+		node = dynfdw_cluster_owner(put->cluster, state->partition, slot);
+		if (node < 0)
+			continue;
+		state->slot = (int8) slot;
+		return node;
+	}
+	return -1;
+}
+
+static void
+give_up(Put *put, int index)
+{
+	PutState   *state = &put->states[index];
+	DynamoPut  *one = &put->puts[index];
+	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
+	StringInfoData text;
+
+	if (one->text != NULL || one->sent)
+	{
+		/* What the last owner said stands. */
+		finish(put, index,
+			   one->status != DYN_STATUS_OK ? one->status : DYN_STATUS_UNKNOWN,
+			   one->text ? one->text : "no owner of the key answered");
+		return;
+	}
+	initStringInfo(&text);
+	appendStringInfoString(&text, "no owner of the key can be reached: ");
+	for (int slot = 0; slot < n; slot++)
+		appendStringInfo(&text, "%s%s", slot ? ", " : "",
+						 dynfdw_cluster_owner_address(put->cluster,
+													  state->partition, slot));
+	finish(put, index, DYN_STATUS_NO_QUORUM, text.data);
+}
+
+static void
+fill_op(Put *put, int index, Dyn__PutOp *op)
+{
+	DynamoPut  *one = &put->puts[index];
+	PutState   *state = &put->states[index];
+	struct dyn_allocator allocator = dynfdw_allocator(CurrentMemoryContext);
+	struct dyn_slice context;
+
+	dyn__put_op__init(op);
+	op->key = dyn_bytes_of_slice(one->key);
+	op->request_id.data = state->request_id;
+	op->request_id.len = sizeof(state->request_id);
+	op->mode = (Dyn__PutMode) one->mode;
+	op->retry = state->was_lost;
+	op->n_values = one->nvalues;
+	op->values = palloc(one->nvalues * sizeof(*op->values));
+	for (int i = 0; i < one->nvalues; i++)
+		op->values[i] = dyn_bytes_of_slice(one->values[i]);
+	if (dyn_clock_is_empty(&one->context))
+		return;
+	dynfdw_check(dyn_clock_encode(&one->context, &allocator, &context),
+				 "could not make a request");
+	op->context = dyn_bytes_of_slice(context);
+}
+
+static bool
+send_batch(Put *put, int node, Batch *batch)
+{
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp *ops = palloc(batch->count * sizeof(*ops));
+	DynamoCall *call;
+
+	request.bucket = dyn_bytes_of_slice(put->puts[batch->indexes[0]].bucket);
+	request.w = put->w;
+	/* The coordinators are chosen here: no need to forward. */
+	request.n_ops = batch->count;
+	request.ops = palloc(batch->count * sizeof(*request.ops));
+	for (int i = 0; i < batch->count; i++)
+	{
+		fill_op(put, batch->indexes[i], &ops[i]);
+		request.ops[i] = &ops[i];
+	}
+	call = dynfdw_call(put->group, node, DYN_MESSAGE_PUT, &request.base,
+					   put->deadline);
+	if (call == NULL)
+		return false;
+	batch->give_up_at =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SILENT_MS);
+	call->owner = batch;
+	put->in_flight[node]++;
+	for (int i = 0; i < batch->count; i++)
+	{
+		put->states[batch->indexes[i]].queued = true;
+		put->puts[batch->indexes[i]].sent = true;
+	}
+	return true;
+}
+
+static size_t
+op_bytes(const DynamoPut *one)
+{
+	size_t		bytes = one->key.size + 64;
+
+	for (int i = 0; i < one->nvalues; i++)
+		bytes += one->values[i].size;
+	return bytes;
+}
+
+/*
+ * Fill frames with what is neither done nor on its way, as far as the nodes'
+ * windows allow.
+ */
+static void
+send_some(Put *put)
+{
+	int			nnodes = dynfdw_cluster_node_count(put->cluster);
+	Batch	  **open = palloc0(nnodes * sizeof(*open));
+	size_t	   *bytes = palloc0(nnodes * sizeof(*bytes));
+	MemoryContext old = CurrentMemoryContext;
+
+	while (put->cursor < put->nputs &&
+		   (put->states[put->cursor].done || put->states[put->cursor].queued))
+		put->cursor++;
+	for (int i = put->cursor; i < put->nputs; i++)
+	{
+		int			node;
+		Batch	   *batch;
+
+		if (put->states[i].done || put->states[i].queued)
+			continue;
+		node = choose_node(put, i);
+		if (node < 0)
+		{
+			give_up(put, i);
+			continue;
+		}
+		if (put->in_flight[node] >= FRAMES_PER_NODE)
+			break;
+		batch = open[node];
+		if (batch != NULL &&
+			(batch->count == OPS_PER_FRAME || bytes[node] > BYTES_PER_FRAME ||
+			 !dyn_slice_equal(put->puts[batch->indexes[0]].bucket,
+							  put->puts[i].bucket)))
+		{
+			open[node] = NULL;
+			bytes[node] = 0;
+			if (!send_batch(put, node, batch) ||
+				put->in_flight[node] >= FRAMES_PER_NODE)
+				break;
+			batch = NULL;
+		}
+		if (batch == NULL)
+		{
+			batch = open[node] = MemoryContextAllocZero(put->group->context,
+														sizeof(*batch));
+			batch->indexes = MemoryContextAlloc(put->group->context,
+												OPS_PER_FRAME * sizeof(int));
+		}
+		batch->indexes[batch->count++] = i;
+		bytes[node] += op_bytes(&put->puts[i]);
+	}
+	for (int node = 0; node < nnodes; node++)
+		if (open[node] != NULL && put->in_flight[node] < FRAMES_PER_NODE)
+			(void) send_batch(put, node, open[node]);
+	MemoryContextSwitchTo(old);
+}
+
+/* Would another owner perhaps do it? Nothing was stored for any of these. */
+static bool
+is_of_this_node(enum dyn_status status)
+{
+	return status == DYN_STATUS_NOT_OWNER || status == DYN_STATUS_OVERLOAD ||
+		status == DYN_STATUS_NOT_READY || status == DYN_STATUS_FULL ||
+		status == DYN_STATUS_NO_QUORUM || status == DYN_STATUS_CORRUPT ||
+		status == DYN_STATUS_IO_ERROR || status == DYN_STATUS_ABORTED;
+}
+
+static void
+try_next(Put *put, int index, enum dyn_status status, const char *text,
+		 bool maybe_applied)
+{
+	PutState   *state = &put->states[index];
+
+	state->queued = false;
+	state->was_lost |= maybe_applied;
+	state->tried |= (uint8) (1 << state->slot);
+	put->puts[index].status = status;
+	put->puts[index].text = keep_text(put, text);
+	put->cursor = Min(put->cursor, index);
+}
+
+static void
+take_result(Put *put, int index, const Dyn__PutResult *result)
+{
+	enum dyn_status status = dyn_status_is_valid(result->status)
+		? (enum dyn_status) result->status : DYN_STATUS_UNKNOWN;
+	struct dyn_allocator allocator = dynfdw_allocator(put->results);
+
+	if (put->states[index].done)
+		return;
+	if (is_of_this_node(status))
+	{
+		try_next(put, index, status, result->text, false);
+		return;
+	}
+	if (status == DYN_STATUS_OK && result->context.len != 0)
+		dynfdw_check(dyn_clock_decode(dyn_slice_of_bytes(result->context),
+									  false, &allocator,
+									  &put->puts[index].result),
+					 "a node sent a malformed clock");
+	finish(put, index, status, result->text);
+}
+
+static void
+take_call(Put *put, DynamoCall *call)
+{
+	Batch	   *batch = call->owner;
+	enum dyn_status status = DYN_STATUS_UNKNOWN;
+	const char *text = psprintf("no answer from %s",
+								dynfdw_cluster_node_address(put->cluster,
+															call->node));
+	Dyn__PutReply *reply = NULL;
+	bool		refused = false;
+
+	if (call->state == DYNAMO_CALL_ANSWERED)
+	{
+		reply = dynfdw_call_reply(call, DYN_MESSAGE_PUT_REPLY, &status, &text);
+		refused = reply == NULL && is_of_this_node(status);
+	}
+	put->in_flight[call->node]--;
+	for (int i = 0; i < batch->count; i++)
+	{
+		int			index = batch->indexes[i];
+
+		if (reply != NULL && reply->n_results == batch->count)
+			take_result(put, index, reply->results[i]);
+		else if (call->state == DYNAMO_CALL_ANSWERED && !refused)
+			finish(put, index, status, text);
+		else
+			try_next(put, index, refused ? status : DYN_STATUS_UNKNOWN, text,
+					 !refused);
+	}
+	if (reply != NULL)
+		dynfdw_cluster_digest(put->cluster, reply->ring_digest);
+	dynfdw_call_end(call);
+}
+
+/* Take what has come, and give up on who is silent. The next time to look. */
+static TimestampTz
+collect(Put *put)
+{
+	TimestampTz next = put->deadline;
+	TimestampTz now = GetCurrentTimestamp();
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext temporary = AllocSetContextCreate(old, "dynamo_fdw answers",
+													ALLOCSET_DEFAULT_SIZES);
+	dlist_mutable_iter iter;
+
+	MemoryContextSwitchTo(temporary);
+	dlist_foreach_modify(iter, &put->group->calls)
+	{
+		DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
+		Batch	   *batch = call->owner;
+
+		if (call->state != DYNAMO_CALL_WAITING || batch->give_up_at <= now)
+			take_call(put, call);
+		else
+			next = Min(next, batch->give_up_at);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(temporary);
+	return next;
+}
+
+/* The time is up. */
+static void
+expire(Put *put)
+{
+	for (int i = 0; i < put->nputs; i++)
+	{
+		PutState   *state = &put->states[i];
+
+		if (state->done)
+			continue;
+		if (state->queued)
+			state->was_lost = true;
+		if (!put->puts[i].sent)
+			finish(put, i, DYN_STATUS_TIMEOUT, "the time was up before it was sent");
+		else
+			finish(put, i, DYN_STATUS_UNKNOWN,
+				   put->puts[i].text ? put->puts[i].text
+				   : "no answer before the time was up");
+	}
+}
+
+static void
+prepare(Put *put)
+{
+	uint16		partition_count =
+		dynfdw_cluster_ring(put->cluster)->partition_count;
+	uint8		random[16];
+
+	/* Drawn once for the statement; the writes are numbered. */
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not draw random numbers for request ids")));
+	for (int i = 0; i < put->nputs; i++)
+	{
+		DynamoPut  *one = &put->puts[i];
+		uint32		number = (uint32) i;
+
+		one->status = DYN_STATUS_OK;
+		one->text = NULL;
+		one->sent = false;
+		memset(&one->result, 0, sizeof(one->result));
+		memcpy(put->states[i].request_id, random, sizeof(random));
+		for (int byte = 0; byte < 4; byte++)
+			put->states[i].request_id[12 + byte] ^=
+				(uint8) (number >> (8 * byte));
+		put->states[i].partition =
+			dyn_hash_partition(dyn_hash_cell(dyn_hash_position(one->bucket,
+															   one->key)),
+							   partition_count);
+	}
+}
+
+void
+dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
+				 const DynamoRequestOptions *options,
+				 DynamoRequestStats *stats)
+{
+	MemoryContext results = CurrentMemoryContext;
+	MemoryContext working = AllocSetContextCreate(results, "dynamo_fdw put",
+												  ALLOCSET_DEFAULT_SIZES);
+	DynamoRequestStats unused = {0};
+	Put			put = {.cluster = cluster,.puts = puts,.nputs = nputs,
+		.stats = stats ? stats : &unused,.results = results,
+	.undone = nputs};
+
+	if (nputs == 0)
+		return;
+	MemoryContextSwitchTo(working);
+	dynfdw_cluster_ready(cluster);
+	put.w = dynfdw_cluster_w(cluster, options);
+	put.deadline = dynfdw_cluster_deadline(cluster, options);
+	put.states = MemoryContextAllocExtended(working, nputs * sizeof(PutState),
+											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	put.in_flight = palloc0(dynfdw_cluster_node_count(cluster) * sizeof(int));
+	put.group = dynfdw_group_begin(cluster, put.stats);
+	put.stats->keys += nputs;
+	prepare(&put);
+	while (put.undone > 0)
+	{
+		MemoryContext temporary = AllocSetContextCreate(working,
+														"dynamo_fdw frames",
+														ALLOCSET_DEFAULT_SIZES);
+		TimestampTz next;
+
+		MemoryContextSwitchTo(temporary);
+		send_some(&put);
+		MemoryContextSwitchTo(working);
+		MemoryContextDelete(temporary);
+		if (put.undone == 0)
+			break;
+		if (dlist_is_empty(&put.group->calls) &&
+			GetCurrentTimestamp() < put.deadline)
+			continue;			/* a node was lost while sending: choose anew */
+		next = collect(&put);
+		if (put.undone > 0 && !dlist_is_empty(&put.group->calls) &&
+			!dynfdw_wait(cluster, next, put.stats) &&
+			GetCurrentTimestamp() >= put.deadline)
+			expire(&put);
+	}
+	MemoryContextSwitchTo(results);
+	MemoryContextDelete(working);
+}
+
+void
+dynfdw_put_error(DynamoCluster *cluster, const DynamoPut *put)
+{
+	dynfdw_raise(put->status, "could not write to the cluster", put->text);
+}

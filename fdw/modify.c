@@ -1,0 +1,435 @@
+/*-------------------------------------------------------------------------
+ *
+ * modify.c
+ *		INSERT, UPDATE and DELETE: into the transaction's journal (xact.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "dynamo_fdw.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/appendinfo.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "connection.h"
+
+enum
+{
+	BATCH_SIZE = 1000,
+	STREAM_SIZE = 4 * 1024 * 1024	/* write_at 'statement': then send */
+};
+
+typedef struct ModifyState
+{
+	DynamoRelation *relation;
+	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
+	bool		streams;		/* COPY: may send before its end */
+	AttrNumber	ctid;			/* of the row's handle, in the plan's slot */
+	MemoryContext temporary;	/* of one row */
+	DynamoRequestStats stats;
+} ModifyState;
+
+int
+dynamoIsForeignRelUpdatable(Relation rel)
+{
+	return (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
+}
+
+void
+dynamoAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
+							  RangeTblEntry *target_rte,
+							  Relation target_relation)
+{
+	Var		   *var = makeVar(rtindex, SelfItemPointerAttributeNumber, TIDOID,
+							  -1, InvalidOid, 0);
+
+	add_row_identity_var(root, var, rtindex, "ctid");
+}
+
+/* -------------------------------------------------------------------- plan */
+
+/* Which columns an UPDATE sets. */
+static Bitmapset *
+updated_columns(PlannerInfo *root, Index resultRelation)
+{
+	RangeTblEntry *rte = planner_rt_fetch(resultRelation, root);
+
+#if PG_VERSION_NUM >= 160000
+	if (rte->perminfoindex == 0)
+		return NULL;
+	return getRTEPermissionInfo(root->parse->rteperminfos, rte)->updatedCols;
+#else
+	return rte->updatedCols;
+#endif
+}
+
+static void
+check_updated(PlannerInfo *root, Index resultRelation)
+{
+	Oid			relid = planner_rt_fetch(resultRelation, root)->relid;
+	Bitmapset  *columns = updated_columns(root, resultRelation);
+	int			column = -1;
+
+	while ((column = bms_next_member(columns, column)) >= 0)
+	{
+		AttrNumber	attnum = column + FirstLowInvalidHeapAttributeNumber;
+		char	   *name = get_attname(relid, attnum, true);
+		DynamoColumnRole role = name ? dynfdw_column_role(relid, attnum, name)
+			: DYNAMO_ROLE_NONE;
+
+		if (role == DYNAMO_ROLE_VALUE || role == DYNAMO_ROLE_NONE)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot update column \"%s\": only the value of a row can change",
+						name),
+				 role == DYNAMO_ROLE_KEY
+				 ? errhint("INSERT the row under its new key and DELETE the old one.")
+				 : errhint("To replace other versions too, INSERT with vclock_merge(vclock) of their rows.")));
+	}
+}
+
+List *
+dynamoPlanForeignModify(PlannerInfo *root, ModifyTable *plan,
+						Index resultRelation, int subplan_index)
+{
+	if (plan->operation == CMD_UPDATE)
+		check_updated(root, resultRelation);
+	if (plan->onConflictAction != ONCONFLICT_NONE &&
+		plan->onConflictAction != ONCONFLICT_NOTHING)
+		elog(ERROR, "unexpected ON CONFLICT specification: %d",
+			 (int) plan->onConflictAction);
+	return list_make1_int(plan->onConflictAction == ONCONFLICT_NOTHING);
+}
+
+/* ------------------------------------------------------------------- begin */
+
+static ModifyState *
+begin(ResultRelInfo *resultRelInfo, EState *estate)
+{
+	ModifyState *state = palloc0(sizeof(*state));
+
+	state->relation = dynfdw_relation(RelationGetRelid(resultRelInfo->ri_RelationDesc),
+									  GetUserId());
+	state->temporary = AllocSetContextCreate(estate->es_query_cxt,
+											 "dynamo_fdw row to write",
+											 ALLOCSET_DEFAULT_SIZES);
+	resultRelInfo->ri_FdwState = state;
+	return state;
+}
+
+void
+dynamoBeginForeignModify(ModifyTableState *mtstate,
+						 ResultRelInfo *resultRelInfo, List *fdw_private,
+						 int subplan_index, int eflags)
+{
+	ModifyState *state;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	state = begin(resultRelInfo, mtstate->ps.state);
+	state->do_nothing = linitial_int(fdw_private) != 0;
+	if (mtstate->operation != CMD_INSERT)
+		state->ctid = ExecFindJunkAttributeInTlist(outerPlan(mtstate->ps.plan)->targetlist,
+												   "ctid");
+}
+
+void
+dynamoBeginForeignInsert(ModifyTableState *mtstate,
+						 ResultRelInfo *resultRelInfo)
+{
+	ModifyState *state = begin(resultRelInfo, mtstate->ps.state);
+
+	/* COPY has no plan; otherwise a partition of an INSERT that may read. */
+	state->streams = mtstate->ps.plan == NULL;
+	if (mtstate->ps.plan != NULL)
+		state->do_nothing =
+			((ModifyTable *) mtstate->ps.plan)->onConflictAction ==
+			ONCONFLICT_NOTHING;
+}
+
+/* ----------------------------------------------------------------- a row */
+
+static void
+refuse_null(const ModifyState *state, AttrNumber attnum)
+{
+	DynamoColumn *column = &state->relation->columns[attnum - 1];
+
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("null value in column \"%s\" of a Dynamo foreign table",
+					column->name),
+			 column->role == DYNAMO_ROLE_VALUE
+			 ? errhint("To remove a key, DELETE it.") : 0));
+}
+
+static struct dyn_slice
+key_of_slot(ModifyState *state, TupleTableSlot *slot)
+{
+	AttrNumber	attnum = state->relation->key;
+	bool		isnull;
+	Datum		datum = slot_getattr(slot, attnum, &isnull);
+
+	if (isnull)
+		refuse_null(state, attnum);
+	return dynfdw_key_bytes(&state->relation->columns[attnum - 1], datum);
+}
+
+static struct dyn_slice
+value_of_slot(ModifyState *state, TupleTableSlot *slot)
+{
+	AttrNumber	attnum = state->relation->value;
+	struct dyn_slice value;
+	bool		isnull;
+	Datum		datum;
+
+	if (attnum == 0)
+		return (struct dyn_slice) {NULL, 0};
+	datum = slot_getattr(slot, attnum, &isnull);
+	if (isnull)
+		refuse_null(state, attnum);
+	value = dynfdw_value_bytes(&state->relation->columns[attnum - 1], datum);
+	if (value.size > DYN_VALUE_SIZE_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a value has at most %d bytes, this one has %zu",
+						DYN_VALUE_SIZE_MAX, value.size)));
+	return value;
+}
+
+/* The context that an INSERT names; empty when it names none. */
+static struct dyn_clock
+context_of_slot(ModifyState *state, TupleTableSlot *slot)
+{
+	AttrNumber	attnum = state->relation->vclock;
+	struct dyn_allocator allocator = dynfdw_allocator(CurrentMemoryContext);
+	struct dyn_clock clock = {NULL, 0};
+	bool		isnull = true;
+	Datum		datum = (Datum) 0;
+
+	if (attnum != 0)
+		datum = slot_getattr(slot, attnum, &isnull);
+	if (isnull)
+		return clock;
+	if (dynfdw_type_is_vclock(getBaseType(state->relation->columns[attnum - 1].type)))
+		clock = dynfdw_vclock_clock(datum);
+	else if (dyn_clock_parse(dyn_slice_of(TextDatumGetCString(datum)),
+							 &allocator, &clock) != DYN_STATUS_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid vclock in column \"%s\"",
+						state->relation->columns[attnum - 1].name)));
+	if (dyn_clock_entry_count(&clock) > DYN_CLOCK_ENTRIES_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a vclock has at most %d entries",
+						DYN_CLOCK_ENTRIES_MAX)));
+	return clock;
+}
+
+/* Does the key have a live row, in the store or in this transaction? */
+static bool
+key_exists(ModifyState *state, struct dyn_slice key)
+{
+	DynamoRelation *rel = state->relation;
+	DynamoRequestOptions options = {.r = rel->options.r,
+	.timeout_ms = rel->options.timeout_ms};
+	struct dyn_object object;
+	DynamoPending pending;
+
+	dynfdw_pending(rel->serverid, rel->bucket, key, InvalidCommandId, &pending);
+	if (pending.nrows > 0)
+		return true;
+	if (pending.hides_all)
+		return false;
+	dynfdw_multi_get(dynfdw_cluster(rel->serverid, rel->userid), rel->bucket,
+					 &key, 1, &options, &state->stats, &object);
+	for (uint32_t i = 0; i < object.version_count; i++)
+		if (!dyn_clock_covers(&pending.context, object.versions[i].dot))
+			return true;
+	return false;
+}
+
+static void
+stream(ModifyState *state)
+{
+	if (state->relation->options.write_at_statement && state->streams &&
+		dynfdw_buffered_size() > STREAM_SIZE)
+		dynfdw_flush(&state->stats);
+}
+
+/* False when ON CONFLICT DO NOTHING did nothing. */
+static bool
+insert_row(ModifyState *state, TupleTableSlot *slot)
+{
+	MemoryContext old;
+	DynamoWriteSpec spec = {.kind = DYNAMO_WRITE_INSERT};
+	DynamoInsertMode mode = state->relation->options.insert_mode;
+
+	MemoryContextReset(state->temporary);
+	old = MemoryContextSwitchTo(state->temporary);
+	slot_getallattrs(slot);
+	spec.key = key_of_slot(state, slot);
+	spec.value = value_of_slot(state, slot);
+	spec.context = context_of_slot(state, slot);
+	/* Whoever names a context says what he replaces; no mode then. */
+	if (!dyn_clock_is_empty(&spec.context))
+		mode = DYNAMO_INSERT_SIBLING;
+	if (state->do_nothing)
+		mode = DYNAMO_INSERT_CREATE;
+	spec.mode = mode == DYNAMO_INSERT_CREATE ? DYNAMO_PUT_CREATE
+		: mode == DYNAMO_INSERT_REPLACE ? DYNAMO_PUT_REPLACE
+		: DYNAMO_PUT_SIBLING;
+	if (mode == DYNAMO_INSERT_CREATE)
+	{
+		if (key_exists(state, spec.key))
+		{
+			MemoryContextSwitchTo(old);
+			if (state->do_nothing)
+				return false;
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("key \"%s\" exists already",
+							pnstrdup((const char *) spec.key.data,
+									 Min(spec.key.size, 60))),
+					 errhint("insert_mode 'create' is set; 'sibling' or 'replace' would write.")));
+		}
+		spec.is_checked_create = true;
+	}
+	dynfdw_buffer_write(state->relation, &spec);
+	MemoryContextSwitchTo(old);
+	stream(state);
+	return true;
+}
+
+TupleTableSlot *
+dynamoExecForeignInsert(EState *estate, ResultRelInfo *resultRelInfo,
+						TupleTableSlot *slot, TupleTableSlot *planSlot)
+{
+	return insert_row(resultRelInfo->ri_FdwState, slot) ? slot : NULL;
+}
+
+int
+dynamoGetForeignModifyBatchSize(ResultRelInfo *resultRelInfo)
+{
+	ModifyState *state = resultRelInfo->ri_FdwState;
+
+	/* RETURNING and triggers want their rows one by one. */
+	if (resultRelInfo->ri_projectReturning != NULL ||
+		(resultRelInfo->ri_TrigDesc &&
+		 (resultRelInfo->ri_TrigDesc->trig_insert_before_row ||
+		  resultRelInfo->ri_TrigDesc->trig_insert_after_row)) ||
+		(state != NULL && state->do_nothing))
+		return 1;
+	return BATCH_SIZE;
+}
+
+TupleTableSlot **
+dynamoExecForeignBatchInsert(EState *estate, ResultRelInfo *resultRelInfo,
+							 TupleTableSlot **slots,
+							 TupleTableSlot **planSlots, int *numSlots)
+{
+	for (int i = 0; i < *numSlots; i++)
+		(void) insert_row(resultRelInfo->ri_FdwState, slots[i]);
+	return slots;
+}
+
+/* The row that an UPDATE or DELETE is about. */
+static const DynamoHandle *
+find_handle(EState *estate, ModifyState *state, TupleTableSlot *planSlot)
+{
+	bool		isnull;
+	Datum		datum = ExecGetJunkAttribute(planSlot, state->ctid, &isnull);
+
+	if (isnull)
+		elog(ERROR, "ctid is NULL");
+	return dynfdw_handle(estate, state->relation->relid,
+						 (ItemPointer) DatumGetPointer(datum));
+}
+
+static DynamoWriteSpec
+change_of(const ModifyState *state, const DynamoHandle *handle,
+		  DynamoWriteKind kind)
+{
+	DynamoWriteSpec spec = {.kind = kind,.key = handle->key,
+		.context = handle->clock,.replaces = handle->pending,
+		.mode = state->relation->options.conflict_error
+	? DYNAMO_PUT_GUARDED : DYNAMO_PUT_SIBLING};
+
+	return spec;
+}
+
+TupleTableSlot *
+dynamoExecForeignUpdate(EState *estate, ResultRelInfo *resultRelInfo,
+						TupleTableSlot *slot, TupleTableSlot *planSlot)
+{
+	ModifyState *state = resultRelInfo->ri_FdwState;
+	const DynamoHandle *handle = find_handle(estate, state, planSlot);
+	DynamoWriteSpec spec = change_of(state, handle, DYNAMO_WRITE_UPDATE);
+	MemoryContext old;
+
+	MemoryContextReset(state->temporary);
+	old = MemoryContextSwitchTo(state->temporary);
+	/* A trigger may have changed more than the statement named. */
+	if (!dyn_slice_equal(key_of_slot(state, slot), handle->key))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change the key of a row of a Dynamo foreign table")));
+	spec.value = value_of_slot(state, slot);
+	dynfdw_buffer_write(state->relation, &spec);
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
+TupleTableSlot *
+dynamoExecForeignDelete(EState *estate, ResultRelInfo *resultRelInfo,
+						TupleTableSlot *slot, TupleTableSlot *planSlot)
+{
+	ModifyState *state = resultRelInfo->ri_FdwState;
+	const DynamoHandle *handle = find_handle(estate, state, planSlot);
+	DynamoWriteSpec spec = change_of(state, handle, DYNAMO_WRITE_DELETE);
+
+	dynfdw_buffer_write(state->relation, &spec);
+	if (resultRelInfo->ri_projectReturning != NULL)
+	{
+		DynamoRowData row = {.key = handle->key,.value = handle->value,
+			.clock = handle->pending ? NULL : &handle->clock,
+		.siblings = 1};
+
+		dynfdw_fill_slot(state->relation, &row, slot);
+	}
+	return slot;
+}
+
+/* --------------------------------------------------------------------- end */
+
+static void
+end(ModifyState *state)
+{
+	if (state == NULL)
+		return;
+	/* The statement's scans have ended: what it wrote may go. */
+	if (state->relation->options.write_at_statement)
+		dynfdw_flush(&state->stats);
+	MemoryContextDelete(state->temporary);
+}
+
+void
+dynamoEndForeignModify(EState *estate, ResultRelInfo *resultRelInfo)
+{
+	end(resultRelInfo->ri_FdwState);
+}
+
+void
+dynamoEndForeignInsert(EState *estate, ResultRelInfo *resultRelInfo)
+{
+	end(resultRelInfo->ri_FdwState);
+}
