@@ -67,6 +67,7 @@ struct DynamoCluster
 	int			member_node[DYN_MEMBERS_MAX];
 	bool		member_up[DYN_MEMBERS_MAX];
 	WaitEventSet *wait_set;		/* NULL: to be made */
+	bool		sent;			/* since an answer came: a round trip begins */
 	dlist_head	calls;			/* WAITING */
 	uint64		correlation_next;
 };
@@ -579,6 +580,7 @@ dynfdw_call(DynamoCallGroup *group, int node, enum dyn_message_type type,
 		pfree(call);
 		return NULL;
 	}
+	cluster->sent = true;
 	call->group = group;
 	call->correlation = env.correlation;
 	call->node = node;
@@ -711,8 +713,6 @@ bool
 dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 			DynamoRequestStats *stats)
 {
-	bool		waited = false;
-
 	for (;;)
 	{
 		WaitEvent	events[8];
@@ -722,8 +722,9 @@ dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 		CHECK_FOR_INTERRUPTS();
 		if (drain(cluster))
 		{
-			if (waited && stats != NULL)
+			if (cluster->sent && stats != NULL)
 				stats->round_trips++;
+			cluster->sent = false;
 			return true;
 		}
 		timeout_ms =
@@ -732,7 +733,6 @@ dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 			return false;
 		count = WaitEventSetWait(wait_set_of(cluster), timeout_ms, events,
 								 lengthof(events), PG_WAIT_EXTENSION);
-		waited = true;
 		for (int i = 0; i < count; i++)
 			if (events[i].events & WL_LATCH_SET)
 				ResetLatch(MyLatch);

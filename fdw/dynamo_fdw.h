@@ -120,7 +120,7 @@ extern struct dyn_slice dynfdw_key_bytes(const DynamoColumn *column,
 										 Datum datum);
 extern struct dyn_slice dynfdw_value_bytes(DynamoColumn *column, Datum datum);
 
-/* Is this what the transaction has not sent yet (clock NULL)? */
+/* A row, or what the transaction has not sent yet (clock NULL). */
 typedef struct DynamoRowData
 {
 	struct dyn_slice key;
@@ -129,6 +129,7 @@ typedef struct DynamoRowData
 	const struct dyn_clock *context;	/* NULL: pending only */
 	const struct dyn_version *version;	/* NULL: pending */
 	int			siblings;
+	bool		no_value;		/* it was not fetched: nobody looks at it */
 } DynamoRowData;
 
 extern void dynfdw_fill_slot(DynamoRelation *rel, const DynamoRowData *row,

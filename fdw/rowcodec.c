@@ -221,7 +221,9 @@ column_datum(DynamoRelation *rel, DynamoColumn *column,
 		case DYNAMO_ROLE_KEY:
 			return bytes_to_datum(column, row->key);
 		case DYNAMO_ROLE_VALUE:
-			return bytes_to_datum(column, row->value);
+			if (!row->no_value)
+				return bytes_to_datum(column, row->value);
+			break;
 		case DYNAMO_ROLE_SIBLINGS:
 			return number_to_datum(column, row->siblings);
 		case DYNAMO_ROLE_VCLOCK:

@@ -387,7 +387,8 @@ add_key_rows(DynamoScanState *state, struct dyn_slice key,
 	struct dyn_row *rows = NULL;
 	uint32_t	nrows = 0;
 	DynamoPending pending;
-	DynamoRowData row = {.key = key};
+	DynamoRowData row = {.key = key,
+	.no_value = (state->flags & DYNAMO_SCAN_KEYS_ONLY) != 0};
 	int			first = state->nrows;
 
 	if (object != NULL)
