@@ -1029,6 +1029,9 @@ no_damage_returns_wrong_bytes(void **state)
 	uint32_t counts[VERDICT_COUNT] = { 0 };
 	size_t used;
 
+#ifdef __SANITIZE_THREAD__
+	skip(); /* its report of a signal inside LMDB does not end */
+#endif
 	write_records(rig);
 	storerig_open(rig);
 	used = storerig_stats(rig).used_size;
