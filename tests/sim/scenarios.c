@@ -172,7 +172,7 @@ quorum_lost_and_found(struct dyn_world *world)
 	result = put(world, owner(world, 5, 0), 5, NULL);
 	EXPECT(result.status == DYN_STATUS_NO_QUORUM);
 	EXPECT(world->now_ms - begin_ms < 200);
-	EXPECT(dyn_whitebox_holders(world, result.op) == 0);
+	EXPECT(dyn_whitebox_holders(world, result.op, false) == 0);
 	result = dyn_sim_do_get(world, owner(world, 5, 0), 5, 0);
 	EXPECT(result.status == DYN_STATUS_NO_QUORUM);
 }

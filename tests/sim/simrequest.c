@@ -162,6 +162,7 @@ dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
 									value_count, seen, w ? w : world->swarm.w,
 									world->swarm.r, world->now_ms);
 	struct dyn_simwrite *write = make_room(world, op);
+	const struct dyn_history_op *entry = &world->history.ops[op];
 	uint64_t random[2] = { dyn_simrandom_next(&world->random),
 						   dyn_simrandom_next(&world->random) };
 
@@ -170,6 +171,13 @@ dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
 									.mode = mode,
 									.w = w,
 									.first_ms = world->now_ms };
+	dyn_world_say(world,
+				  "client %u makes op %u: key %u, %u values from version %u, "
+				  "mode %d, read %u versions",
+				  client, op, key, value_count, entry->first_vid, (int) mode,
+				  entry->seen.count);
+	for (uint32_t i = 0; i < entry->seen.count; i++)
+		dyn_world_say(world, "  read version %u", entry->seen.items[i]);
 	memcpy(write->request.bytes, random, 16);
 	memcpy(write->request.bytes, &op, 4);
 	if (context.size > 0)
@@ -200,7 +208,7 @@ is_still_open(struct dyn_world *world, struct dyn_attempts *attempts,
 				 world->now_ms < attempt->delivered_ms + patience_ms(attempt)))
 				return true;
 	}
-	return dyn_whitebox_holders(world, op) <
+	return dyn_whitebox_holders(world, op, true) <
 			   (write->w ? write->w : world->swarm.w) ||
 		   world->swarm.r + (write->w ? write->w : world->swarm.w) <=
 			   world->swarm.n;

@@ -23,7 +23,7 @@ struct known_dot
 	} id;
 	struct dyn_request_id request;
 	uint64_t value_hash;
-	uint32_t next; /* among the dots of one write: index + 1, or 0 */
+	uint32_t write; /* of the history; UINT32_MAX = nobody's */
 };
 
 /* The dots of one write of the history. */
@@ -32,6 +32,7 @@ struct write_dots
 	struct dyn_dot *items;
 	uint32_t count;
 	uint32_t capacity;
+	uint32_t takers; /* nodes that stored a version of it, as bits */
 };
 
 struct dyn_whitebox
@@ -160,9 +161,26 @@ note_write_dot(struct dyn_whitebox *self, uint32_t write, struct dyn_dot dot)
 	dots->items[dots->count++] = dot;
 }
 
+/* The dot is new: whose write is it? */
+static void
+learn_dot(struct dyn_world *world, uint32_t node,
+		  const struct dyn_version *version, struct known_dot *known)
+{
+	struct dyn_whitebox *self = world->whitebox;
+
+	HASH_ADD(hh, self->dots, id, sizeof(known->id), known);
+	if (dyn_simwrite_find(world, &version->request, &known->write) != NULL)
+	{
+		note_write_dot(self, known->write, version->dot);
+		return;
+	}
+	known->write = UINT32_MAX;
+	dyn_world_violation(world, "C2", "node %u has a write of nobody", node);
+}
+
 static void
 note_version(struct dyn_world *world, uint32_t node, uint32_t key,
-			 const struct dyn_version *version)
+			 const struct dyn_version *version, bool stored)
 {
 	struct dyn_whitebox *self = world->whitebox;
 	struct known_dot *known;
@@ -170,35 +188,30 @@ note_version(struct dyn_world *world, uint32_t node, uint32_t key,
 										version->dot.actor.epoch,
 										version->dot.counter, key } };
 	uint64_t value_hash = dyn_hash_bytes(version->value);
-	uint32_t write;
 
 	HASH_FIND(hh, self->dots, &wanted.id, sizeof(wanted.id), known);
-	if (known != NULL)
+	if (known == NULL)
 	{
-		if (known->value_hash != value_hash ||
-			dyn_request_id_compare(&known->request, &version->request) != 0)
-			dyn_world_violation(world, "W1",
-								"node %u uses a dot of key %u twice "
-								"(%" PRIx64 ".%" PRIu64 ":%" PRIu64 ")",
-								node, key, wanted.id.start, wanted.id.epoch,
-								wanted.id.counter);
-		return;
+		known = dyn_sim_allocate(sizeof(*known));
+		known->id = wanted.id;
+		known->request = version->request;
+		known->value_hash = value_hash;
+		learn_dot(world, node, version, known);
 	}
-	known = dyn_sim_allocate(sizeof(*known));
-	known->id = wanted.id;
-	known->request = version->request;
-	known->value_hash = value_hash;
-	HASH_ADD(hh, self->dots, id, sizeof(known->id), known);
-	if (dyn_simwrite_find(world, &version->request, &write) == NULL)
-		dyn_world_violation(world, "C2", "node %u stores a write of nobody",
-							node);
-	else
-		note_write_dot(self, write, version->dot);
+	else if (known->value_hash != value_hash ||
+			 dyn_request_id_compare(&known->request, &version->request) != 0)
+		dyn_world_violation(world, "W1",
+							"node %u uses a dot of key %u twice "
+							"(%" PRIx64 ".%" PRIu64 ":%" PRIu64 ")",
+							node, key, wanted.id.start, wanted.id.epoch,
+							wanted.id.counter);
+	if (stored && known->write != UINT32_MAX)
+		self->writes[known->write].takers |= 1U << node;
 }
 
 static void
 note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
-			struct dyn_slice bytes, const uint64_t *object_hash)
+			struct dyn_slice bytes, const uint64_t *stored_hash)
 {
 	struct dyn_whitebox *self = world->whitebox;
 	struct dyn_object object;
@@ -213,7 +226,7 @@ note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
 		dyn_world_violation(world, "C2", "node %u has a key of nobody", node);
 		return;
 	}
-	hash = dyn_hash_bytes(bytes) + key;
+	hash = dyn_hash_bytes(bytes) + key * 64 + node * 2 + (stored_hash != NULL);
 	seen = &self->seen[hash % 4096];
 	if (*seen == hash)
 		return;
@@ -221,14 +234,15 @@ note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
 	dyn_arena_reset(&self->arena);
 	if (dyn_object_decode(bytes, &self->arena.allocator, &object) !=
 			DYN_STATUS_OK ||
-		(object_hash != NULL &&
-		 dyn_object_hash(&object, key_bytes) != *object_hash))
+		(stored_hash != NULL &&
+		 dyn_object_hash(&object, key_bytes) != *stored_hash))
 	{
 		dyn_world_violation(world, "W1", "node %u has a bad record", node);
 		return;
 	}
 	for (uint32_t i = 0; i < object.version_count; i++)
-		note_version(world, node, key, &object.versions[i]);
+		note_version(world, node, key, &object.versions[i],
+					 stored_hash != NULL);
 }
 
 void
@@ -329,8 +343,16 @@ covers_write(const struct dyn_world *world, const struct dyn_object *object,
 	return true;
 }
 
+static bool
+took(const struct dyn_whitebox *self, uint32_t node, uint32_t op)
+{
+	return op < self->write_capacity &&
+		   (self->writes[op].takers >> node & 1) != 0;
+}
+
 uint32_t
-dyn_whitebox_holders(const struct dyn_world *world, uint32_t op)
+dyn_whitebox_holders(const struct dyn_world *world, uint32_t op,
+					 bool takers_only)
 {
 	bool owners[DYN_SIM_NODES_MAX];
 	uint32_t key = world->history.ops[op].key;
@@ -343,7 +365,8 @@ dyn_whitebox_holders(const struct dyn_world *world, uint32_t op)
 	{
 		struct dyn_object object;
 
-		if (owners[i] && read_record(world, i, key, &object))
+		if (owners[i] && (!takers_only || took(world->whitebox, i, op)) &&
+			read_record(world, i, key, &object))
 			count += covers_write(world, &object, op);
 	}
 	return count;
@@ -383,7 +406,7 @@ check_put_result(struct dyn_world *world, uint32_t node, uint32_t op,
 	if (write->context.size == 0 &&
 		world->history.ops[op].kind == DYN_HISTORY_DELETE)
 		return; /* of whatever was there: nothing to look for */
-	held = dyn_whitebox_holders(world, op);
+	held = dyn_whitebox_holders(world, op, false);
 	if (held < needed && !may_have_vanished(world, op))
 		dyn_world_violation(world, "W2",
 							"node %u acknowledges op %u (key %u, W %u) with "

@@ -48,8 +48,11 @@ void dyn_whitebox_send(struct dyn_world *world, uint32_t node,
 void dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
 						struct dyn_slice frame);
 
-/* On how many owners' disks is this write held, or replaced? */
-uint32_t dyn_whitebox_holders(const struct dyn_world *world, uint32_t write);
+/* On how many owners' disks is this write held, or replaced?  takers_only:
+ * of nodes that stored a version of it themselves, so that they know its
+ * request, and not just what replaced it. */
+uint32_t dyn_whitebox_holders(const struct dyn_world *world, uint32_t write,
+							  bool takers_only);
 
 /* Is a version of this write live on any disk? */
 bool dyn_whitebox_is_stored(const struct dyn_world *world, uint32_t write);
