@@ -603,20 +603,14 @@ dyn_cluster_merge_ring(struct dyn_node *node, struct dyn_slice bytes)
 	dyn_ring_destroy(&ring);
 }
 
-void
-dyn_cluster_welcome(struct dyn_node *node, uint64_t route, uint64_t correlation)
+static void
+welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation)
 {
 	Dyn__Welcome welcome = DYN__WELCOME__INIT;
 	const struct dyn_cluster *cluster = &node->cluster;
 	struct dyn_slice ring = { 0 };
 	protobuf_c_boolean up[DYN_MEMBERS_MAX];
 
-	if (!node->identity_stored)
-	{
-		dyn_outbox_error(node, route, correlation, DYN_STATUS_NOT_READY,
-						 "the node is starting");
-		return;
-	}
 	welcome.node.data = node->id.bytes;
 	welcome.node.len = sizeof(node->id.bytes);
 	welcome.cluster_name = (char *) node->config.cluster_name;
@@ -637,4 +631,26 @@ dyn_cluster_welcome(struct dyn_node *node, uint64_t route, uint64_t correlation)
 	}
 	dyn_outbox_reply(node, route, DYN_MESSAGE_WELCOME, correlation,
 					 &welcome.base);
+}
+
+void
+dyn_cluster_hello(struct dyn_node *node, uint64_t route, uint64_t correlation,
+				  const Dyn__Hello *hello)
+{
+	struct dyn_node_id cluster;
+
+	if (hello->version_min > DYN_PROTOCOL_VERSION ||
+		hello->version_max < DYN_PROTOCOL_VERSION)
+		dyn_outbox_error(node, route, correlation, DYN_STATUS_VERSION,
+						 dyn_status_text(DYN_STATUS_VERSION));
+	else if (node->cluster.formed &&
+			 dyn_node_id_of_bytes(hello->cluster, &cluster) &&
+			 dyn_node_id_compare(&cluster, &node->cluster.ring.cluster) != 0)
+		dyn_outbox_error(node, route, correlation, DYN_STATUS_WRONG_CLUSTER,
+						 dyn_status_text(DYN_STATUS_WRONG_CLUSTER));
+	else if (!node->identity_stored)
+		dyn_outbox_error(node, route, correlation, DYN_STATUS_NOT_READY,
+						 "the node is starting");
+	else
+		welcome_back(node, route, correlation);
 }

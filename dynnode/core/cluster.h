@@ -59,8 +59,9 @@ int dyn_cluster_own_slot(const struct dyn_node *node, uint16_t partition);
 const char *dyn_cluster_owner_address(const struct dyn_node *node,
 									  uint16_t partition, uint8_t slot);
 
-void dyn_cluster_welcome(struct dyn_node *node, uint64_t route,
-						 uint64_t correlation);
+/* Answer a HELLO: WELCOME, or why not. */
+void dyn_cluster_hello(struct dyn_node *node, uint64_t route,
+					   uint64_t correlation, const Dyn__Hello *hello);
 const Dyn__Settings *dyn_cluster_settings(struct dyn_node *node);
 
 #endif

@@ -311,7 +311,9 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 	if (request->type == DYN_REQUEST_PUT)
 		dyn_put_committed(node, request, item->work.op, status, carried);
 	else
-		dyn_replica_committed(node, request, item->work.op, status);
+		dyn_replica_committed(
+			node, request, item->work.op,
+			carried && status != DYN_STATUS_OK ? DYN_STATUS_UNKNOWN : status);
 }
 
 static void

@@ -90,7 +90,8 @@ take_notice(struct dyn_node *node, const struct dyn_envelope *env,
 	switch ((int) env->type)
 	{
 		case DYN_MESSAGE_HELLO:
-			dyn_cluster_welcome(node, route, env->correlation);
+			dyn_cluster_hello(node, route, env->correlation,
+							  (const Dyn__Hello *) body);
 			break;
 		case DYN_MESSAGE_STATUS:
 			dyn_admin_status(node, route, env->correlation);

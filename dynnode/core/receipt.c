@@ -51,7 +51,7 @@ dyn_receipt_text(struct dyn_node *node, struct dyn_arena *arena,
 	struct dyn_text text;
 	uint8_t came = dyn_quorum_count(quorum->yes);
 	/* Those that were given up; when time ran out, those still awaited. */
-	uint8_t silent = quorum->all & (uint8_t)~quorum->yes;
+	uint8_t silent = quorum->all & (uint8_t) ~quorum->yes;
 	bool first = true;
 
 	if (dyn_quorum_state(quorum) == DYN_QUORUM_IMPOSSIBLE)

@@ -45,6 +45,7 @@ void dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 					   const Dyn__ReplicateRequest *message);
 void dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 					   uint32_t op, struct dyn_key *key);
+/* UNKNOWN: this commit was aborted, a later one holds the same versions. */
 void dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
 						   uint32_t op, enum dyn_status status);
 
