@@ -123,6 +123,9 @@ find_past(struct check *self, uint32_t vid)
 		add(set, seen);
 		unite(self, set, past(self, seen));
 	}
+	for (uint32_t i = 0; i < op->beside.count; i++)
+		if (op->beside.items[i] < op->first_vid)
+			unite(self, set, past(self, op->beside.items[i]));
 	if (op->mode != DYN_HISTORY_REPLACE)
 		return;
 	/* A replacing write covers what R owners hold when it begins. */

@@ -24,7 +24,10 @@ void
 dyn_history_destroy(struct dyn_history *self)
 {
 	for (uint32_t i = 0; i < self->op_count; i++)
+	{
 		free(self->ops[i].seen.items);
+		free(self->ops[i].beside.items);
+	}
 	for (uint32_t i = 0; i < self->key_count; i++)
 	{
 		free(self->keys[i].ops);
@@ -107,6 +110,15 @@ dyn_history_read(struct dyn_history *self, uint32_t key, uint32_t client,
 	self->ops[index].quorum = r;
 	self->ops[index].strict = strict;
 	return index;
+}
+
+void
+dyn_history_beside(struct dyn_history *self, uint32_t op,
+				   const struct dyn_vids *vids)
+{
+	for (uint32_t i = 0; i < vids->count; i++)
+		if (!dyn_vids_has(&self->ops[op].seen, vids->items[i]))
+			dyn_vids_add(&self->ops[op].beside, vids->items[i]);
 }
 
 void

@@ -58,6 +58,9 @@ struct dyn_history_op
 	uint32_t first_vid; /* writes: vid_count new ones */
 	uint32_t vid_count;
 	struct dyn_vids seen; /* writes: of the context; reads: returned */
+	/* A row's context stands also for what the rows beside it had replaced
+	 * when they were read together, though not for these rows. */
+	struct dyn_vids beside;
 	uint8_t quorum;       /* W of a write, R of a read or of a write's check */
 	uint8_t check_quorum; /* R of a write that reads first */
 	bool strict;          /* read from R owners, merged */
@@ -104,6 +107,10 @@ uint32_t dyn_history_write(struct dyn_history *self, uint32_t key,
 uint32_t dyn_history_read(struct dyn_history *self, uint32_t key,
 						  uint32_t client, uint8_t r, bool strict,
 						  uint64_t now_ms);
+
+/* The context of a write was one row's; these were the others. */
+void dyn_history_beside(struct dyn_history *self, uint32_t op,
+						const struct dyn_vids *vids);
 
 /* A vid that a read returned. */
 void dyn_history_return(struct dyn_history *self, uint32_t op, uint32_t vid);

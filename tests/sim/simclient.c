@@ -203,6 +203,9 @@ add_write(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
 	action->keys[action->count] = key;
 	action->ops[action->count++] = dyn_sim_new_write(
 		world, self->index, key, mode, value_count, context, seen, w);
+	if (seen == &row)
+		dyn_history_beside(&world->history, action->ops[action->count - 1],
+						   &memory->vids);
 	return true;
 }
 

@@ -79,6 +79,8 @@ dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
 									key);
 				continue;
 			}
+			dyn_world_say(world, "  client %u op %u reads key %u version %u",
+						  self->index, op, key, vid);
 			dyn_history_return(&world->history, op, vid);
 			dyn_vids_add(&self->memories[key].vids, vid);
 		}
@@ -460,6 +462,9 @@ take_page(struct dyn_world *world, struct dyn_simclient *self,
 			.hash = from->hash,
 			.status = (enum dyn_status) from->status
 		};
+		dyn_world_say(world, "  stream %u: %.*s, %s", stream,
+					  (int) from->key.len, (const char *) from->key.data,
+					  dyn_status_name((enum dyn_status) from->status));
 	}
 	self->after_cell[stream] = (uint16_t) reply->after_cell;
 	self->after_key[stream] =
