@@ -1,0 +1,32 @@
+#include "failing.h"
+
+#include <stdlib.h>
+
+static void *
+allocate(void *context, size_t size)
+{
+	struct failing *self = context;
+
+	if (self->calls_left == 0)
+		return NULL;
+	self->calls_left--;
+	self->live++;
+	return malloc(size ? size : 1);
+}
+
+static void
+release(void *context, void *memory)
+{
+	struct failing *self = context;
+
+	self->live--;
+	free(memory);
+}
+
+void
+failing_init(struct failing *self, long calls_left)
+{
+	self->allocator = (struct dyn_allocator){ allocate, release, self };
+	self->calls_left = calls_left;
+	self->live = 0;
+}
