@@ -209,7 +209,8 @@ update(struct dyn_node *node, const struct dyn_put_op *put,
 static enum dyn_status
 compute(struct dyn_node *node, struct dyn_put_op *put,
 		const struct dyn_key *key, struct dyn_object *next,
-		struct dyn_slice *encoded)
+		struct dyn_slice *encoded, struct dyn_request_id **ids,
+		uint32_t *id_count)
 {
 	const struct dyn_allocator *allocator = &node->scratch.allocator;
 	struct dyn_object record = { 0 };
@@ -225,6 +226,10 @@ compute(struct dyn_node *node, struct dyn_put_op *put,
 		status = dyn_object_sync(&record, &put->read_object, allocator, &base);
 	if (status != DYN_STATUS_OK)
 		return status;
+	*ids = dyn_arena_allocate(&node->scratch,
+							  (1 + base.version_count) * sizeof(**ids));
+	(*ids)[0] = put->id;
+	*id_count = 1 + dyn_remember_news(&record.context, &base, *ids + 1);
 	*next = base;
 	if (put->read.remembered || dyn_remember_knows(&node->remember, &put->id) ||
 		dyn_object_has_request(&base, &put->id))
@@ -297,6 +302,8 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	struct dyn_put_op *put = &request->puts[op];
 	struct dyn_object next;
 	struct dyn_slice encoded = { 0 };
+	struct dyn_request_id *ids;
+	uint32_t id_count;
 	enum dyn_status status;
 
 	if (put->phase != DYN_PUT_LOADING)
@@ -322,7 +329,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			   write_text(node, request, put));
 		return;
 	}
-	status = compute(node, put, key, &next, &encoded);
+	status = compute(node, put, key, &next, &encoded, &ids, &id_count);
 	if (status == DYN_STATUS_OK && encoded.size != 0)
 	{
 		struct dyn_slice context;
@@ -342,7 +349,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	put->maybe = (uint8_t) (1U << put->own_slot);
 	dyn_remember_pending(&node->remember, &put->id, node->now_ms);
 	if (dyn_key_write(node, key, encoded, dyn_object_hash(&next, put->key),
-					  (struct dyn_work){ request->serial, op }, &put->id, 1))
+					  (struct dyn_work){ request->serial, op }, ids, id_count))
 		dyn_quorum_yes(&put->writes, put->own_slot);
 	replicate(node, request, op, encoded);
 	decide_if_certain(node, request, op);

@@ -93,6 +93,18 @@ dyn_remember_forget(struct dyn_remember *self, const struct dyn_request_id *id)
 		drop(self, item);
 }
 
+uint32_t
+dyn_remember_news(const struct dyn_clock *known,
+				  const struct dyn_object *object, struct dyn_request_id *ids)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < object->version_count; i++)
+		if (!dyn_clock_covers(known, object->versions[i].dot))
+			ids[count++] = object->versions[i].request;
+	return count;
+}
+
 bool
 dyn_remember_knows(const struct dyn_remember *self,
 				   const struct dyn_request_id *id)

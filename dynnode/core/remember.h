@@ -17,6 +17,7 @@
 #ifndef DYN_CORE_REMEMBER_H
 #define DYN_CORE_REMEMBER_H
 
+#include "model/object.h"
 #include "model/types.h"
 
 struct dyn_remembered;
@@ -41,6 +42,15 @@ void dyn_remember_committed(struct dyn_remember *self,
 /* Its commit was aborted. A COMMITTED id stays. */
 void dyn_remember_forget(struct dyn_remember *self,
 						 const struct dyn_request_id *id);
+
+/*
+ * Versions that come by repair, or beside somebody else's write, are writes
+ * applied here too: the requests of those that `known` does not cover.  ids
+ * has room for all versions of the object; the count is returned.
+ */
+uint32_t dyn_remember_news(const struct dyn_clock *known,
+						   const struct dyn_object *object,
+						   struct dyn_request_id *ids);
 
 bool dyn_remember_knows(const struct dyn_remember *self,
 						const struct dyn_request_id *id);

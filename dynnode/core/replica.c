@@ -251,16 +251,30 @@ dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
 	begin_replicate_op(node, request, 0);
 }
 
+static void
+learn_requests(struct dyn_request *request, struct dyn_replica_op *op,
+			   const struct dyn_clock *known, const struct dyn_object *object)
+{
+	struct dyn_request_id *ids = dyn_arena_allocate(
+		&request->arena,
+		(op->id_count + object->version_count) * sizeof(*ids));
+
+	for (uint32_t i = 0; i < op->id_count; i++)
+		ids[i] = op->ids[i];
+	op->ids = ids;
+	op->id_count += dyn_remember_news(known, object, ids + op->id_count);
+}
+
 /* What the key holds after the incoming object is merged in, encoded. */
 static enum dyn_status
-merge(struct dyn_node *node, const struct dyn_key *key,
-	  struct dyn_slice incoming, struct dyn_object *merged,
-	  struct dyn_slice *encoded)
+merge(struct dyn_node *node, struct dyn_request *request,
+	  struct dyn_replica_op *op, const struct dyn_key *key,
+	  struct dyn_object *merged, struct dyn_slice *encoded)
 {
 	const struct dyn_allocator *allocator = &node->scratch.allocator;
 	struct dyn_object record = { 0 };
 	struct dyn_object object;
-	enum dyn_status status = dyn_object_decode(incoming, allocator, &object);
+	enum dyn_status status = dyn_object_decode(op->object, allocator, &object);
 
 	if (status != DYN_STATUS_OK)
 		return DYN_STATUS_BAD_REQUEST;
@@ -268,6 +282,7 @@ merge(struct dyn_node *node, const struct dyn_key *key,
 		dyn_object_decode(key->object, allocator, &record) != DYN_STATUS_OK)
 		return DYN_STATUS_CORRUPT;
 	dyn_put_notice_amnesia(node, &record.context, &object.context);
+	learn_requests(request, op, &record.context, &object);
 	*merged = object;
 	if (key->object.size != 0)
 		status = dyn_object_sync(&record, &object, allocator, merged);
@@ -297,7 +312,7 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	/* What a damaged record held of my writes nobody can tell. */
 	if (key->state == DYN_LOADED_CORRUPT)
 		node->epoch_floor = node->epoch_next;
-	status = merge(node, key, self->object, &merged, &encoded);
+	status = merge(node, request, self, key, &merged, &encoded);
 	if (status != DYN_STATUS_OK)
 		decide_replicate(node, request, op, status);
 	else if (dyn_key_write(node, key, encoded,
