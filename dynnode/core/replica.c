@@ -256,8 +256,7 @@ learn_requests(struct dyn_request *request, struct dyn_replica_op *op,
 			   const struct dyn_clock *known, const struct dyn_object *object)
 {
 	struct dyn_request_id *ids = dyn_arena_allocate(
-		&request->arena,
-		(op->id_count + object->version_count) * sizeof(*ids));
+		&request->arena, (op->id_count + object->version_count) * sizeof(*ids));
 
 	for (uint32_t i = 0; i < op->id_count; i++)
 		ids[i] = op->ids[i];
