@@ -2,6 +2,7 @@
  * dynsim: seeds and scenarios through the simulator.
  *
  *     dynsim --seeds A..B [--jobs J]     run them; the last line counts
+ *     dynsim --seeds A..B --first        seeds only, until one fails
  *     dynsim --replay S [--trace]        one seed, once; --trace tells all
  *     dynsim --scenarios                 the named ones only
  *
@@ -22,8 +23,7 @@
 enum
 {
 	JOBS_MAX = 64,
-	TWICE_EVERY = 10, /* of so many seeds one runs twice */
-	FAILURES_SHOWN = 20
+	TWICE_EVERY = 10 /* of so many seeds one runs twice */
 };
 
 /* What a seed gave. */
@@ -47,10 +47,8 @@ struct board
 	uint64_t failed;
 	uint64_t current[JOBS_MAX];
 	uint64_t twice;
-	uint64_t wall_seeds;
+	bool first; /* stop at the first failure */
 	struct outcome sum;
-	uint64_t failures[FAILURES_SHOWN];
-	char texts[FAILURES_SHOWN][320];
 };
 
 static void
@@ -99,15 +97,12 @@ add(uint64_t *sum, uint64_t value)
 static void
 add_failure(struct board *board, uint64_t seed, const char *text)
 {
-	uint64_t place = __atomic_fetch_add(&board->failed, 1, __ATOMIC_SEQ_CST);
-
+	add(&board->failed, 1);
 	printf("seed %" PRIu64 " FAILED: %s\n", seed, text);
 	printf("  again: build/dynsim --replay %" PRIu64 " --trace\n", seed);
 	fflush(stdout);
-	if (place >= FAILURES_SHOWN)
-		return;
-	board->failures[place] = seed;
-	snprintf(board->texts[place], sizeof(board->texts[place]), "%s", text);
+	if (board->first)
+		__atomic_store_n(&board->next, board->last + 1, __ATOMIC_SEQ_CST);
 }
 
 static void
@@ -256,9 +251,10 @@ summary(const struct board *board, uint64_t seeds, double seconds, bool ok)
 static int
 usage(void)
 {
-	fprintf(stderr,
-			"usage: dynsim --seeds A..B [--jobs J] | --replay S [--trace] | "
-			"--scenarios [--trace]\n");
+	fprintf(
+		stderr,
+		"usage: dynsim --seeds A..B [--jobs J] [--first] | --replay S [--trace] | "
+		"--scenarios [--trace]\n");
 	return 2;
 }
 
@@ -290,6 +286,8 @@ main(int argc, char **argv)
 
 		if (strcmp(argv[i], "--trace") == 0)
 			verbose = true;
+		else if (strcmp(argv[i], "--first") == 0)
+			board->first = true;
 		else if (strcmp(argv[i], "--scenarios") == 0)
 			board->last = 0;
 		else if (strcmp(argv[i], "--jobs") == 0 &&
@@ -312,7 +310,7 @@ main(int argc, char **argv)
 	if (seed != 0)
 		return replay(seed, verbose);
 	clock_gettime(CLOCK_MONOTONIC, &from);
-	ok = play_scenarios(verbose);
+	ok = board->first || play_scenarios(verbose);
 	if (board->last == 0)
 		return !ok;
 	seed = board->next;

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Each patch of tests/sim/planted plants one bug into a copy of the tree; the
+# simulator must catch it within 500 seeds.  (tests/sim/planted_bugs.md)
+#
+#     tests/sim/planted.sh [name ...]
+#
+# JOBS: how many processes; SEEDS_MAX: the last seed tried.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+root=$PWD
+jobs=${JOBS:-2}
+seeds_max=${SEEDS_MAX:-500}
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+[ $# -gt 0 ] || set -- $(cd tests/sim/planted && ls -- *.patch | sed 's/\.patch$//')
+make -s -j"$jobs" sim >/dev/null || exit 2
+echo "1..$#"
+number=0
+missed=0
+for name in "$@"; do
+	number=$((number + 1))
+	rm -rf "$work/tree"
+	mkdir -p "$work/tree/tests" "$work/tree/build/tests"
+	# Objects come along, with their times: only what a patch touches is
+	# compiled.
+	cp -a Makefile dynnode "$work/tree/"
+	cp -a tests/sim tests/lib "$work/tree/tests/"
+	cp -a build/gen build/dynnode "$work/tree/build/"
+	cp -a build/tests/sim build/tests/lib "$work/tree/build/tests/" 2>/dev/null
+	if ! patch -s -d "$work/tree" -p1 --fuzz=3 <"tests/sim/planted/$name.patch"; then
+		echo "not ok $number - $name: the patch does not fit"
+		missed=$((missed + 1))
+		continue
+	fi
+	if ! make -s -j"$jobs" -C "$work/tree" sim >"$work/log" 2>&1; then
+		echo "not ok $number - $name: does not compile"
+		sed 's/^/# /' "$work/log"
+		missed=$((missed + 1))
+		continue
+	fi
+	"$work/tree/build/dynsim" --seeds "1..$seeds_max" --jobs "$jobs" --first \
+		>"$work/log" 2>&1
+	found=$(grep -m1 FAILED "$work/log")
+	if [ -n "$found" ]; then
+		echo "ok $number - $name: $found"
+	else
+		echo "not ok $number - $name: not caught in $seeds_max seeds"
+		missed=$((missed + 1))
+	fi
+done
+cd "$root" && [ "$missed" -eq 0 ]
