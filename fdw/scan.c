@@ -389,8 +389,11 @@ add_key_rows(DynamoScanState *state, struct dyn_slice key,
 	DynamoPending pending;
 	DynamoRowData row = {.key = key,
 	.no_value = (state->flags & DYNAMO_SCAN_KEYS_ONLY) != 0};
+	struct dyn_clock *context = palloc0(sizeof(*context));
 	int			first = state->nrows;
 
+	if (object != NULL)
+		*context = object->context;
 	if (object != NULL)
 		dynfdw_check(dyn_object_rows(object, &allocator, &rows, &nrows),
 					 "rows of a key");
@@ -403,7 +406,7 @@ add_key_rows(DynamoScanState *state, struct dyn_slice key,
 		row.value = rows[i].version->value;
 		row.version = rows[i].version;
 		row.clock = &rows[i].clock;
-		row.context = &object->context;
+		row.context = context;
 		add_row(state, &row, NULL);
 	}
 	row.version = NULL;

@@ -1,0 +1,51 @@
+-- What is pushed, and what it costs.
+\getenv nodes DYNAMO_NODES
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS dynamo_fdw;
+RESET client_min_messages;
+CREATE SERVER explain_store FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes :'nodes');
+CREATE FOREIGN TABLE kv (key text, value text, vclock vclock) SERVER explain_store OPTIONS (bucket 'explain');
+CREATE FOREIGN TABLE kv_c (key text COLLATE "C", value text) SERVER explain_store OPTIONS (bucket 'explain');
+INSERT INTO kv SELECT 'k' || i, 'v' || i FROM generate_series(1, 200) i;
+
+EXPLAIN (COSTS OFF) SELECT * FROM kv WHERE key = 'k1';
+EXPLAIN (COSTS OFF) SELECT * FROM kv WHERE key IN ('k1', 'k2') AND value > 'v';
+EXPLAIN (COSTS OFF) SELECT key FROM kv;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM kv;
+EXPLAIN (COSTS OFF) SELECT * FROM kv WHERE key LIKE 'k1%';
+-- ranges only where strings sort like their bytes
+EXPLAIN (COSTS OFF) SELECT * FROM kv_c WHERE key >= 'k1' AND 'k2' > key;
+-- not at all with a volatile function, or another column
+EXPLAIN (COSTS OFF) SELECT * FROM kv WHERE key = 'k' || random();
+EXPLAIN (COSTS OFF) SELECT * FROM kv WHERE key = value;
+-- nested loop with the outer row's key
+CREATE TABLE few (key text PRIMARY KEY);
+INSERT INTO few VALUES ('k1'), ('k2');
+ANALYZE few;
+EXPLAIN (COSTS OFF) SELECT * FROM few JOIN kv USING (key);
+SELECT count(*) FROM few JOIN kv USING (key);
+DROP TABLE few;
+
+-- one round trip, by literal, parameter, init plan and stable function
+CREATE FUNCTION trips(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
+    IF line LIKE '%Round Trips%' THEN RETURN trim(line); END IF;
+  END LOOP;
+END $$;
+SELECT trips('SELECT * FROM kv WHERE key = ''k1''');
+SELECT trips('SELECT * FROM kv WHERE key = (SELECT ''k2'')');
+SELECT trips('SELECT * FROM kv WHERE key = current_setting(''application_name'')');
+SELECT trips('SELECT * FROM kv WHERE key = ANY (ARRAY(SELECT ''k'' || i FROM generate_series(1, 100) i))');
+PREPARE p(text) AS SELECT * FROM kv WHERE key = $1;
+SET plan_cache_mode = force_generic_plan;
+SELECT trips('EXECUTE p(''k3'')');
+RESET plan_cache_mode;
+
+EXPLAIN (COSTS OFF) INSERT INTO kv VALUES ('x', 'y');
+EXPLAIN (COSTS OFF) UPDATE kv SET value = 'y' WHERE key = 'x';
+EXPLAIN (COSTS OFF) DELETE FROM kv WHERE key = 'x';
+
+DROP SERVER explain_store CASCADE;
+DROP FUNCTION trips(text);
