@@ -59,6 +59,14 @@ cluster_kill() {
     done
     # shellcheck disable=SC2086
     kill -9 $pids
+    for i in $pids; do
+        wait_for 30 is_gone "$i"
+    done
+}
+
+# A zombie holds no file and no port any more.
+is_gone() {
+    ! grep -q '^State:[[:space:]][^Z]' "/proc/$1/status" 2>/dev/null
 }
 
 node() {

@@ -156,13 +156,13 @@ session_open() {
 
 # Send without waiting for the answer.
 session_send() {
-    printf '%s;\n' "${2%;}" >&"${session_in[$1]}"
+    (printf '%s;\n' "${2%;}" >&"${session_in[$1]}")
 }
 
 # What was printed until the statements sent so far are done.
 session_read() {
     local line
-    printf '%s\n' '\echo --done--' >&"${session_in[$1]}"
+    (printf '%s\n' '\echo --done--' >&"${session_in[$1]}")
     while IFS= read -r -t "${2:-60}" line <&"${session_out[$1]}"; do
         [ "$line" != "--done--" ] || return 0
         printf '%s\n' "$line"
