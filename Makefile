@@ -105,10 +105,10 @@ installcheck: all
 	tests/installcheck
 
 demo: all
-	tests/demo/start
+	demo/start
 
 demo-stop:
-	tests/demo/stop
+	demo/stop
 
 bench: all
 	tests/bench/run
