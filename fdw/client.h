@@ -33,10 +33,10 @@ extern DynamoCluster *dynfdw_cluster(Oid serverid, Oid userid);
 /* How a request is to be made; zero = the cluster's or server's setting. */
 typedef struct DynamoRequestOptions
 {
-	int			n_unused;		/* reserved, 0 */
 	int			r;
 	int			w;
-	int			timeout_ms;
+	int			timeout_ms;		/* of one request: longest time without news */
+	int			limit_ms;		/* of a whole multi-put; 0 = none */
 } DynamoRequestOptions;
 
 /* What a statement has cost so far, for EXPLAIN ANALYZE; added to. */

@@ -21,7 +21,8 @@ enum
 	OPS_PER_FRAME = 1000,
 	BYTES_PER_FRAME = 1024 * 1024,
 	FRAMES_PER_NODE = 4,		/* in flight */
-	SILENT_MS = 1500			/* then another owner is asked */
+	SILENT_MS = 1500,			/* then another owner is asked for a few writes */
+	FEW_OPS = 16				/* a large frame may take its time */
 };
 
 typedef struct PutState
@@ -48,7 +49,9 @@ typedef struct Put
 	DynamoPut  *puts;
 	int			nputs;
 	int			w;
-	TimestampTz deadline;
+	int			timeout_ms;		/* without any progress */
+	TimestampTz limit;			/* of the whole */
+	TimestampTz deadline;		/* moves on with each write that is done */
 	DynamoRequestStats *stats;
 	PutState   *states;
 	DynamoCallGroup *group;
@@ -62,6 +65,14 @@ static char *
 keep_text(Put *put, const char *text)
 {
 	return text && text[0] ? MemoryContextStrdup(put->results, text) : NULL;
+}
+
+static void
+move_deadline(Put *put)
+{
+	put->deadline =
+		Min(put->limit, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													put->timeout_ms));
 }
 
 static void
@@ -173,7 +184,9 @@ send_batch(Put *put, int node, Batch *batch)
 	if (call == NULL)
 		return false;
 	batch->give_up_at =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SILENT_MS);
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									batch->count <= FEW_OPS ? SILENT_MS
+									: Max(SILENT_MS, put->timeout_ms));
 	call->owner = batch;
 	put->in_flight[node]++;
 	for (int i = 0; i < batch->count; i++)
@@ -328,6 +341,8 @@ take_call(Put *put, DynamoCall *call)
 			try_next(put, index, refused ? status : DYN_STATUS_UNKNOWN, text,
 					 !refused);
 	}
+	if (call->state == DYNAMO_CALL_ANSWERED)
+		move_deadline(put);
 	if (reply != NULL)
 		dynfdw_cluster_digest(put->cluster, reply->ring_digest);
 	dynfdw_call_end(call);
@@ -431,7 +446,11 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	MemoryContextSwitchTo(working);
 	dynfdw_cluster_ready(cluster);
 	put.w = dynfdw_cluster_w(cluster, options);
-	put.deadline = dynfdw_cluster_deadline(cluster, options);
+	put.timeout_ms = dynfdw_cluster_timeout_ms(cluster, options);
+	put.limit = options->limit_ms > 0
+		? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), options->limit_ms)
+		: DT_NOEND;
+	move_deadline(&put);
 	put.states = MemoryContextAllocExtended(working, nputs * sizeof(PutState),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	put.in_flight = palloc0(dynfdw_cluster_node_count(cluster) * sizeof(int));

@@ -391,14 +391,21 @@ dynfdw_cluster_w(DynamoCluster *cluster, const DynamoRequestOptions *options)
 						cluster->w);
 }
 
+int
+dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
+						  const DynamoRequestOptions *options)
+{
+	return options->timeout_ms ? options->timeout_ms
+		: cluster->options.timeout_ms;
+}
+
 TimestampTz
 dynfdw_cluster_deadline(DynamoCluster *cluster,
 						const DynamoRequestOptions *options)
 {
-	int			timeout_ms = options->timeout_ms ? options->timeout_ms
-		: cluster->options.timeout_ms;
-
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									   dynfdw_cluster_timeout_ms(cluster,
+																 options));
 }
 
 uint64

@@ -71,6 +71,8 @@ extern int	dynfdw_cluster_r(DynamoCluster *cluster,
 							 const DynamoRequestOptions *options);
 extern int	dynfdw_cluster_w(DynamoCluster *cluster,
 							 const DynamoRequestOptions *options);
+extern int	dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
+									  const DynamoRequestOptions *options);
 extern TimestampTz dynfdw_cluster_deadline(DynamoCluster *cluster,
 										   const DynamoRequestOptions *options);
 extern uint64 dynfdw_cluster_value_size_max(DynamoCluster *cluster);

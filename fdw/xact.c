@@ -529,8 +529,7 @@ send_group(PendingKey *lead, DynamoRequestStats *stats)
 	dlist_mutable_iter iter;
 
 	/* statement_timeout does not reach into commit: keep its promise here. */
-	if (StatementTimeout > 0 && StatementTimeout < options.timeout_ms)
-		options.timeout_ms = StatementTimeout;
+	options.limit_ms = StatementTimeout;
 	dlist_foreach_modify(iter, &pending_order)
 	{
 		PendingKey *key = dlist_container(PendingKey, in_order, iter.cur);
