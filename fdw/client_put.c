@@ -34,6 +34,8 @@ typedef struct PutState
 	bool		done;
 	bool		queued;			/* in a frame on its way */
 	uint8		request_id[16];
+	uint16		cell;
+	int			rank;			/* place in the order of sending */
 } PutState;
 
 typedef struct Batch
@@ -54,11 +56,12 @@ typedef struct Put
 	TimestampTz deadline;		/* moves on with each write that is done */
 	DynamoRequestStats *stats;
 	PutState   *states;
+	int		   *order;			/* of sending: as the stores keep records */
 	DynamoCallGroup *group;
 	MemoryContext results;
 	int			undone;
 	int		   *in_flight;		/* frames, by node */
-	int			cursor;			/* everything before it is done or queued */
+	int			cursor;			/* all of order before it is done or queued */
 } Put;
 
 static char *
@@ -220,10 +223,12 @@ send_some(Put *put)
 	MemoryContext old = CurrentMemoryContext;
 
 	while (put->cursor < put->nputs &&
-		   (put->states[put->cursor].done || put->states[put->cursor].queued))
+		   (put->states[put->order[put->cursor]].done ||
+			put->states[put->order[put->cursor]].queued))
 		put->cursor++;
-	for (int i = put->cursor; i < put->nputs; i++)
+	for (int rank = put->cursor; rank < put->nputs; rank++)
 	{
+		int			i = put->order[rank];
 		int			node;
 		Batch	   *batch;
 
@@ -287,7 +292,7 @@ try_next(Put *put, int index, enum dyn_status status, const char *text,
 	state->tried |= (uint8) (1 << state->slot);
 	put->puts[index].status = status;
 	put->puts[index].text = keep_text(put, text);
-	put->cursor = Min(put->cursor, index);
+	put->cursor = Min(put->cursor, state->rank);
 }
 
 static void
@@ -396,6 +401,39 @@ expire(Put *put)
 	}
 }
 
+static int
+compare_places(const void *a, const void *b, void *arg)
+{
+	Put		   *put = arg;
+	int			i = *(const int *) a;
+	int			j = *(const int *) b;
+	int			order = dyn_slice_compare(put->puts[i].bucket,
+										  put->puts[j].bucket);
+
+	if (order == 0)
+		order = (int) put->states[i].cell - (int) put->states[j].cell;
+	if (order == 0)
+		order = dyn_slice_compare(put->puts[i].key, put->puts[j].key);
+	return order ? order : i - j;
+}
+
+/*
+ * Send in the order in which the stores keep records (bucket, cell, key):
+ * then the records of a frame lie on few pages, and a commit writes few.  In
+ * random order each record of a bulk load costs a page of its own.
+ */
+static void
+sort_places(Put *put)
+{
+	put->order = MemoryContextAllocHuge(CurrentMemoryContext,
+										put->nputs * sizeof(int));
+	for (int i = 0; i < put->nputs; i++)
+		put->order[i] = i;
+	qsort_arg(put->order, put->nputs, sizeof(int), compare_places, put);
+	for (int rank = 0; rank < put->nputs; rank++)
+		put->states[put->order[rank]].rank = rank;
+}
+
 static void
 prepare(Put *put)
 {
@@ -421,11 +459,12 @@ prepare(Put *put)
 		for (int byte = 0; byte < 4; byte++)
 			put->states[i].request_id[12 + byte] ^=
 				(uint8) (number >> (8 * byte));
+		put->states[i].cell =
+			dyn_hash_cell(dyn_hash_position(one->bucket, one->key));
 		put->states[i].partition =
-			dyn_hash_partition(dyn_hash_cell(dyn_hash_position(one->bucket,
-															   one->key)),
-							   partition_count);
+			dyn_hash_partition(put->states[i].cell, partition_count);
 	}
+	sort_places(put);
 }
 
 void
