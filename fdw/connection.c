@@ -43,6 +43,7 @@ typedef struct DynamoNode
 	void	   *socket;			/* NULL: given up */
 	int			fd;
 	bool		writable;		/* the connection stands */
+	bool		signalled;		/* its state may have changed: look */
 	bool		hello_sent;
 } DynamoNode;
 
@@ -239,6 +240,7 @@ connect_node(DynamoCluster *cluster, DynamoNode *node)
 	zmq_getsockopt(node->socket, ZMQ_FD, &node->fd, &size);
 	snprintf(endpoint, sizeof(endpoint), "tcp://%s", node->address);
 	zmq_connect(node->socket, endpoint);
+	node->signalled = true;
 }
 
 /* The node with this address, connected; made when it is new. */
@@ -580,6 +582,7 @@ dynfdw_call(DynamoCallGroup *group, int node, enum dyn_message_type type,
 	call = MemoryContextAllocZero(group->context, sizeof(*call));
 	rc = zmq_send(cluster->nodes[node].socket, frame.data, frame.size,
 				  ZMQ_DONTWAIT);
+	cluster->nodes[node].signalled = true;
 	pfree((void *) frame.data);
 	if (rc < 0)
 	{
@@ -688,15 +691,27 @@ drain_node(DynamoCluster *cluster, int which)
 	return progress;
 }
 
+/* Any call on a socket may swallow an edge of its ZMQ_FD; so after one, and
+ * after a signal, it is looked into, and left alone otherwise. */
 static bool
 drain(DynamoCluster *cluster)
 {
 	bool		progress = false;
 
 	for (int i = 0; i < cluster->nnodes; i++)
-		if (cluster->nodes[i].socket != NULL)
+		if (cluster->nodes[i].socket != NULL && cluster->nodes[i].signalled)
+		{
+			cluster->nodes[i].signalled = false;
 			progress |= drain_node(cluster, i);
+		}
 	return progress;
+}
+
+static void
+signal_all(DynamoCluster *cluster)
+{
+	for (int i = 0; i < cluster->nnodes; i++)
+		cluster->nodes[i].signalled = true;
 }
 
 static WaitEventSet *
@@ -712,7 +727,8 @@ wait_set_of(DynamoCluster *cluster)
 	for (int i = 0; i < cluster->nnodes; i++)
 		if (cluster->nodes[i].socket != NULL)
 			AddWaitEventToSet(cluster->wait_set, WL_SOCKET_READABLE,
-							  cluster->nodes[i].fd, NULL, NULL);
+							  cluster->nodes[i].fd, NULL,
+							  (void *) (intptr_t) (i + 1));
 	return cluster->wait_set;
 }
 
@@ -741,8 +757,12 @@ dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 		count = WaitEventSetWait(wait_set_of(cluster), timeout_ms, events,
 								 lengthof(events), PG_WAIT_EXTENSION);
 		for (int i = 0; i < count; i++)
+		{
 			if (events[i].events & WL_LATCH_SET)
 				ResetLatch(MyLatch);
+			if (events[i].events & WL_SOCKET_READABLE)
+				cluster->nodes[(intptr_t) events[i].user_data - 1].signalled = true;
+		}
 	}
 }
 
@@ -909,6 +929,7 @@ meet(DynamoCluster *cluster)
 	{
 		dlist_mutable_iter iter;
 
+		signal_all(cluster);
 		drain(cluster);
 		greet(cluster, group, until);
 		dlist_foreach_modify(iter, &group->calls)
@@ -950,6 +971,8 @@ dynfdw_cluster_ready(DynamoCluster *cluster)
 		elog(ERROR, "a connection to a Dynamo cluster cannot be inherited");
 	if (cluster->ready && !cluster->stale)
 	{
+		/* What happened since the last statement. */
+		signal_all(cluster);
 		drain(cluster);
 		for (int i = 0; i < cluster->nnodes && !any; i++)
 			any = cluster->nodes[i].writable;

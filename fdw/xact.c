@@ -553,15 +553,22 @@ void
 dynfdw_flush(DynamoRequestStats *stats)
 {
 	MemoryContext old;
+	DynamoRequestStats own = {0};
 
 	if (pending_context == NULL)
 		return;
+	if (stats == NULL)
+		stats = &own;
 	old = MemoryContextSwitchTo(pending_context);
 	while (!dlist_is_empty(&pending_order))
 		send_group(dlist_head_element(PendingKey, in_order, &pending_order),
 				   stats);
 	MemoryContextSwitchTo(old);
 	forget_all();
+	elog(DEBUG1,
+		 "dynamo_fdw: sent " UINT64_FORMAT " writes in " UINT64_FORMAT
+		 " round trips, " UINT64_FORMAT " messages",
+		 stats->keys, stats->round_trips, stats->messages);
 }
 
 /* -------------------------------------------------------------- transactions */

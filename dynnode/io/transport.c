@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +30,23 @@ enum
 	IDENTITY_SIZE = 5
 };
 
+/*
+ * A socket's ZMQ_FD is edge-triggered, and any call on the socket may swallow
+ * an edge.  So a socket is looked into when its descriptor has signalled, and
+ * again after each send; otherwise it is left alone (asking a ZeroMQ socket
+ * anything costs two system calls).
+ */
+struct source
+{
+	void *socket;
+	int descriptor;
+	bool signalled; /* something may be there to receive */
+};
+
 struct link
 {
-	void *socket;  /* DEALER */
-	void *monitor; /* PAIR that tells of its connection */
+	struct source dealer;
+	struct source monitor; /* PAIR that tells of its connection */
 	bool stands;
 };
 
@@ -46,10 +60,11 @@ struct peer
 struct dyn_transport
 {
 	void *zmq;
-	void *routers[ROUTER_COUNT];
+	struct source routers[ROUTER_COUNT];
 	struct peer *peers;
 	uint32_t peer_count;
-	zmq_pollitem_t *items;
+	struct pollfd *items;
+	struct source **item_sources;
 	int item_capacity;
 	dyn_transport_deliver deliver;
 	void *context;
@@ -79,6 +94,17 @@ set_limits(void *socket)
 	set_number(socket, ZMQ_TCP_KEEPALIVE, 1);
 }
 
+static void
+open_source(struct source *self, void *socket)
+{
+	size_t size = sizeof(self->descriptor);
+
+	self->socket = socket;
+	self->descriptor = -1;
+	zmq_getsockopt(socket, ZMQ_FD, &self->descriptor, &size);
+	self->signalled = true;
+}
+
 /* ------------------------------------------------------------------ opening */
 
 static bool
@@ -94,7 +120,7 @@ bind_router(struct dyn_transport *self, int which,
 				 zmq_strerror(zmq_errno()));
 		return false;
 	}
-	self->routers[which] = socket;
+	open_source(&self->routers[which], socket);
 	set_limits(socket);
 	set_number(socket, ZMQ_ROUTER_MANDATORY, 1);
 	set_number(socket, ZMQ_BACKLOG, BACKLOG);
@@ -140,13 +166,13 @@ dyn_transport_open(const char *listen, dyn_transport_deliver deliver,
 static void
 close_link(struct link *link)
 {
-	if (link->monitor != NULL)
+	if (link->monitor.socket != NULL)
 	{
-		zmq_socket_monitor(link->socket, NULL, 0);
-		zmq_close(link->monitor);
+		zmq_socket_monitor(link->dealer.socket, NULL, 0);
+		zmq_close(link->monitor.socket);
 	}
-	if (link->socket != NULL)
-		zmq_close(link->socket);
+	if (link->dealer.socket != NULL)
+		zmq_close(link->dealer.socket);
 }
 
 void
@@ -160,12 +186,13 @@ dyn_transport_close(struct dyn_transport **self_p)
 		for (int plane = 0; plane < PLANE_COUNT; plane++)
 			close_link(&self->peers[i].links[plane]);
 	for (int which = 0; which < ROUTER_COUNT; which++)
-		if (self->routers[which] != NULL)
-			zmq_close(self->routers[which]);
+		if (self->routers[which].socket != NULL)
+			zmq_close(self->routers[which].socket);
 	if (self->zmq != NULL)
 		zmq_ctx_term(self->zmq);
 	free(self->peers);
 	free(self->items);
+	free(self->item_sources);
 	free(self);
 	*self_p = NULL;
 }
@@ -199,20 +226,24 @@ connect_link(struct dyn_transport *self, uint32_t index, int plane,
 	struct link *link = &self->peers[index].links[plane];
 	char endpoint[DYN_ADDRESS_SIZE_MAX + 32];
 	int offset = plane == DYN_PLANE_DATA ? ROUTER_DATA : ROUTER_CONTROL;
+	void *socket = zmq_socket(self->zmq, ZMQ_DEALER);
+	void *monitor;
 
-	link->socket = zmq_socket(self->zmq, ZMQ_DEALER);
-	if (link->socket == NULL)
+	if (socket == NULL)
 		return;
-	set_limits(link->socket);
+	set_limits(socket);
 	/* Nothing is queued for a peer that is not there: it would be delivered
 	 * long after everybody gave up. */
-	set_number(link->socket, ZMQ_IMMEDIATE, 1);
-	set_number(link->socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
-	set_number(link->socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
-	link->monitor = open_monitor(self, link->socket, index, plane);
+	set_number(socket, ZMQ_IMMEDIATE, 1);
+	set_number(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
+	set_number(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+	open_source(&link->dealer, socket);
+	monitor = open_monitor(self, socket, index, plane);
+	if (monitor != NULL)
+		open_source(&link->monitor, monitor);
 	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", address->host,
 			 address->port + offset);
-	zmq_connect(link->socket, endpoint);
+	zmq_connect(socket, endpoint);
 }
 
 static void
@@ -247,9 +278,10 @@ connect_peer(struct dyn_transport *self, uint32_t index,
 /* ------------------------------------------------------------------ sending */
 
 static bool
-send_part(void *socket, const void *bytes, size_t size, int flags)
+send_part(struct source *to, const void *bytes, size_t size, int flags)
 {
-	return zmq_send(socket, bytes, size, ZMQ_DONTWAIT | flags) >= 0;
+	to->signalled = true;
+	return zmq_send(to->socket, bytes, size, ZMQ_DONTWAIT | flags) >= 0;
 }
 
 static void
@@ -278,16 +310,16 @@ reply(struct dyn_transport *self, uint64_t route, struct dyn_slice frame)
 {
 	uint8_t identity[IDENTITY_SIZE] = { 0 };
 	int which = (int) (route >> 32) - 1;
-	void *socket;
+	struct source *router;
 
 	if (which < 0 || which >= ROUTER_COUNT)
 		return;
-	socket = self->routers[which];
+	router = &self->routers[which];
 	for (int i = 1; i < IDENTITY_SIZE; i++)
 		identity[i] = (uint8_t) (route >> (8 * (IDENTITY_SIZE - 1 - i)));
 	count_sent(self,
-			   send_part(socket, identity, sizeof(identity), ZMQ_SNDMORE) &&
-				   send_part(socket, frame.data, frame.size, 0));
+			   send_part(router, identity, sizeof(identity), ZMQ_SNDMORE) &&
+				   send_part(router, frame.data, frame.size, 0));
 }
 
 void
@@ -306,13 +338,13 @@ dyn_transport_perform(struct dyn_transport *self,
 		case DYN_EFFECT_SEND:
 		{
 			uint32_t index = effect->send.peer_index;
-			void *socket =
+			struct source *to =
 				index < self->peer_count
-					? self->peers[index].links[effect->send.plane].socket
+					? &self->peers[index].links[effect->send.plane].dealer
 					: NULL;
 
-			count_sent(self, socket != NULL &&
-								 send_part(socket, effect->send.frame.data,
+			count_sent(self, to != NULL && to->socket != NULL &&
+								 send_part(to, effect->send.frame.data,
 										   effect->send.frame.size, 0));
 			break;
 		}
@@ -366,7 +398,7 @@ deliver_frame(struct dyn_transport *self, void *socket, zmq_msg_t *frame,
 static bool
 receive_routed(struct dyn_transport *self, int which)
 {
-	void *socket = self->routers[which];
+	void *socket = self->routers[which].socket;
 	uint8_t identity[256];
 	int identity_size =
 		zmq_recv(socket, identity, sizeof(identity), ZMQ_DONTWAIT);
@@ -397,13 +429,11 @@ receive_routed(struct dyn_transport *self, int which)
 static bool
 receive_answer(struct dyn_transport *self, uint32_t index, int plane)
 {
-	void *socket = self->peers[index].links[plane].socket;
+	void *socket = self->peers[index].links[plane].dealer.socket;
 	struct dyn_event event = { 0 };
 	zmq_msg_t frame;
 	bool received;
 
-	if (socket == NULL)
-		return false;
 	zmq_msg_init(&frame);
 	received = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0;
 	if (received)
@@ -446,67 +476,106 @@ tell_state(struct dyn_transport *self, uint32_t index, bool up)
 }
 
 static void
-watch_peer(struct dyn_transport *self, uint32_t index)
+watch_link(struct dyn_transport *self, uint32_t index, int plane)
 {
-	for (int plane = 0; plane < PLANE_COUNT; plane++)
+	int number;
+
+	self->peers[index].links[plane].monitor.signalled = false;
+	while ((number = receive_monitored(
+				self->peers[index].links[plane].monitor.socket)) != 0)
 	{
-		int number;
+		struct peer *peer = &self->peers[index];
 
-		while ((number = receive_monitored(
-					self->peers[index].links[plane].monitor)) != 0)
-		{
-			struct peer *peer = &self->peers[index];
-
-			peer->links[plane].stands = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-			/* A loss is told even when it has been mended meanwhile. */
-			tell_state(self, index,
-					   peer->links[0].stands && peer->links[1].stands);
-		}
+		peer->links[plane].stands = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+		/* A loss is told even when it has been mended meanwhile. */
+		tell_state(self, index, peer->links[0].stands && peer->links[1].stands);
 	}
+}
+
+static void
+drain_router(struct dyn_transport *self, int which)
+{
+	if (!self->routers[which].signalled)
+		return;
+	self->routers[which].signalled = false;
+	for (int count = 0; count < FRAMES_PER_TURN; count++)
+		if (!receive_routed(self, which))
+			return;
+	self->routers[which].signalled = true; /* perhaps not empty */
+}
+
+/* Delivering may add peers: nothing is kept across it but indexes. */
+static void
+drain_link(struct dyn_transport *self, uint32_t index, int plane)
+{
+	if (!self->peers[index].links[plane].dealer.signalled)
+		return;
+	self->peers[index].links[plane].dealer.signalled = false;
+	for (int count = 0; count < FRAMES_PER_TURN; count++)
+		if (!receive_answer(self, index, plane))
+			return;
+	self->peers[index].links[plane].dealer.signalled = true;
 }
 
 void
 dyn_transport_drain(struct dyn_transport *self)
 {
-	int count;
-
 	for (uint32_t i = 0; i < self->peer_count; i++)
-		watch_peer(self, i);
-	for (count = 0; count < FRAMES_PER_TURN; count++)
-		if (!receive_routed(self, ROUTER_CONTROL))
-			break;
+		for (int plane = 0; plane < PLANE_COUNT; plane++)
+			if (self->peers[i].links[plane].monitor.signalled)
+				watch_link(self, i, plane);
+	drain_router(self, ROUTER_CONTROL);
 	for (uint32_t i = 0; i < self->peer_count; i++)
-		for (count = 0; count < FRAMES_PER_TURN; count++)
-			if (!receive_answer(self, i, DYN_PLANE_CONTROL))
-				break;
+		drain_link(self, i, DYN_PLANE_CONTROL);
 	for (uint32_t i = 0; i < self->peer_count; i++)
-		for (count = 0; count < FRAMES_PER_TURN; count++)
-			if (!receive_answer(self, i, DYN_PLANE_DATA))
-				break;
-	for (count = 0; count < FRAMES_PER_TURN; count++)
-		if (!receive_routed(self, ROUTER_DATA))
-			break;
-	for (count = 0; count < FRAMES_PER_TURN; count++)
-		if (!receive_routed(self, ROUTER_CLIENT))
-			break;
+		drain_link(self, i, DYN_PLANE_DATA);
+	drain_router(self, ROUTER_DATA);
+	drain_router(self, ROUTER_CLIENT);
 }
 
 /* ------------------------------------------------------------------ waiting */
 
 static void
-add_item(struct dyn_transport *self, int *count, void *socket, int descriptor)
+add_item(struct dyn_transport *self, int *count, int descriptor,
+		 struct source *source)
 {
 	if (*count == self->item_capacity)
 	{
-		self->item_capacity =
-			self->item_capacity ? self->item_capacity * 2 : 16;
-		self->items = realloc(self->items, (size_t) self->item_capacity *
-											   sizeof(*self->items));
-		if (self->items == NULL)
+		size_t capacity = self->item_capacity ? self->item_capacity * 2U : 16;
+
+		self->items = realloc(self->items, capacity * sizeof(*self->items));
+		self->item_sources =
+			realloc(self->item_sources, capacity * sizeof(*self->item_sources));
+		if (self->items == NULL || self->item_sources == NULL)
 			abort();
+		self->item_capacity = (int) capacity;
 	}
-	self->items[(*count)++] =
-		(zmq_pollitem_t){ socket, descriptor, ZMQ_POLLIN, 0 };
+	self->items[*count] = (struct pollfd){ descriptor, POLLIN, 0 };
+	self->item_sources[(*count)++] = source;
+}
+
+/* True when the socket has something to receive, signalled or not. */
+static bool
+look(struct source *source)
+{
+	int events = 0;
+	size_t size = sizeof(events);
+
+	if (source->signalled)
+	{
+		zmq_getsockopt(source->socket, ZMQ_EVENTS, &events, &size);
+		source->signalled = (events & ZMQ_POLLIN) != 0;
+	}
+	return source->signalled;
+}
+
+static bool
+add_source(struct dyn_transport *self, int *count, struct source *source)
+{
+	if (source->socket == NULL)
+		return false;
+	add_item(self, count, source->descriptor, source);
+	return look(source);
 }
 
 bool
@@ -514,23 +583,27 @@ dyn_transport_wait(struct dyn_transport *self, const int *descriptors,
 				   int descriptor_count, long timeout_ms)
 {
 	int count = 0;
+	bool ready = false;
+	int rc;
 
 	for (int which = 0; which < ROUTER_COUNT; which++)
-		add_item(self, &count, self->routers[which], 0);
+		ready |= add_source(self, &count, &self->routers[which]);
 	for (uint32_t i = 0; i < self->peer_count; i++)
 		for (int plane = 0; plane < PLANE_COUNT; plane++)
 		{
 			struct link *link = &self->peers[i].links[plane];
 
-			if (link->socket != NULL)
-				add_item(self, &count, link->socket, 0);
-			if (link->monitor != NULL)
-				add_item(self, &count, link->monitor, 0);
+			ready |= add_source(self, &count, &link->dealer);
+			ready |= add_source(self, &count, &link->monitor);
 		}
 	for (int i = 0; i < descriptor_count; i++)
 		if (descriptors[i] >= 0)
-			add_item(self, &count, NULL, descriptors[i]);
-	return zmq_poll(self->items, count, timeout_ms) >= 0 || errno != EINTR;
+			add_item(self, &count, descriptors[i], NULL);
+	rc = poll(self->items, (nfds_t) count, ready ? 0 : (int) timeout_ms);
+	for (int i = 0; i < count && rc > 0; i++)
+		if (self->items[i].revents != 0 && self->item_sources[i] != NULL)
+			self->item_sources[i]->signalled = true;
+	return rc >= 0 || errno != EINTR;
 }
 
 const struct dyn_transport_counters *
