@@ -49,22 +49,41 @@ dyn_message_pack(const struct dyn_envelope *env, const ProtobufCMessage *body,
  * A submessage takes two bytes on the wire when it is empty and some hundred
  * in memory, so a frame of empty operations could take fifty times its size.
  * What unpacking may take is counted down here, before it is taken.
+ *
+ * Honest messages need up to 34 bytes for one: a READ of a thousand keys that
+ * are not there has results of four bytes each, which take 72 as a message and
+ * up to 64 in protobuf-c's list of fields, whose capacity doubles.
  */
 struct budget
 {
 	const struct dyn_allocator *allocator;
 	size_t left;
+	bool is_exhausted; /* the allocator below gave nothing */
 };
+
+static size_t
+ceiling(size_t body_size)
+{
+	size_t overhead = 64 * body_size + 4096;
+
+	if (body_size > DYN_UNPACK_OVERHEAD_MAX / 64 ||
+		overhead > DYN_UNPACK_OVERHEAD_MAX)
+		overhead = DYN_UNPACK_OVERHEAD_MAX;
+	return body_size + overhead;
+}
 
 static void *
 budget_allocate(void *context, size_t size)
 {
 	struct budget *budget = context;
+	void *memory;
 
 	if (size > budget->left)
 		return NULL;
 	budget->left -= size;
-	return budget->allocator->allocate(budget->allocator->context, size);
+	memory = budget->allocator->allocate(budget->allocator->context, size);
+	budget->is_exhausted |= memory == NULL;
+	return memory;
 }
 
 static void
@@ -96,17 +115,33 @@ operation_count(enum dyn_message_type type, const ProtobufCMessage *body)
 }
 
 enum dyn_status
+dyn_message_unpack_body(const ProtobufCMessageDescriptor *descriptor,
+						struct dyn_slice body,
+						const struct dyn_allocator *allocator,
+						ProtobufCMessage **out)
+{
+	struct budget budget = { allocator, ceiling(body.size), false };
+	ProtobufCAllocator bridge = { budget_allocate, budget_release, &budget };
+
+	*out = protobuf_c_message_unpack(descriptor, &bridge, body.size, body.data);
+	if (*out != NULL)
+		return DYN_STATUS_OK;
+	return budget.is_exhausted ? DYN_STATUS_NO_MEMORY : DYN_STATUS_BAD_REQUEST;
+}
+
+enum dyn_status
 dyn_message_unpack(const struct dyn_envelope *env,
 				   const struct dyn_allocator *allocator,
 				   ProtobufCMessage **out)
 {
-	struct budget budget = { allocator, 32 * env->body.size + 4096 };
-	ProtobufCAllocator bridge = { budget_allocate, budget_release, &budget };
-	ProtobufCMessage *body = protobuf_c_message_unpack(
-		descriptors[env->type], &bridge, env->body.size, env->body.data);
+	ProtobufCAllocator bridge = { allocator->allocate, allocator->release,
+								  allocator->context };
+	ProtobufCMessage *body;
+	enum dyn_status status = dyn_message_unpack_body(
+		descriptors[env->type], env->body, allocator, &body);
 
-	if (body == NULL)
-		return DYN_STATUS_BAD_REQUEST;
+	if (status != DYN_STATUS_OK)
+		return status;
 	if (operation_count(env->type, body) > DYN_BATCH_OPS_MAX)
 	{
 		protobuf_c_message_free_unpacked(body, &bridge);

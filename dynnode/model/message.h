@@ -20,6 +20,11 @@
 #include "messages.pb-c.h"
 #include "model/envelope.h"
 
+enum
+{
+	DYN_UNPACK_OVERHEAD_MAX = 64 * 1024 * 1024
+};
+
 /*
  * Make one frame of header and body, in memory from the allocator.  TOO_LARGE
  * when the frame would exceed DYN_FRAME_SIZE_MAX.
@@ -33,12 +38,21 @@ enum dyn_status dyn_message_pack(const struct dyn_envelope *env,
  * Unpack the body that env->type names.  BAD_REQUEST when it does not parse,
  * TOO_LARGE when it holds more than DYN_BATCH_OPS_MAX operations.  The caller
  * casts *out to the message that DYN_MESSAGE_MAP lists for env->type.
- * A ceiling on memory holds: what unpacking takes is bounded by
- * 32 x body size + 4 KiB, checked by tests/unit/test_message.c.
+ * A ceiling on memory holds, see dyn_message_unpack_body.
  */
 enum dyn_status dyn_message_unpack(const struct dyn_envelope *env,
 								   const struct dyn_allocator *allocator,
 								   ProtobufCMessage **out);
+
+/*
+ * Unpack any message under the ceiling: the body's size for the bytes in it,
+ * and for what stands around them the least of 64 x size + 4 KiB and
+ * DYN_UNPACK_OVERHEAD_MAX.  BAD_REQUEST when it does not parse or would take
+ * more, NO_MEMORY when the allocator gave none.
+ */
+enum dyn_status dyn_message_unpack_body(
+	const ProtobufCMessageDescriptor *descriptor, struct dyn_slice body,
+	const struct dyn_allocator *allocator, ProtobufCMessage **out);
 
 /* Between slices and protobuf-c's bytes; both borrow. */
 struct dyn_slice dyn_slice_of_bytes(ProtobufCBinaryData bytes);

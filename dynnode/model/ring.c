@@ -6,6 +6,11 @@
 
 #include <xxhash.h>
 
+enum
+{
+	RING_SIZE_MAX = 1024 * 1024
+};
+
 const char *
 dyn_member_status_name(enum dyn_member_status status)
 {
@@ -408,18 +413,18 @@ dyn_ring_decode(struct dyn_slice bytes, const struct dyn_allocator *allocator,
 	ProtobufCAllocator bridge = { allocator->allocate, allocator->release,
 								  allocator->context };
 	struct dyn_ring ring;
-	Dyn__Ring *message;
+	ProtobufCMessage *message;
 	enum dyn_status status;
 
-	/* 16 slots of one byte would take 128 in memory; a table of 32,768 slots
-	 * fits well below this. */
-	if (bytes.size > 4 * 1024 * 1024)
+	/* The largest table, with the longest numbers, is well below this. */
+	if (bytes.size > RING_SIZE_MAX)
 		return DYN_STATUS_TOO_LARGE;
-	message = dyn__ring__unpack(&bridge, bytes.size, bytes.data);
-	if (message == NULL)
-		return DYN_STATUS_BAD_REQUEST;
-	status = take_ring(message, allocator, &ring);
-	dyn__ring__free_unpacked(message, &bridge);
+	status = dyn_message_unpack_body(&dyn__ring__descriptor, bytes, allocator,
+									 &message);
+	if (status != DYN_STATUS_OK)
+		return status;
+	status = take_ring((const Dyn__Ring *) message, allocator, &ring);
+	protobuf_c_message_free_unpacked(message, &bridge);
 	if (status == DYN_STATUS_OK)
 		*out = ring;
 	return status;

@@ -2,6 +2,7 @@
 #include "model/arena.h"
 #include "model/message.h"
 
+#include "failing.h"
 #include "prng.h"
 
 #include <setjmp.h>
@@ -129,6 +130,20 @@ an_unknown_type_is_refused(void **unused)
 	assert_string_equal(dyn_message_name(DYN_MESSAGE_GET), "GET");
 }
 
+/* All that was asked for, whether it was given back or not. */
+static void *
+count_size(void *context, size_t size)
+{
+	*(size_t *) context += size;
+	return malloc(size ? size : 1);
+}
+
+static void
+give_back(void *context, void *memory)
+{
+	free(memory);
+}
+
 /* A body of empty submessages: two bytes each, some hundred in memory. */
 static void
 memory_for_unpacking_is_bounded_by_the_size_of_the_body(void **unused)
@@ -140,23 +155,88 @@ memory_for_unpacking_is_bounded_by_the_size_of_the_body(void **unused)
 	static const uint8_t tags[] = { 0x22, 0x12, 0x0a, 0x1a, 0x42 };
 
 	for (int t = 0; t < 5; t++)
-		for (size_t size = 2; size <= 65536; size *= 4)
+		for (size_t size = 2; size <= 8 * 1024 * 1024; size *= 4)
 		{
 			uint8_t *bytes = calloc(1, size);
-			struct dyn_arena own;
+			size_t taken = 0;
+			struct dyn_allocator counting = { count_size, give_back, &taken };
 			struct dyn_envelope env = { .type = types[t],
 										.body = { bytes, size } };
+			ProtobufCAllocator release = { count_size, give_back, &taken };
 			ProtobufCMessage *body;
+			enum dyn_status status;
 
 			for (size_t i = 0; i < size; i += 2)
 				bytes[i] = tags[t];
-			dyn_arena_init(&own, dyn_allocator_malloc(), 64);
-			(void) dyn_message_unpack(&env, &own.allocator, &body);
-			/* 16 bytes of rounding for each piece come on top. */
-			assert_true(own.used_size <= 2 * (32 * size + 4096));
-			dyn_arena_destroy(&own);
+			status = dyn_message_unpack(&env, &counting, &body);
+			assert_true(taken <= 65 * size + 4096);
+			assert_true(taken <= size + DYN_UNPACK_OVERHEAD_MAX);
+			if (status == DYN_STATUS_OK)
+				protobuf_c_message_free_unpacked(body, &release);
+			else
+				assert_true(size > 32);
 			free(bytes);
 		}
+}
+
+/* The honest message with the most memory for a byte on the wire. */
+static void
+any_number_of_keys_that_are_not_there_can_be_answered(void **unused)
+{
+	static Dyn__ReadResult results[DYN_BATCH_OPS_MAX];
+	static Dyn__ReadResult *pointers[DYN_BATCH_OPS_MAX];
+	Dyn__ReadReply reply = DYN__READ_REPLY__INIT;
+	struct dyn_envelope env = { .type = DYN_MESSAGE_READ_REPLY };
+
+	for (int i = 0; i < DYN_BATCH_OPS_MAX; i++)
+	{
+		dyn__read_result__init(&results[i]);
+		results[i].status = DYN_STATUS_NOT_FOUND;
+		pointers[i] = &results[i];
+	}
+	reply.results = pointers;
+	for (reply.n_results = 1; reply.n_results <= DYN_BATCH_OPS_MAX;
+		 reply.n_results++)
+	{
+		struct dyn_slice frame;
+		ProtobufCMessage *body;
+
+		dyn_message_pack(&env, &reply.base, &arena.allocator, &frame);
+		assert_int_equal(dyn_envelope_open(frame, &env), DYN_STATUS_OK);
+		assert_int_equal(dyn_message_unpack(&env, &arena.allocator, &body),
+						 DYN_STATUS_OK);
+		dyn_arena_reset(&arena);
+	}
+}
+
+/* Not the sender's fault, and nothing is left behind. */
+static void
+running_out_of_memory_is_said_as_such(void **unused)
+{
+	struct dyn_envelope env;
+	enum dyn_status status = DYN_STATUS_NO_MEMORY;
+	struct dyn_slice frame = get_frame("cart", "alice");
+	long n;
+
+	assert_int_equal(dyn_envelope_open(frame, &env), DYN_STATUS_OK);
+	for (n = 0; status != DYN_STATUS_OK; n++)
+	{
+		struct failing failing;
+		ProtobufCAllocator release;
+		ProtobufCMessage *body;
+
+		failing_init(&failing, n);
+		status = dyn_message_unpack(&env, &failing.allocator, &body);
+		release = (ProtobufCAllocator){ failing.allocator.allocate,
+										failing.allocator.release,
+										failing.allocator.context };
+		if (status == DYN_STATUS_OK)
+			protobuf_c_message_free_unpacked(body, &release);
+		else
+			assert_int_equal(status, DYN_STATUS_NO_MEMORY);
+		assert_int_equal(failing.live, 0);
+	}
+	assert_true(n > 3);
 }
 
 static void
@@ -247,6 +327,8 @@ main(void)
 		cmocka_unit_test(an_unknown_type_is_refused),
 		cmocka_unit_test(
 			memory_for_unpacking_is_bounded_by_the_size_of_the_body),
+		cmocka_unit_test(any_number_of_keys_that_are_not_there_can_be_answered),
+		cmocka_unit_test(running_out_of_memory_is_said_as_such),
 		cmocka_unit_test(more_than_4096_operations_are_too_many),
 		cmocka_unit_test(random_bodies_of_every_type_do_no_harm),
 		cmocka_unit_test(ids_have_sixteen_bytes),

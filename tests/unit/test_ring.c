@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -295,11 +296,75 @@ running_out_of_memory_leaves_nothing_behind(void **unused)
 		status = dyn_ring_decode(bytes, &failing.allocator, &back);
 		if (status == DYN_STATUS_OK)
 			dyn_ring_destroy(&back);
+		else
+			assert_int_equal(status, DYN_STATUS_NO_MEMORY);
 		assert_int_equal(failing.live, 0);
 	}
 	assert_true(n > 5);
 	dyn_ring_destroy(&ring);
 	allocator.release(allocator.context, (void *) bytes.data);
+}
+
+/* 64 members with the longest names, 4096 x 8 slots with the longest
+ * numbers: what decoding accepts must hold it. */
+static void
+the_largest_table_is_read_back(void **unused)
+{
+	struct dyn_allocator allocator = heap();
+	struct dyn_slice bytes;
+	struct dyn_ring ring;
+	struct dyn_ring back;
+
+	assert_int_equal(dyn_ring_init(&ring, &allocator, id_of(200),
+								   DYN_PARTITIONS_MAX, DYN_REPLICAS_MAX),
+					 DYN_STATUS_OK);
+	for (uint32_t m = 0; m < DYN_MEMBERS_MAX; m++)
+	{
+		struct dyn_member member = member_of(m, UINT64_MAX);
+
+		memset(member.address, 'a', sizeof(member.address) - 1);
+		memset(member.zone, 'z', sizeof(member.zone) - 1);
+		member.store_generation = member.start_count = UINT64_MAX;
+		assert_int_equal(dyn_ring_merge_member(&ring, &member), DYN_STATUS_OK);
+	}
+	for (uint16_t p = 0; p < DYN_PARTITIONS_MAX; p++)
+		for (uint8_t s = 0; s < DYN_REPLICAS_MAX; s++)
+		{
+			struct dyn_slot slot = { UINT64_MAX, UINT64_MAX,
+									 id_of((p + s) % DYN_MEMBERS_MAX) };
+
+			dyn_ring_merge_slot(&ring, p, s, &slot);
+		}
+	assert_int_equal(dyn_ring_encode(&ring, &allocator, &bytes), DYN_STATUS_OK);
+	assert_int_equal(dyn_ring_decode(bytes, &allocator, &back), DYN_STATUS_OK);
+	assert_int_equal(dyn_ring_digest(&ring), dyn_ring_digest(&back));
+	dyn_ring_destroy(&ring);
+	dyn_ring_destroy(&back);
+	allocator.release(allocator.context, (void *) bytes.data);
+}
+
+/* Two bytes for a member on the wire, 104 in memory. */
+static void
+a_table_of_a_million_empty_members_takes_bounded_memory(void **unused)
+{
+	enum
+	{
+		SIZE = 1024 * 1024
+	};
+	uint8_t *bytes = calloc(1, SIZE);
+	struct dyn_arena arena;
+	struct dyn_ring back;
+
+	for (size_t i = 0; i < SIZE; i += 2)
+		bytes[i] = 0x22;
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
+	assert_int_not_equal(dyn_ring_decode((struct dyn_slice){ bytes, SIZE },
+										 &arena.allocator, &back),
+						 DYN_STATUS_OK);
+	/* The arena rounds each piece up on top of the ceiling. */
+	assert_true(arena.used_size <= 80 * 1024 * 1024);
+	dyn_arena_destroy(&arena);
+	free(bytes);
 }
 
 int
@@ -315,6 +380,9 @@ main(void)
 		cmocka_unit_test(encoded_form_is_read_back),
 		cmocka_unit_test(mutated_bytes_give_a_sound_table_or_none),
 		cmocka_unit_test(running_out_of_memory_leaves_nothing_behind),
+		cmocka_unit_test(the_largest_table_is_read_back),
+		cmocka_unit_test(
+			a_table_of_a_million_empty_members_takes_bounded_memory),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
