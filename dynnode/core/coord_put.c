@@ -347,7 +347,6 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	}
 	put->phase = DYN_PUT_WRITING;
 	put->maybe = (uint8_t) (1U << put->own_slot);
-	dyn_remember_pending(&node->remember, &put->id, node->now_ms);
 	if (dyn_key_write(node, key, encoded, dyn_object_hash(&next, put->key),
 					  (struct dyn_work){ request->serial, op }, ids, id_count))
 		dyn_quorum_yes(&put->writes, put->own_slot);

@@ -247,6 +247,10 @@ dyn_key_write(struct dyn_node *node, struct dyn_key *self,
 	struct dyn_commit *commit;
 	struct dyn_write *write;
 
+	/* From here on the entry's object speaks of them; before the commit is
+	 * done, a retry must find them too. */
+	for (uint32_t i = 0; i < id_count; i++)
+		dyn_remember_pending(&node->remember, &ids[i], node->now_ms);
 	if (dyn_slice_equal(self->object, object) &&
 		self->state <= DYN_LOADED_ABSENT)
 	{
