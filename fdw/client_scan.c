@@ -50,6 +50,7 @@ typedef struct Partition
 struct DynamoScan
 {
 	DynamoCluster *cluster;
+	uint64		generation;		/* of the cluster, when the scan began */
 	DynamoScanSpec spec;
 	DynamoRequestOptions options;
 	DynamoRequestStats *stats;
@@ -194,6 +195,7 @@ dynfdw_scan_begin(DynamoCluster *cluster, const DynamoScanSpec *spec,
 
 	dynfdw_cluster_ready(cluster);
 	scan->cluster = cluster;
+	scan->generation = dynfdw_cluster_generation(cluster);
 	scan->spec = *spec;
 	scan->options = *options;
 	scan->stats = stats ? stats : &scan->unused;
@@ -381,6 +383,12 @@ dynfdw_scan_next(DynamoScan *scan, struct dyn_slice *key,
 {
 	Partition  *partition;
 
+	/* An open cursor, and somebody altered the server: its pages were of
+	 * another cluster, perhaps. */
+	if (scan->generation != dynfdw_cluster_generation(scan->cluster))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the foreign server was altered while its rows were being read")));
 	for (;;)
 	{
 		struct dyn_scan_item item;

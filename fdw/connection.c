@@ -51,6 +51,8 @@ struct DynamoCluster
 {
 	dlist_node	link;
 	Oid			serverid;
+	uint32		server_hash;	/* in the catalog cache */
+	uint64		generation;		/* counts rebuilds */
 	bool		invalid;		/* the server was altered */
 	MemoryContext context;		/* options, nodes, ring; reset on rebuild */
 	DynamoOptions options;
@@ -276,7 +278,13 @@ invalidate(Datum arg, int cacheid, uint32 hashvalue)
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &clusters)
-		dlist_container(DynamoCluster, link, iter.cur)->invalid = true;
+	{
+		DynamoCluster *cluster = dlist_container(DynamoCluster, link, iter.cur);
+
+		/* 0: everything may have changed. */
+		if (hashvalue == 0 || hashvalue == cluster->server_hash)
+			cluster->invalid = true;
+	}
 }
 
 static void
@@ -307,6 +315,7 @@ rebuild(DynamoCluster *cluster)
 	memset(&cluster->ring, 0, sizeof(cluster->ring));
 	cluster->ready = false;
 	cluster->invalid = false;
+	cluster->generation++;
 	old = MemoryContextSwitchTo(cluster->context);
 	dynfdw_options(cluster->serverid, InvalidOid, &cluster->options);
 	cluster->options.nodes = pstrdup(cluster->options.nodes);
@@ -322,11 +331,12 @@ new_cluster(Oid serverid)
 	if (!registered)
 	{
 		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, invalidate, (Datum) 0);
-		CacheRegisterSyscacheCallback(USERMAPPINGOID, invalidate, (Datum) 0);
 		registered = true;
 	}
 	cluster = MemoryContextAllocZero(TopMemoryContext, sizeof(*cluster));
 	cluster->serverid = serverid;
+	cluster->server_hash =
+		GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid));
 	cluster->invalid = true;
 	cluster->context = AllocSetContextCreate(TopMemoryContext,
 											 "dynamo_fdw cluster",
@@ -356,6 +366,12 @@ dynfdw_cluster(Oid serverid, Oid userid)
 	if (cluster->invalid)
 		rebuild(cluster);
 	return cluster;
+}
+
+uint64
+dynfdw_cluster_generation(DynamoCluster *cluster)
+{
+	return cluster->generation;
 }
 
 const struct dyn_ring *

@@ -63,6 +63,9 @@ typedef struct DynamoCall
 /* Ready to work: settings and ring are known. Raises 08001. */
 extern void dynfdw_cluster_ready(DynamoCluster *cluster);
 
+/* Another number after an ALTER SERVER: what was learned before is gone. */
+extern uint64 dynfdw_cluster_generation(DynamoCluster *cluster);
+
 /* The allocator of a memory context; the context must outlive its use. */
 extern struct dyn_allocator dynfdw_allocator(MemoryContext context);
 

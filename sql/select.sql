@@ -112,5 +112,15 @@ SELECT key, value, siblings, context @> vclock AS covers, context = vclock AS sa
   FROM wide ORDER BY value;
 SELECT vclock_merge(vclock) = vclock_merge(context) AS rows_make_the_context FROM wide;
 
+-- an open cursor, and the server is altered beside it
+BEGIN;
+DECLARE c CURSOR FOR SELECT key FROM kv;
+MOVE 1 c;
+ALTER SERVER select_store OPTIONS (ADD timeout '4000');
+SELECT value FROM kv WHERE key = 'k1';
+MOVE 1 c;
+ROLLBACK;
+SELECT value FROM kv WHERE key = 'k1';
+
 DROP SERVER select_store CASCADE;
 DROP TABLE heap;
