@@ -291,6 +291,7 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 			break;
 		case DYN_EVENT_STORE_WRITABLE:
 			self->writable = true;
+			dyn_cluster_writable(self);
 			break;
 	}
 	end_step(self);
