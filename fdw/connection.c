@@ -964,9 +964,12 @@ meet(DynamoCluster *cluster)
 		settle(cluster);
 		return;
 	}
+	/* BAD_REQUEST: what answers there is no dynnode. */
 	ereport(ERROR,
 			(errcode(worst == DYN_STATUS_OK || worst == DYN_STATUS_NOT_READY
 					 ? ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION
+					 : worst == DYN_STATUS_BAD_REQUEST
+					 ? ERRCODE_PROTOCOL_VIOLATION
 					 : dynfdw_sqlstate(worst)),
 			 errmsg("could not connect to a Dynamo cluster at %s",
 					cluster->options.nodes),

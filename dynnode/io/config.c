@@ -202,6 +202,7 @@ static bool
 read_file(struct dyn_config *self, const char *path)
 {
 	zconfig_t *root;
+	bool seen[SETTING_COUNT] = { false };
 	bool good = true;
 
 	errno = 0;
@@ -222,6 +223,13 @@ read_file(struct dyn_config *self, const char *path)
 		snprintf(where, sizeof(where), "%s: %s", path, name);
 		if (setting == NULL)
 			refuse_unknown(path, name);
+		else if (seen[setting - settings])
+		{
+			fprintf(stderr, "dynnode: %s is given twice\n", where);
+			good = false;
+		}
+		else
+			seen[setting - settings] = true;
 		good = setting != NULL &&
 			   set(self, setting,
 				   zconfig_value(item) ? zconfig_value(item) : "", where) &&
