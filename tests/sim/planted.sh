@@ -22,11 +22,10 @@ missed=0
 for name in "$@"; do
 	number=$((number + 1))
 	rm -rf "$work/tree"
-	mkdir -p "$work/tree/tests" "$work/tree/build/tests"
+	mkdir -p "$work/tree/build/tests"
 	# Objects come along, with their times: only what a patch touches is
 	# compiled.
-	cp -a Makefile dynnode "$work/tree/"
-	cp -a tests/sim tests/lib "$work/tree/tests/"
+	cp -a Makefile dynnode fdw tests "$work/tree/"
 	cp -a build/gen build/dynnode "$work/tree/build/"
 	cp -a build/tests/sim build/tests/lib "$work/tree/build/tests/" 2>/dev/null
 	if ! patch -s -d "$work/tree" -p1 --fuzz=3 <"tests/sim/planted/$name.patch"; then
