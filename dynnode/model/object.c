@@ -43,6 +43,20 @@ compare_versions(const struct dyn_version *a, const struct dyn_version *b)
 	return order ? order : dyn_slice_compare(a->value, b->value);
 }
 
+/* Of two records of one version the greater one stays, so that replicas are
+ * equal in whatever order they met; only a damaged history has two. */
+static const struct dyn_version *
+greater_record(const struct dyn_version *a, const struct dyn_version *b)
+{
+	int order = dyn_request_id_compare(&a->request, &b->request);
+
+	if (order == 0 && a->written_at_ms != b->written_at_ms)
+		order = a->written_at_ms < b->written_at_ms ? -1 : 1;
+	if (order == 0)
+		order = a->flags < b->flags ? -1 : 1;
+	return order < 0 ? b : a;
+}
+
 static bool
 has_dot(const struct dyn_object *self, struct dyn_dot dot)
 {
@@ -90,8 +104,8 @@ dyn_object_sync(const struct dyn_object *a, const struct dyn_object *b,
 			order = compare_versions(&a->versions[i], &b->versions[j]);
 		if (order == 0)
 		{
-			result.versions[result.version_count++] = a->versions[i++];
-			j++;
+			result.versions[result.version_count++] =
+				*greater_record(&a->versions[i++], &b->versions[j++]);
 		}
 		else if (order < 0)
 		{

@@ -16,7 +16,8 @@
  *     sync(A, B)  keeps a version that both hold, or one holds and the
  *                 other's context does not cover; contexts are united.
  *                 Idempotent, commutative, associative.  Same dot and other
- *                 value (a damaged history): both stay.
+ *                 value (a damaged history): both stay; same dot and value,
+ *                 other request: the greater one.
  *     put(S, X)   drops what X covers, adds one new dot for each value;
  *                 context = S.context + X + the dots.  No values: a delete.
  *     row clock of v = S.context without the dots of the other rows' live

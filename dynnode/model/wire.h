@@ -80,8 +80,10 @@ dyn_wire_put_bytes(uint8_t *at, struct dyn_slice bytes)
 static inline struct dyn_wire_reader
 dyn_wire_reader(struct dyn_slice bytes)
 {
-	return (struct dyn_wire_reader){ bytes.data, bytes.data + bytes.size,
-									 false };
+	/* Nothing may be added to NULL, not even nothing. */
+	const uint8_t *end = bytes.size != 0 ? bytes.data + bytes.size : bytes.data;
+
+	return (struct dyn_wire_reader){ bytes.data, end, false };
 }
 
 static inline bool
