@@ -129,6 +129,7 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include dynnode/install.mk
+include tests/fuzz/fuzz.mk
 
 .PHONY: all daemon deps unit-tests sim test-programs extension clean check \
         installcheck demo demo-stop bench install uninstall

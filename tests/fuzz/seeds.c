@@ -1,0 +1,434 @@
+/*
+ * Writes the seeds of the corpus: one sound input of each kind, small, from
+ * which libFuzzer and the mutations of test_fuzz_corpus.c start.
+ *
+ *     seeds DIR        makes DIR/<target>/<name>
+ */
+#include "model/arena.h"
+#include "model/message.h"
+#include "model/object.h"
+#include "model/ring.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct dyn_arena arena;
+static const char *top;
+
+static void
+need(bool condition, const char *what)
+{
+	if (condition)
+		return;
+	fprintf(stderr, "seeds: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void
+write_seed(const char *target, const char *name, struct dyn_slice bytes)
+{
+	char path[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", top, target);
+	need(mkdir(path, 0777) == 0 || errno == EEXIST, path);
+	snprintf(path, sizeof(path), "%s/%s/%s", top, target, name);
+	file = fopen(path, "wb");
+	need(file != NULL, path);
+	need(fwrite(bytes.data, 1, bytes.size, file) == bytes.size, path);
+	need(fclose(file) == 0, path);
+}
+
+static ProtobufCBinaryData
+bytes_of(const char *text)
+{
+	return dyn_bytes_of_slice(dyn_slice_of(text));
+}
+
+static ProtobufCBinaryData
+id_bytes(uint8_t number)
+{
+	uint8_t *bytes = dyn_arena_allocate(&arena, 16);
+
+	memset(bytes, number, 16);
+	return (ProtobufCBinaryData){ 16, bytes };
+}
+
+/* ------------------------------------------------------- clocks and objects */
+
+static void
+write_clock_seeds(void)
+{
+	static const char *const texts[] = {
+		"{}",
+		"{a1b2c3d4e5f60718.7:3}",
+		"{a1b2c3d4e5f60718.7:9!2!4..6,ffffffffffffffff.0:1}",
+		"{0000000000000001.0:18446744073709551615!1..2}",
+		" { 0000000000000001.1:2 , 0000000000000002.1:2!1 } ",
+	};
+	char name[16];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	{
+		struct dyn_clock clock;
+		struct dyn_slice encoded;
+
+		snprintf(name, sizeof(name), "clock%zu", i);
+		write_seed("clock_text", name, dyn_slice_of(texts[i]));
+		if (dyn_clock_parse(dyn_slice_of(texts[i]), &arena.allocator, &clock) !=
+			DYN_STATUS_OK)
+			continue;
+		dyn_clock_encode(&clock, &arena.allocator, &encoded);
+		write_seed("clock", name, encoded);
+	}
+}
+
+static struct dyn_object
+put(const struct dyn_object *before, const struct dyn_clock *context,
+	const char *value, uint64_t start)
+{
+	struct dyn_slice bytes = dyn_slice_of(value ? value : "");
+	struct dyn_update update = { .request = { { (uint8_t) start, 1 } },
+								 .context = context,
+								 .values = &bytes,
+								 .value_count = value != NULL,
+								 .written_at_ms = 1700000000000 };
+	struct dyn_actor actor = { start, 1 };
+	struct dyn_object after;
+
+	need(dyn_object_put(before, &update, actor, &arena.allocator, &after) ==
+			 DYN_STATUS_OK,
+		 "put");
+	return after;
+}
+
+static struct dyn_slice
+encode(const struct dyn_object *object)
+{
+	struct dyn_slice bytes = { NULL, 0 };
+
+	need(dyn_object_encode(object, &arena.allocator, &bytes) == DYN_STATUS_OK,
+		 "encode");
+	return bytes;
+}
+
+static void
+write_pair(const char *name, struct dyn_slice a, struct dyn_slice b)
+{
+	uint8_t *bytes = dyn_arena_allocate(&arena, 2 + a.size + b.size);
+
+	bytes[0] = (uint8_t) a.size;
+	bytes[1] = (uint8_t) (a.size >> 8);
+	memcpy(bytes + 2, a.data, a.size);
+	memcpy(bytes + 2 + a.size, b.data, b.size);
+	write_seed("sync", name, (struct dyn_slice){ bytes, 2 + a.size + b.size });
+}
+
+static struct dyn_slice
+write_object_seeds(void)
+{
+	struct dyn_object none = { { NULL, 0 }, NULL, 0 };
+	struct dyn_object one = put(&none, NULL, "milk", 1);
+	struct dyn_object two = put(&one, NULL, "eggs", 2);
+	struct dyn_object other = put(&one, &one.context, "bread", 3);
+	struct dyn_object merged;
+	struct dyn_object deleted;
+
+	dyn_object_sync(&two, &other, &arena.allocator, &merged);
+	deleted = put(&merged, &merged.context, NULL, 4);
+	write_seed("object", "one", encode(&one));
+	write_seed("object", "siblings", encode(&two));
+	write_seed("object", "merged", encode(&merged));
+	write_seed("object", "tombstone", encode(&deleted));
+	write_pair("siblings", encode(&two), encode(&other));
+	write_pair("deleted", encode(&deleted), encode(&other));
+	write_pair("same", encode(&one), encode(&one));
+	return encode(&two);
+}
+
+/* -------------------------------------------------------------------- rings */
+
+static struct dyn_slice
+ring_bytes(uint16_t partition_count, uint8_t replica_count, uint8_t members)
+{
+	struct dyn_node_id cluster = { { 200 } };
+	struct dyn_slice bytes = { NULL, 0 };
+	struct dyn_ring ring;
+
+	need(dyn_ring_init(&ring, &arena.allocator, cluster, partition_count,
+					   replica_count) == DYN_STATUS_OK,
+		 "ring");
+	for (uint8_t m = 0; m < members; m++)
+	{
+		struct dyn_member member = { .id = { { (uint8_t) (m + 1) } },
+									 .incarnation = 1,
+									 .status = DYN_MEMBER_VALID,
+									 .weight = 1,
+									 .zone = "a",
+									 .address = "127.0.0.1:7001",
+									 .start_count = 1 };
+
+		dyn_ring_merge_member(&ring, &member);
+	}
+	for (uint16_t p = 0; p < partition_count; p++)
+		for (uint8_t s = 0; s < replica_count; s++)
+		{
+			struct dyn_slot slot = {
+				1, 1, { { (uint8_t) ((p + s) % members + 1) } }
+			};
+
+			dyn_ring_merge_slot(&ring, p, s, &slot);
+		}
+	need(dyn_ring_encode(&ring, &arena.allocator, &bytes) == DYN_STATUS_OK,
+		 "ring");
+	return bytes;
+}
+
+/* ----------------------------------------------------------------- messages */
+
+static void
+write_message(enum dyn_message_type type, const ProtobufCMessage *body)
+{
+	struct dyn_envelope env = { .type = type,
+								.remaining_ms = 1000,
+								.correlation = 1 };
+	struct dyn_slice frame = { NULL, 0 };
+	size_t body_size;
+	uint8_t *bytes;
+
+	need(dyn_message_pack(&env, body, &arena.allocator, &frame) ==
+			 DYN_STATUS_OK,
+		 "pack");
+	body_size = frame.size - DYN_ENVELOPE_SIZE;
+	bytes = dyn_arena_allocate(&arena, 2 + body_size);
+	bytes[0] = (uint8_t) type;
+	bytes[1] = 0;
+	memcpy(bytes + 2, frame.data + DYN_ENVELOPE_SIZE, body_size);
+	write_seed("frame", dyn_message_name(type), frame);
+	write_seed("message", dyn_message_name(type),
+			   (struct dyn_slice){ bytes, 2 + body_size });
+}
+
+static void
+write_greetings(struct dyn_slice ring)
+{
+	Dyn__Hello hello = DYN__HELLO__INIT;
+	Dyn__Welcome welcome = DYN__WELCOME__INIT;
+	Dyn__Settings settings = DYN__SETTINGS__INIT;
+	Dyn__Error error = DYN__ERROR__INIT;
+	Dyn__Heartbeat heartbeat = DYN__HEARTBEAT__INIT;
+	Dyn__Form form = DYN__FORM__INIT;
+	protobuf_c_boolean up[3] = { 1, 0, 1 };
+
+	settings.cluster_name = "dynamo";
+	settings.n = 3;
+	settings.r = settings.w = 2;
+	settings.partition_count = 4;
+	settings.value_size_max = 1024 * 1024;
+	hello.version_min = hello.version_max = 1;
+	hello.agent = "dynctl 1.0";
+	hello.node = id_bytes(1);
+	hello.address = "127.0.0.1:7001";
+	write_message(DYN_MESSAGE_HELLO, &hello.base);
+	welcome.node = id_bytes(1);
+	welcome.cluster_name = "dynamo";
+	welcome.formed = 1;
+	welcome.settings = &settings;
+	welcome.ring = dyn_bytes_of_slice(ring);
+	welcome.n_peer_up = 3;
+	welcome.peer_up = up;
+	write_message(DYN_MESSAGE_WELCOME, &welcome.base);
+	error.status = DYN_STATUS_VERSION;
+	error.text = "version";
+	error.version_min = error.version_max = 1;
+	write_message(DYN_MESSAGE_ERROR, &error.base);
+	heartbeat.incarnation = 1;
+	heartbeat.answer = heartbeat.writable = 1;
+	heartbeat.ring = dyn_bytes_of_slice(ring);
+	write_message(DYN_MESSAGE_HEARTBEAT, &heartbeat.base);
+	form.settings = &settings;
+	form.ring = dyn_bytes_of_slice(ring);
+	write_message(DYN_MESSAGE_FORM, &form.base);
+}
+
+static void
+write_puts_and_gets(struct dyn_slice object)
+{
+	Dyn__PutOp op = DYN__PUT_OP__INIT;
+	Dyn__PutOp *ops[2] = { &op, &op };
+	Dyn__PutRequest put_request = DYN__PUT_REQUEST__INIT;
+	Dyn__Receipt receipt = DYN__RECEIPT__INIT;
+	Dyn__PutResult put_result = DYN__PUT_RESULT__INIT;
+	Dyn__PutResult *put_results[1] = { &put_result };
+	Dyn__PutReply put_reply = DYN__PUT_REPLY__INIT;
+	Dyn__GetRequest get = DYN__GET_REQUEST__INIT;
+	Dyn__GetResult get_result = DYN__GET_RESULT__INIT;
+	Dyn__GetResult *get_results[1] = { &get_result };
+	Dyn__GetReply get_reply = DYN__GET_REPLY__INIT;
+	ProtobufCBinaryData values[2] = { bytes_of("milk"), bytes_of("eggs") };
+	ProtobufCBinaryData keys[2] = { bytes_of("alice"), bytes_of("bob") };
+	uint32_t indexes[2] = { 0, 2 };
+
+	op.key = keys[0];
+	op.request_id = id_bytes(7);
+	op.n_values = 2;
+	op.values = values;
+	op.mode = DYN__PUT_MODE__GUARDED;
+	op.retry = 1;
+	put_request.bucket = bytes_of("cart");
+	put_request.w = 2;
+	put_request.n_ops = 2;
+	put_request.ops = ops;
+	write_message(DYN_MESSAGE_PUT, &put_request.base);
+	receipt.needed = 2;
+	receipt.n_answered = 2;
+	receipt.answered = indexes;
+	receipt.n_silent = 1;
+	receipt.silent = indexes;
+	put_result.status = DYN_STATUS_UNKNOWN;
+	put_result.text = "1 of 2";
+	put_result.receipt = &receipt;
+	put_reply.n_results = 1;
+	put_reply.results = put_results;
+	write_message(DYN_MESSAGE_PUT_REPLY, &put_reply.base);
+	get.bucket = bytes_of("cart");
+	get.n_keys = 2;
+	get.keys = keys;
+	write_message(DYN_MESSAGE_GET, &get.base);
+	get_result.object = dyn_bytes_of_slice(object);
+	get_result.receipt = &receipt;
+	get_reply.n_results = 1;
+	get_reply.results = get_results;
+	write_message(DYN_MESSAGE_GET_REPLY, &get_reply.base);
+}
+
+static void
+write_replica_messages(struct dyn_slice object)
+{
+	Dyn__ReadRequest read = DYN__READ_REQUEST__INIT;
+	Dyn__ReadResult read_result = DYN__READ_RESULT__INIT;
+	Dyn__ReadResult *read_results[1] = { &read_result };
+	Dyn__ReadReply read_reply = DYN__READ_REPLY__INIT;
+	Dyn__ReplicateOp op = DYN__REPLICATE_OP__INIT;
+	Dyn__ReplicateOp *ops[1] = { &op };
+	Dyn__ReplicateRequest replicate = DYN__REPLICATE_REQUEST__INIT;
+	Dyn__ReplicateReply replicate_reply = DYN__REPLICATE_REPLY__INIT;
+	ProtobufCBinaryData key = bytes_of("alice");
+	ProtobufCBinaryData request = id_bytes(7);
+	uint32_t statuses[2] = { 0, 16 };
+
+	read.bucket = bytes_of("cart");
+	read.hash_only = 1;
+	read.n_keys = read.n_request_ids = 1;
+	read.keys = &key;
+	read.request_ids = &request;
+	write_message(DYN_MESSAGE_READ, &read.base);
+	read_result.hash = 42;
+	read_result.object = dyn_bytes_of_slice(object);
+	read_reply.n_results = 1;
+	read_reply.results = read_results;
+	write_message(DYN_MESSAGE_READ_REPLY, &read_reply.base);
+	op.key = key;
+	op.object = dyn_bytes_of_slice(object);
+	op.n_request_ids = 1;
+	op.request_ids = &request;
+	replicate.bucket = bytes_of("cart");
+	replicate.n_ops = 1;
+	replicate.ops = ops;
+	write_message(DYN_MESSAGE_REPLICATE, &replicate.base);
+	replicate_reply.n_statuses = 2;
+	replicate_reply.statuses = statuses;
+	write_message(DYN_MESSAGE_REPLICATE_REPLY, &replicate_reply.base);
+}
+
+static void
+write_scans_and_status(struct dyn_slice object)
+{
+	Dyn__ScanRequest scan = DYN__SCAN_REQUEST__INIT;
+	Dyn__ScanItem item = DYN__SCAN_ITEM__INIT;
+	Dyn__ScanItem *items[1] = { &item };
+	Dyn__ScanReply scan_reply = DYN__SCAN_REPLY__INIT;
+	Dyn__StatusRequest status = DYN__STATUS_REQUEST__INIT;
+	Dyn__Counter counter = DYN__COUNTER__INIT;
+	Dyn__Counter *counters[1] = { &counter };
+	Dyn__PeerStatus peer = DYN__PEER_STATUS__INIT;
+	Dyn__PeerStatus *peers[1] = { &peer };
+	Dyn__StatusReply status_reply = DYN__STATUS_REPLY__INIT;
+	Dyn__Cancel cancel = DYN__CANCEL__INIT;
+	uint64_t correlations[2] = { 1, 2 };
+
+	scan.bucket = bytes_of("cart");
+	scan.cell_last = 4095;
+	scan.after_cell = 3;
+	scan.after_key = bytes_of("a");
+	scan.key_min = bytes_of("a");
+	scan.key_max = bytes_of("z");
+	scan.prefix = bytes_of("al");
+	scan.items_max = 100;
+	write_message(DYN_MESSAGE_SCAN, &scan.base);
+	item.key = bytes_of("alice");
+	item.hash = 42;
+	item.object = dyn_bytes_of_slice(object);
+	scan_reply.n_items = 1;
+	scan_reply.items = items;
+	scan_reply.end = 1;
+	write_message(DYN_MESSAGE_SCAN_REPLY, &scan_reply.base);
+	write_message(DYN_MESSAGE_STATUS, &status.base);
+	counter.name = "puts";
+	counter.value = 7;
+	peer.node = id_bytes(2);
+	peer.address = "127.0.0.1:7011";
+	status_reply.node = id_bytes(1);
+	status_reply.address = "127.0.0.1:7001";
+	status_reply.n_counters = status_reply.n_peers = 1;
+	status_reply.counters = counters;
+	status_reply.peers = peers;
+	write_message(DYN_MESSAGE_STATUS_REPLY, &status_reply.base);
+	cancel.n_correlations = 2;
+	cancel.correlations = correlations;
+	write_message(DYN_MESSAGE_CANCEL, &cancel.base);
+}
+
+/* ------------------------------------------------------------------- others */
+
+/* Two streams, one page each: "a" with equal hashes, then the end. */
+static void
+write_scan_merge_seed(void)
+{
+	static const uint8_t bytes[] = { 1, 1, 1, 'a', 1, 0, 1, 1, 'a', 1, 0 };
+
+	write_seed("scan_merge", "agree",
+			   (struct dyn_slice){ bytes, sizeof(bytes) });
+}
+
+int
+main(int argc, char **argv)
+{
+	struct dyn_slice object;
+	struct dyn_slice ring;
+
+	if (argc != 2)
+	{
+		fprintf(stderr, "usage: seeds DIR\n");
+		return 2;
+	}
+	top = argv[1];
+	need(mkdir(top, 0777) == 0 || errno == EEXIST, top);
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
+	write_clock_seeds();
+	object = write_object_seeds();
+	ring = ring_bytes(4, 3, 3);
+	write_seed("ring", "three", ring);
+	write_seed("ring", "one", ring_bytes(1, 1, 1));
+	write_seed("ring", "five", ring_bytes(16, 3, 5));
+	write_greetings(ring);
+	write_puts_and_gets(object);
+	write_replica_messages(object);
+	write_scans_and_status(object);
+	write_scan_merge_seed();
+	dyn_arena_destroy(&arena);
+	return 0;
+}
