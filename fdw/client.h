@@ -30,7 +30,8 @@ typedef struct DynamoCluster DynamoCluster;
 
 extern DynamoCluster *dynfdw_cluster(Oid serverid, Oid userid);
 
-/* How a request is to be made; zero = the cluster's or server's setting. */
+/* How a request is to be made, settings and options resolved; zero = the
+ * server's own, or the cluster's. */
 typedef struct DynamoRequestOptions
 {
 	int			r;

@@ -317,7 +317,7 @@ rebuild(DynamoCluster *cluster)
 	cluster->invalid = false;
 	cluster->generation++;
 	old = MemoryContextSwitchTo(cluster->context);
-	dynfdw_options(cluster->serverid, InvalidOid, &cluster->options);
+	dynfdw_server_options(cluster->serverid, &cluster->options);
 	cluster->options.nodes = pstrdup(cluster->options.nodes);
 	MemoryContextSwitchTo(old);
 }
@@ -536,6 +536,7 @@ send_cancel(DynamoCluster *cluster, int node, uint64 *correlations, int count)
 	dyn_envelope_seal(&env, frame);
 	(void) zmq_send(cluster->nodes[node].socket, frame,
 					DYN_ENVELOPE_SIZE + env.body.size, ZMQ_DONTWAIT);
+	cluster->nodes[node].signalled = true;
 }
 
 void
@@ -717,8 +718,9 @@ drain(DynamoCluster *cluster)
 	for (int i = 0; i < cluster->nnodes; i++)
 		if (cluster->nodes[i].socket != NULL && cluster->nodes[i].signalled)
 		{
-			cluster->nodes[i].signalled = false;
+			/* In this order: an error leaves the rest to the next look. */
 			progress |= drain_node(cluster, i);
+			cluster->nodes[i].signalled = false;
 		}
 	return progress;
 }
@@ -733,19 +735,31 @@ signal_all(DynamoCluster *cluster)
 static WaitEventSet *
 wait_set_of(DynamoCluster *cluster)
 {
+	WaitEventSet *set;
+
 	if (cluster->wait_set != NULL)
 		return cluster->wait_set;
-	cluster->wait_set = dynfdw_create_wait_event_set(cluster->nnodes + 2);
-	AddWaitEventToSet(cluster->wait_set, WL_LATCH_SET, PGINVALID_SOCKET,
-					  MyLatch, NULL);
-	AddWaitEventToSet(cluster->wait_set, WL_EXIT_ON_PM_DEATH,
-					  PGINVALID_SOCKET, NULL, NULL);
-	for (int i = 0; i < cluster->nnodes; i++)
-		if (cluster->nodes[i].socket != NULL)
-			AddWaitEventToSet(cluster->wait_set, WL_SOCKET_READABLE,
-							  cluster->nodes[i].fd, NULL,
-							  (void *) (intptr_t) (i + 1));
-	return cluster->wait_set;
+	set = dynfdw_create_wait_event_set(cluster->nnodes + 2);
+	PG_TRY();
+	{
+		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
+						  NULL);
+		for (int i = 0; i < cluster->nnodes; i++)
+			if (cluster->nodes[i].socket != NULL)
+				AddWaitEventToSet(set, WL_SOCKET_READABLE,
+								  cluster->nodes[i].fd, NULL,
+								  (void *) (intptr_t) (i + 1));
+	}
+	PG_CATCH();
+	{
+		/* A set that lacks a node would wait for ever. */
+		FreeWaitEventSet(set);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	cluster->wait_set = set;
+	return set;
 }
 
 bool

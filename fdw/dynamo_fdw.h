@@ -53,8 +53,10 @@ typedef struct DynamoOptions
 	bool		write_at_statement;
 } DynamoOptions;
 
-/* relid InvalidOid: the server's options only. */
 extern void dynfdw_options(Oid serverid, Oid relid, DynamoOptions *out);
+
+/* The server's own, without the settings of the moment. */
+extern void dynfdw_server_options(Oid serverid, DynamoOptions *out);
 
 /* DYNAMO_ROLE_NONE when neither the option `field` nor the name tells. */
 extern DynamoColumnRole dynfdw_column_role(Oid relid, AttrNumber attnum,

@@ -134,11 +134,12 @@ static void
 check_node(const char *address)
 {
 	const char *colon = strrchr(address, ':');
-	char	   *end;
-	long		port = colon ? strtol(colon + 1, &end, 10) : 0;
+	size_t		digits = colon ? strspn(colon + 1, "0123456789") : 0;
+	long		port = colon ? strtol(colon + 1, NULL, 10) : 0;
 
-	if (colon == NULL || colon == address || colon[1] == '\0' || *end != '\0' ||
-		port < 1 || port > 65535 || strlen(address) > DYN_ADDRESS_SIZE_MAX)
+	if (colon == NULL || colon == address || colon[1 + digits] != '\0' ||
+		port < 1 || port > 65535 || strpbrk(address, " \t\r\n") != NULL ||
+		strlen(address) > DYN_ADDRESS_SIZE_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid node \"%s\" in option \"nodes\"", address),
@@ -333,19 +334,22 @@ apply_settings(DynamoOptions *out)
 }
 
 void
-dynfdw_options(Oid serverid, Oid relid, DynamoOptions *out)
+dynfdw_server_options(Oid serverid, DynamoOptions *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->nodes = "127.0.0.1:7001";
 	out->timeout_ms = 5000;
 	out->connect_timeout_ms = 2000;
 	apply_options(out, GetForeignServer(serverid)->options);
-	if (OidIsValid(relid))
-	{
-		/* A table without the option is the bucket of its own name. */
-		out->bucket = get_rel_name(relid);
-		apply_options(out, GetForeignTable(relid)->options);
-	}
+}
+
+void
+dynfdw_options(Oid serverid, Oid relid, DynamoOptions *out)
+{
+	dynfdw_server_options(serverid, out);
+	/* A table without the option is the bucket of its own name. */
+	out->bucket = get_rel_name(relid);
+	apply_options(out, GetForeignTable(relid)->options);
 	apply_settings(out);
 }
 

@@ -14,14 +14,14 @@
 
 #include "connection.h"
 
-#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(vclock_in);
 
 static struct dyn_allocator
 here(void)
@@ -74,22 +74,21 @@ dynfdw_vclock_clock(Datum datum)
 
 #define PG_GETARG_VCLOCK(n) dynfdw_vclock_clock(PG_GETARG_DATUM(n))
 
+/* By its input function: anybody may call a type of his own vclock. */
 bool
 dynfdw_type_is_vclock(Oid type)
 {
-	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	bool		found = HeapTupleIsValid(tuple) &&
-		strcmp(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname),
-			   "vclock") == 0;
+	Oid			input;
+	Oid			ioparam;
+	FmgrInfo	function;
 
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return found;
+	getTypeInputInfo(type, &input, &ioparam);
+	fmgr_info(input, &function);
+	return function.fn_addr == vclock_in;
 }
 
 /* ---------------------------------------------------------- input, output */
 
-PG_FUNCTION_INFO_V1(vclock_in);
 Datum
 vclock_in(PG_FUNCTION_ARGS)
 {

@@ -9,6 +9,9 @@ CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (bucket 'x');
 CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes 'localhost');
 CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes 'localhost:0');
 CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes 'a:1,:2');
+CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes 'a: 1');
+CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes 'a b:1');
+CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes '');
 CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (r '0');
 CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (r '-1');
 CREATE SERVER s FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (w '9');
@@ -47,6 +50,14 @@ CREATE FOREIGN TABLE padded_key (key char(10), value text) SERVER s;
 SELECT * FROM padded_key;
 CREATE FOREIGN TABLE odd_clock (key text, vclock integer) SERVER s;
 SELECT * FROM odd_clock;
+-- a type of that name is not the type of the extension
+CREATE SCHEMA another;
+CREATE TYPE another.vclock AS (a integer, b text);
+CREATE FOREIGN TABLE another_clock (key text, vclock another.vclock) SERVER s;
+SELECT * FROM another_clock;
+DROP FOREIGN TABLE another_clock;
+DROP TYPE another.vclock;
+DROP SCHEMA another;
 
 -- settings
 SET dynamo_fdw.insert_mode = 'upsert';
