@@ -25,7 +25,7 @@
 #include "model/types.h"
 
 /* A cluster as one (server, user mapping) names it; lives as long as the
- * backend, is rebuilt after ALTER SERVER. Never NULL. */
+ * backend, begins anew when ALTER SERVER names other nodes. Never NULL. */
 typedef struct DynamoCluster DynamoCluster;
 
 extern DynamoCluster *dynfdw_cluster(Oid serverid, Oid userid);

@@ -52,9 +52,9 @@ struct DynamoCluster
 	dlist_node	link;
 	Oid			serverid;
 	uint32		server_hash;	/* in the catalog cache */
-	uint64		generation;		/* counts rebuilds */
-	bool		invalid;		/* the server was altered */
-	MemoryContext context;		/* options, nodes, ring; reset on rebuild */
+	uint64		generation;		/* counts changes of nodes */
+	bool		invalid;		/* the server was altered, perhaps */
+	MemoryContext context;		/* options, nodes, ring: of one generation */
 	DynamoOptions options;
 	DynamoNode *nodes;
 	int			nnodes;
@@ -303,23 +303,57 @@ lose_calls(DynamoCluster *cluster, int node)
 	}
 }
 
-/* Forget everything that came from the server's options. */
+/* Forget the nodes, and what they told. */
 static void
-rebuild(DynamoCluster *cluster)
+disconnect(DynamoCluster *cluster)
 {
-	MemoryContext old;
-
 	lose_calls(cluster, -1);
 	close_nodes(cluster);
 	MemoryContextReset(cluster->context);
 	memset(&cluster->ring, 0, sizeof(cluster->ring));
+	memset(&cluster->options, 0, sizeof(cluster->options));
 	cluster->ready = false;
-	cluster->invalid = false;
+	cluster->stale = false;
 	cluster->generation++;
-	old = MemoryContextSwitchTo(cluster->context);
-	dynfdw_server_options(cluster->serverid, &cluster->options);
-	cluster->options.nodes = pstrdup(cluster->options.nodes);
-	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Look at the server's options again.  Invalidations come for nothing, too
+ * (a full queue of them): only other nodes are a reason to connect anew, for
+ * that ends the cursors that are open.
+ */
+static void
+revalidate(DynamoCluster *cluster)
+{
+	DynamoOptions options;
+	bool		is_same;
+
+	dynfdw_server_options(cluster->serverid, &options);
+	is_same = cluster->options.nodes != NULL &&
+		strcmp(cluster->options.nodes, options.nodes) == 0;
+	if (!is_same)
+		disconnect(cluster);
+	options.nodes = is_same ? cluster->options.nodes
+		: MemoryContextStrdup(cluster->context, options.nodes);
+	cluster->options = options;
+	cluster->invalid = false;
+}
+
+/* Servers that were dropped need no sockets any more. */
+static void
+sweep(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &clusters)
+	{
+		DynamoCluster *cluster = dlist_container(DynamoCluster, link, iter.cur);
+
+		if (cluster->invalid && cluster->nnodes > 0 &&
+			GetForeignServerExtended(cluster->serverid,
+									 FSV_MISSING_OK) == NULL)
+			disconnect(cluster);
+	}
 }
 
 static DynamoCluster *
@@ -362,9 +396,12 @@ dynfdw_cluster(Oid serverid, Oid userid)
 			cluster = one;
 	}
 	if (cluster == NULL)
+	{
+		sweep();
 		cluster = new_cluster(serverid);
+	}
 	if (cluster->invalid)
-		rebuild(cluster);
+		revalidate(cluster);
 	return cluster;
 }
 

@@ -63,7 +63,8 @@ typedef struct DynamoCall
 /* Ready to work: settings and ring are known. Raises 08001. */
 extern void dynfdw_cluster_ready(DynamoCluster *cluster);
 
-/* Another number after an ALTER SERVER: what was learned before is gone. */
+/* Another number when ALTER SERVER named other nodes: what was learned before
+ * is gone. */
 extern uint64 dynfdw_cluster_generation(DynamoCluster *cluster);
 
 /* The allocator of a memory context; the context must outlive its use. */

@@ -1,5 +1,6 @@
 -- Reading: by key, by many keys, all.
 \getenv nodes DYNAMO_NODES
+\set other_nodes :nodes ',127.0.0.1:1'
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS dynamo_fdw;
 RESET client_min_messages;
@@ -112,11 +113,15 @@ SELECT key, value, siblings, context @> vclock AS covers, context = vclock AS sa
   FROM wide ORDER BY value;
 SELECT vclock_merge(vclock) = vclock_merge(context) AS rows_make_the_context FROM wide;
 
--- an open cursor, and the server is altered beside it
+-- an open cursor, and the server is altered beside it: first its timeout, then
+-- where its nodes are
 BEGIN;
 DECLARE c CURSOR FOR SELECT key FROM kv;
 MOVE 1 c;
 ALTER SERVER select_store OPTIONS (ADD timeout '4000');
+SELECT value FROM kv WHERE key = 'k1';
+MOVE 1 c;
+ALTER SERVER select_store OPTIONS (SET nodes :'other_nodes');
 SELECT value FROM kv WHERE key = 'k1';
 MOVE 1 c;
 ROLLBACK;
