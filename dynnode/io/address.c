@@ -1,5 +1,6 @@
 #include "io/address.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,12 @@ dyn_address_parse(const char *text, struct dyn_address *out)
 bool
 dyn_address_is_loopback(const struct dyn_address *address)
 {
-	return strncmp(address->host, "127.", 4) == 0 ||
-		   strcmp(address->host, "localhost") == 0 ||
-		   strcmp(address->host, "[::1]") == 0;
+	struct in_addr bytes;
+
+	if (strcmp(address->host, "localhost") == 0 ||
+		strcmp(address->host, "[::1]") == 0)
+		return true;
+	/* A name may begin with "127." as well; only an address is one. */
+	return inet_pton(AF_INET, address->host, &bytes) == 1 &&
+		   ntohl(bytes.s_addr) >> 24 == 127;
 }

@@ -1,241 +1,137 @@
 #include "io/config.h"
 
 #include "io/address.h"
+#include "io/setting.h"
 
 #include <czmq.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-enum kind
-{
-	TEXT,
-	NUMBER,
-	SIZE, /* a number with K, M or G */
-	SWITCH
-};
-
-struct setting
-{
-	const char *name;
-	enum kind kind;
-	size_t offset;
-	uint64_t min; /* TEXT: unused */
-	uint64_t max; /* TEXT: room, NUL included */
-	const char *normal;
-	const char *help;
-};
-
-#define TEXT_OF(field)                                                         \
-	TEXT, offsetof(struct dyn_config, field), 0,                               \
-		sizeof(((struct dyn_config *) 0)->field)
-#define NUMBER_OF(field, min, max)                                             \
-	NUMBER, offsetof(struct dyn_config, field), min, max
-#define SIZE_OF(field, min, max)                                               \
-	SIZE, offsetof(struct dyn_config, field), min, max
-
-static const struct setting settings[] = {
-	{ "data", TEXT_OF(data), "./dynnode-data",
-	  "directory of this node's store; made when missing" },
-	{ "listen", TEXT_OF(listen), "127.0.0.1:7001",
-	  "host:port for clients; the two ports above are for nodes" },
-	{ "advertise", TEXT_OF(advertise), "",
-	  "host:port as others reach this node (default: listen)" },
-	{ "seeds", TEXT_OF(seeds), "",
-	  "host:port,... of all founding nodes, the founder first (default: this "
-	  "node alone)" },
-	{ "cluster-name", TEXT_OF(cluster_name), "dynamo",
-	  "nodes with another name are refused" },
-	{ "zone", TEXT_OF(zone), "", "where this node stands" },
-	{ "n", NUMBER_OF(n, 0, 8), "0",
-	  "replicas of a key, when founding (0: min(3, nodes))" },
-	{ "r", NUMBER_OF(r, 0, 8), "0", "answers a read needs (0: a majority)" },
-	{ "w", NUMBER_OF(w, 0, 8), "0", "commits a write needs (0: a majority)" },
-	{ "partitions", NUMBER_OF(partitions, 0, 4096), "256",
-	  "a power of two, when founding" },
-	{ "value-size-max", SIZE_OF(value_size_max, 1, 16 << 20), "1M",
-	  "largest value, when founding" },
-	{ "map-size-max", SIZE_OF(map_size_max, 1 << 20, (uint64_t) 1 << 46),
-	  "1024G", "disk space the store may take" },
-	{ "request-timeout-ms", NUMBER_OF(request_timeout_ms, 10, 3600000), "5000",
-	  "longest time a request may take" },
-	{ "hedge-ms", NUMBER_OF(hedge_ms, 1, 60000), "50",
-	  "after so long another replica is asked too" },
-	{ "heartbeat-ms", NUMBER_OF(heartbeat_ms, 10, 60000), "500",
-	  "pace of heartbeats" },
-	{ "silence-ms", NUMBER_OF(silence_ms, 20, 600000), "3000",
-	  "a node not heard of for so long counts as down" },
-	{ "requests-max", NUMBER_OF(requests_max, 1, 1000000), "4096",
-	  "requests in flight, then OVERLOAD" },
-	{ "log-level", TEXT_OF(log_level), "info",
-	  "error, warning, info or debug" },
-	{ "ready-file", TEXT_OF(ready_file), "",
-	  "written (with the process id) when the node listens" },
-	{ "insecure-listen", SWITCH, offsetof(struct dyn_config, insecure_listen),
-	  0, 1, "0",
-	  "allow an address other nodes of the network can reach: there is no "
-	  "encryption and no authentication yet" },
-};
 
 enum
 {
-	SETTING_COUNT = sizeof(settings) / sizeof(settings[0])
+	FILE_SIZE_MAX = 64 * 1024
 };
-
-/* ------------------------------------------------------------------- values */
-
-static bool
-parse_number(const struct setting *setting, const char *text, uint64_t *out)
-{
-	char *end;
-	unsigned long long value;
-	unsigned shift = 0;
-
-	errno = 0;
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	value = strtoull(text, &end, 10);
-	if (errno != 0)
-		return false;
-	if (setting->kind == SIZE && *end != 0)
-	{
-		switch (*end++)
-		{
-			case 'k':
-			case 'K':
-				shift = 10;
-				break;
-			case 'm':
-			case 'M':
-				shift = 20;
-				break;
-			case 'g':
-			case 'G':
-				shift = 30;
-				break;
-			default:
-				return false;
-		}
-	}
-	if (*end != 0 || value > (UINT64_MAX >> shift))
-		return false;
-	*out = (uint64_t) value << shift;
-	return true;
-}
-
-/* where: "--n" or "FILE: n", for the message. */
-static bool
-set(struct dyn_config *self, const struct setting *setting, const char *text,
-	const char *where)
-{
-	void *field = (char *) self + setting->offset;
-	uint64_t number;
-
-	if (setting->kind == TEXT)
-	{
-		if (strlen(text) >= setting->max)
-		{
-			fprintf(stderr, "dynnode: %s: longer than %llu bytes\n", where,
-					(unsigned long long) setting->max - 1);
-			return false;
-		}
-		memset(field, 0, setting->max);
-		memcpy(field, text, strlen(text));
-		return true;
-	}
-	if (setting->kind == SWITCH &&
-		(strcmp(text, "yes") == 0 || strcmp(text, "no") == 0))
-		text = text[0] == 'y' ? "1" : "0";
-	if (!parse_number(setting, text, &number) || number < setting->min ||
-		number > setting->max)
-	{
-		fprintf(stderr,
-				"dynnode: %s: \"%s\" is not a number from %llu to %llu%s\n",
-				where, text, (unsigned long long) setting->min,
-				(unsigned long long) setting->max,
-				setting->kind == SIZE ? " (K, M and G may follow)" : "");
-		return false;
-	}
-	*(uint64_t *) field = number;
-	return true;
-}
-
-static const struct setting *
-find(const char *name)
-{
-	for (int i = 0; i < SETTING_COUNT; i++)
-		if (strcmp(settings[i].name, name) == 0)
-			return &settings[i];
-	return NULL;
-}
-
-/* How many letters two names share at their beginning: enough for a hint. */
-static size_t
-likeness(const char *a, const char *b)
-{
-	size_t same = 0;
-
-	while (a[same] != 0 && a[same] == b[same])
-		same++;
-	return same;
-}
-
-static void
-refuse_unknown(const char *where, const char *name)
-{
-	const struct setting *best = NULL;
-
-	for (int i = 0; i < SETTING_COUNT; i++)
-		if (likeness(settings[i].name, name) >= 1 &&
-			(best == NULL ||
-			 likeness(settings[i].name, name) > likeness(best->name, name)))
-			best = &settings[i];
-	fprintf(stderr, "dynnode: %s: there is no setting \"%s\"", where, name);
-	if (best != NULL)
-		fprintf(stderr, "; perhaps \"%s\"?", best->name);
-	fprintf(stderr, " (--help lists all)\n");
-}
 
 /* --------------------------------------------------------------------- file */
 
+/* The whole file, NUL at the end; malloc'ed.  NULL and said why not. */
+static char *
+load_text(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *text = malloc(FILE_SIZE_MAX + 1);
+	size_t size = 0;
+	const char *reason = NULL;
+
+	if (file == NULL || text == NULL)
+		reason = strerror(errno);
+	else
+	{
+		size = fread(text, 1, FILE_SIZE_MAX + 1, file);
+		/* A directory can be opened, but not read. */
+		if (ferror(file))
+			reason = strerror(errno);
+		else if (size > FILE_SIZE_MAX)
+			reason = "larger than 64 KiB";
+		else if (memchr(text, 0, size) != NULL)
+			reason = "not a text file";
+	}
+	if (file != NULL)
+		fclose(file);
+	if (reason == NULL)
+	{
+		text[size] = 0;
+		return text;
+	}
+	fprintf(stderr, "dynnode: cannot read %s: %s\n", path, reason);
+	free(text);
+	return NULL;
+}
+
+/* lines_seen: where each setting stood, 0 = nowhere so far. */
+static bool
+take_line(struct dyn_config *self, zconfig_t *item, const char *path, int line,
+		  int *lines_seen)
+{
+	const char *name = zconfig_name(item);
+	const char *value = zconfig_value(item);
+	const struct dyn_setting *setting = dyn_setting_find(name);
+	char where[PATH_MAX + 128];
+
+	snprintf(where, sizeof(where), "%s:%d", path, line);
+	if (setting == NULL)
+	{
+		dyn_setting_refuse(where, name);
+		return false;
+	}
+	if (lines_seen[setting - dyn_settings] != 0)
+	{
+		fprintf(stderr, "dynnode: %s: \"%s\" is set twice, first in line %d\n",
+				where, name, lines_seen[setting - dyn_settings]);
+		return false;
+	}
+	lines_seen[setting - dyn_settings] = line;
+	snprintf(where, sizeof(where), "%s:%d: %s", path, line, name);
+	return dyn_setting_set(self, setting, value ? value : "", where);
+}
+
+/*
+ * zconfig does not tell in which line a setting stood.  So it is given one
+ * line at a time, behind as many empty ones as stand before it: then its own
+ * complaint about the form names the right line, too.
+ */
+static bool
+read_line(struct dyn_config *self, const char *path, const char *text, int line,
+		  int *lines_seen)
+{
+	size_t size = strcspn(text, "\n");
+	size_t before = (size_t) line - 1;
+	char *alone;
+	zconfig_t *root;
+	bool good;
+
+	if (text[strspn(text, " \t\r")] == '#' || strspn(text, " \t\r") == size)
+		return true;
+	alone = malloc(before + size + 2);
+	if (alone == NULL)
+		return false;
+	memset(alone, '\n', before);
+	memcpy(alone + before, text, size);
+	memcpy(alone + before + size, "\n", 2);
+	root = zconfig_str_load(alone);
+	free(alone);
+	if (root == NULL || zconfig_child(root) == NULL)
+	{
+		fprintf(stderr, "dynnode: %s:%d: not in the form name = value\n", path,
+				line);
+		good = false;
+	}
+	else
+		good = take_line(self, zconfig_child(root), path, line, lines_seen);
+	zconfig_destroy(&root);
+	return good;
+}
+
+/* Goes on after a mistake, to tell of all of them at once. */
 static bool
 read_file(struct dyn_config *self, const char *path)
 {
-	zconfig_t *root;
-	bool seen[SETTING_COUNT] = { false };
-	bool good = true;
+	int lines_seen[DYN_SETTINGS_MAX] = { 0 };
+	char *text = load_text(path);
+	bool good = text != NULL;
+	const char *next = text;
 
-	errno = 0;
-	root = zconfig_load(path);
-	if (root == NULL)
+	for (int line = 1; next != NULL; line++)
 	{
-		fprintf(stderr, "dynnode: cannot read %s: %s\n", path,
-				errno ? strerror(errno) : "not in the form name = value");
-		return false;
+		good = read_line(self, path, next, line, lines_seen) && good;
+		next = strchr(next, '\n');
+		if (next != NULL)
+			next++;
 	}
-	for (zconfig_t *item = zconfig_child(root); item != NULL;
-		 item = zconfig_next(item))
-	{
-		const char *name = zconfig_name(item);
-		const struct setting *setting = find(name);
-		char where[4200];
-
-		snprintf(where, sizeof(where), "%s: %s", path, name);
-		if (setting == NULL)
-			refuse_unknown(path, name);
-		else if (seen[setting - settings])
-		{
-			fprintf(stderr, "dynnode: %s is given twice\n", where);
-			good = false;
-		}
-		else
-			seen[setting - settings] = true;
-		good = setting != NULL &&
-			   set(self, setting,
-				   zconfig_value(item) ? zconfig_value(item) : "", where) &&
-			   good;
-	}
-	zconfig_destroy(&root);
+	free(text);
 	return good;
 }
 
@@ -249,67 +145,110 @@ print_help(void)
 		"usage: dynnode [-c FILE] [--setting value ...]\n\n"
 		"With no arguments: one node alone, data in ./dynnode-data, clients "
 		"at 127.0.0.1:7001.\n\nsettings (as flags, or as name = value in the "
-		"file):\n");
-	for (int i = 0; i < SETTING_COUNT; i++)
-		printf("  --%-20s %s%s%s%s\n", settings[i].name, settings[i].help,
-			   settings[i].normal[0] ? " [" : "", settings[i].normal,
-			   settings[i].normal[0] ? "]" : "");
+		"file; flags win):\n");
+	for (int i = 0; i < dyn_setting_count; i++)
+		printf("  --%-20s %s%s%s%s\n", dyn_settings[i].name,
+			   dyn_settings[i].help, dyn_settings[i].normal[0] ? " [" : "",
+			   dyn_settings[i].normal, dyn_settings[i].normal[0] ? "]" : "");
 	printf(
 		"\nexit codes: 0 stopped by a signal, 1 cannot start, 2 bad settings, "
 		"3 the store failed\n");
 }
 
-/* Flags only; the file has been read. */
+/* One argument with its value; setting NULL: one of those that are none. */
+struct flag
+{
+	char name[64];
+	const struct dyn_setting *setting;
+	const char *value;
+};
+
+static bool
+is_word_of(const char *name, const char *long_name, const char *short_name)
+{
+	return strcmp(name, long_name) == 0 || strcmp(name, short_name) == 0;
+}
+
+/* --name value, --name=value, -c FILE and -n 3 (names of one letter).  Moves
+ * *at behind it. */
+static bool
+next_flag(int argc, char **argv, int *at, struct flag *out)
+{
+	const char *word = argv[(*at)++];
+	size_t dashes = strspn(word, "-");
+	const char *name = word + dashes;
+	size_t size = strcspn(name, "=");
+
+	*out = (struct flag){ 0 };
+	if (size >= sizeof(out->name) || dashes > 2 || dashes < 1 || size == 0 ||
+		(dashes == 1 && size > 1))
+	{
+		fprintf(stderr, "dynnode: \"%s\" is not a flag (--help lists all)\n",
+				word);
+		return false;
+	}
+	memcpy(out->name, name, size);
+	if (is_word_of(out->name, "help", "h") || strcmp(out->name, "version") == 0)
+		return true;
+	out->setting = dyn_setting_find(out->name);
+	if (out->setting == NULL && !is_word_of(out->name, "config", "c"))
+	{
+		dyn_setting_refuse("command line", out->name);
+		return false;
+	}
+	if (name[size] == '=')
+		out->value = name + size + 1;
+	else if (out->setting != NULL && out->setting->kind == DYN_SETTING_SWITCH)
+		out->value = "1";
+	else if (*at < argc)
+		out->value = argv[(*at)++];
+	if (out->value == NULL)
+		fprintf(stderr, "dynnode: %s needs a value\n", word);
+	return out->value != NULL;
+}
+
+/* What is no setting: help, version, and which file to read first. */
+static enum dyn_config_outcome
+read_others(int argc, char **argv, const char **path)
+{
+	struct flag flag;
+
+	for (int at = 1; at < argc;)
+	{
+		if (!next_flag(argc, argv, &at, &flag))
+			return DYN_CONFIG_BAD;
+		if (flag.setting != NULL)
+			continue;
+		if (flag.value != NULL)
+		{
+			*path = flag.value;
+			continue;
+		}
+		if (flag.name[0] == 'h')
+			print_help();
+		else
+			printf("dynnode %s\n", DYN_VERSION);
+		return DYN_CONFIG_HELP;
+	}
+	return DYN_CONFIG_RUN;
+}
+
 static bool
 read_flags(struct dyn_config *self, int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-	{
-		const char *flag = argv[i];
-		const struct setting *setting;
-		const char *equals;
-		char name[64] = "";
+	struct flag flag;
+	char where[80];
 
-		if (strcmp(flag, "-c") == 0 || strcmp(flag, "--config") == 0)
-		{
-			i++;
-			continue;
-		}
-		if (strncmp(flag, "--", 2) != 0)
-		{
-			fprintf(stderr,
-					"dynnode: \"%s\" is not a flag (--help lists all)\n", flag);
+	for (int at = 1; at < argc;)
+	{
+		if (!next_flag(argc, argv, &at, &flag))
 			return false;
-		}
-		equals = strchr(flag, '=');
-		snprintf(name, sizeof(name), "%.*s",
-				 equals ? (int) (equals - flag - 2) : 63, flag + 2);
-		setting = find(name);
-		if (setting == NULL)
-		{
-			refuse_unknown("command line", name);
-			return false;
-		}
-		if (equals == NULL && setting->kind == SWITCH)
-			equals = "=1";
-		if (equals == NULL && ++i == argc)
-		{
-			fprintf(stderr, "dynnode: --%s needs a value\n", name);
-			return false;
-		}
-		if (!set(self, setting, equals ? equals + 1 : argv[i], flag))
+		snprintf(where, sizeof(where), "--%s", flag.name);
+		if (flag.setting != NULL &&
+			!dyn_setting_set(self, flag.setting, flag.value, where))
 			return false;
 	}
 	return true;
-}
-
-static const char *
-config_path(int argc, char **argv)
-{
-	for (int i = 1; i + 1 < argc; i++)
-		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0)
-			return argv[i + 1];
-	return NULL;
 }
 
 /* ---------------------------------------------------------------- the whole */
@@ -417,30 +356,30 @@ finish(struct dyn_config *self)
 		fprintf(stderr, "dynnode: partitions: not a power of two\n");
 		return false;
 	}
+	if (self->silence_ms <= self->heartbeat_ms)
+	{
+		fprintf(stderr,
+				"dynnode: silence-ms: %llu is not longer than heartbeat-ms "
+				"(%llu): every node would seem down\n",
+				(unsigned long long) self->silence_ms,
+				(unsigned long long) self->heartbeat_ms);
+		return false;
+	}
 	return split_seeds(self) && check_seeds(self) && check_level(self);
 }
 
 enum dyn_config_outcome
 dyn_config_read(struct dyn_config *self, int argc, char **argv)
 {
-	const char *path = config_path(argc, argv);
+	const char *path = NULL;
+	enum dyn_config_outcome outcome = read_others(argc, argv, &path);
 
 	memset(self, 0, sizeof(*self));
-	for (int i = 1; i < argc; i++)
-	{
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-		{
-			print_help();
-			return DYN_CONFIG_HELP;
-		}
-		if (strcmp(argv[i], "--version") == 0)
-		{
-			printf("dynnode %s\n", DYN_VERSION);
-			return DYN_CONFIG_HELP;
-		}
-	}
-	for (int i = 0; i < SETTING_COUNT; i++)
-		set(self, &settings[i], settings[i].normal, settings[i].name);
+	if (outcome != DYN_CONFIG_RUN)
+		return outcome;
+	for (int i = 0; i < dyn_setting_count; i++)
+		dyn_setting_set(self, &dyn_settings[i], dyn_settings[i].normal,
+						dyn_settings[i].name);
 	if (path != NULL && !read_file(self, path))
 		return DYN_CONFIG_BAD;
 	if (!read_flags(self, argc, argv) || !finish(self))

@@ -4,9 +4,10 @@
  *      A node's settings, from one table: file, command line and help.
  *
  * A file has a line `name = value` for each setting (ZPL, as zconfig reads
- * it; # begins a comment).  Each setting is also a flag, --name value, which
- * wins over the file.  Unknown names and values out of range are errors that
- * name the nearest setting or the range.
+ * it; # begins a comment; "quotes" keep what they enclose).  Each setting is
+ * also a flag, --name value, which wins over the file.  Unknown names, values
+ * out of range and settings given twice in the file are errors that name the
+ * line and the nearest setting or the range.  setting.h has the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +40,7 @@ struct dyn_config
 	uint64_t requests_max;
 	uint64_t insecure_listen; /* 0 or 1 */
 
-	/* Derived by dyn_config_finish. */
+	/* Derived from the others. */
 	const char *seed_list[DYN_MEMBERS_MAX];
 	uint32_t seed_count;
 	char seed_bytes[DYN_MEMBERS_MAX * 64];
@@ -53,7 +54,8 @@ enum dyn_config_outcome
 	DYN_CONFIG_BAD   /* said on stderr */
 };
 
-/* Defaults, then the file named by -c, then flags; checked as a whole. */
+/* Defaults, then the file named by -c, then flags; checked as a whole. What
+ * is wrong is said on stderr. */
 enum dyn_config_outcome dyn_config_read(struct dyn_config *self, int argc,
 										char **argv);
 
