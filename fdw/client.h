@@ -99,7 +99,7 @@ extern void dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts,
 
 /* Raise the error that a failed put deserves. */
 extern void dynfdw_put_error(DynamoCluster *cluster,
-							 const DynamoPut *put) pg_attribute_noreturn();
+							 const DynamoPut *put) __attribute__((__noreturn__));
 
 /* What to list of a bucket. */
 typedef struct DynamoScanSpec

@@ -70,7 +70,7 @@ extern int	dynfdw_sqlstate(enum dyn_status status);
 
 /* ERROR with the status' SQLSTATE; text may be NULL. */
 extern void dynfdw_raise(enum dyn_status status, const char *what,
-						 const char *text) pg_attribute_noreturn();
+						 const char *text) __attribute__((__noreturn__));
 
 /* Raise unless OK; for the functions of model/. */
 extern void dynfdw_check(enum dyn_status status, const char *what);
@@ -80,7 +80,8 @@ extern void dynfdw_check(enum dyn_status status, const char *what);
 extern Datum dynfdw_vclock_datum(const struct dyn_clock *clock);
 extern struct dyn_clock dynfdw_vclock_clock(Datum datum);
 
-/* Is this the type vclock, wherever the extension was installed? */
+/* Is this our type vclock, wherever the extension was installed? Somebody
+ * else's type of that name is laid out otherwise. */
 extern bool dynfdw_type_is_vclock(Oid type);
 
 /* ---- relmap.c: a foreign table's columns ---- */
@@ -91,6 +92,7 @@ typedef struct DynamoColumn
 	Oid			type;
 	int32		typmod;
 	bool		is_bytea;		/* bytes travel as they are */
+	bool		is_vclock;		/* or a domain over it */
 	FmgrInfo	input;			/* of text forms */
 	FmgrInfo	output;
 	Oid			ioparam;
@@ -160,6 +162,10 @@ extern int	dynfdw_pending_keys(Oid serverid, struct dyn_slice bucket,
 								struct dyn_slice **keys);
 extern struct dyn_slice dynfdw_pending_value(const DynamoWrite *write);
 
+/* A write's name for as long as the backend lives; never 0. The write itself
+ * may be sent and gone while somebody still holds its row. */
+extern uint64 dynfdw_pending_id(const DynamoWrite *write);
+
 typedef enum DynamoWriteKind
 {
 	DYNAMO_WRITE_INSERT,
@@ -174,14 +180,17 @@ typedef struct DynamoWriteSpec
 	struct dyn_slice key;
 	struct dyn_slice value;		/* not of a DELETE */
 	struct dyn_clock context;	/* what it covers; empty = nothing */
-	const DynamoWrite *replaces;	/* a pending row, or NULL */
+	uint64		replaces;		/* a pending row's id, or 0 */
 	bool		is_checked_create;	/* CREATE that was checked when executed */
 } DynamoWriteSpec;
 
-extern void dynfdw_buffer_write(DynamoRelation *rel,
+/* False when the row was changed by this command already: nothing is kept. */
+extern bool dynfdw_buffer_write(DynamoRelation *rel,
 								const DynamoWriteSpec *spec);
-/* Send what this transaction has buffered; size 0 bucket = everything. */
-extern void dynfdw_flush(DynamoRequestStats *stats);
+
+/* Send what was written to tables with write_at 'statement', or everything.
+ * A key that both have written goes with the statement. */
+extern void dynfdw_flush(bool at_statement, DynamoRequestStats *stats);
 extern Size dynfdw_buffered_size(void);
 extern void dynfdw_xact_init(void);
 
@@ -193,7 +202,7 @@ typedef struct DynamoHandle
 	struct dyn_slice key;
 	struct dyn_slice value;
 	struct dyn_clock clock;
-	const DynamoWrite *pending; /* NULL: a row of the store */
+	uint64		pending;		/* 0: a row of the store */
 } DynamoHandle;
 
 extern const DynamoHandle *dynfdw_handle(EState *estate, Oid relid,

@@ -14,6 +14,7 @@
 #include "nodes/makefuncs.h"
 #include "optimizer/appendinfo.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -146,8 +147,12 @@ void
 dynamoBeginForeignInsert(ModifyTableState *mtstate,
 						 ResultRelInfo *resultRelInfo)
 {
-	ModifyState *state = begin(resultRelInfo, mtstate->ps.state);
+	ModifyState *state = resultRelInfo->ri_FdwState;
 
+	/* An UPDATE's own partition, now also a target of rows that move. */
+	if (state != NULL)
+		return;
+	state = begin(resultRelInfo, mtstate->ps.state);
 	/* COPY has no plan; otherwise a partition of an INSERT that may read. */
 	state->streams = mtstate->ps.plan == NULL;
 	if (mtstate->ps.plan != NULL)
@@ -219,7 +224,7 @@ context_of_slot(ModifyState *state, TupleTableSlot *slot)
 		datum = slot_getattr(slot, attnum, &isnull);
 	if (isnull)
 		return clock;
-	if (dynfdw_type_is_vclock(getBaseType(state->relation->columns[attnum - 1].type)))
+	if (state->relation->columns[attnum - 1].is_vclock)
 		clock = dynfdw_vclock_clock(datum);
 	else if (dyn_clock_parse(dyn_slice_of(TextDatumGetCString(datum)),
 							 &allocator, &clock) != DYN_STATUS_OK)
@@ -263,7 +268,7 @@ stream(ModifyState *state)
 {
 	if (state->relation->options.write_at_statement && state->streams &&
 		dynfdw_buffered_size() > STREAM_SIZE)
-		dynfdw_flush(&state->stats);
+		dynfdw_flush(true, &state->stats);
 }
 
 /* False when ON CONFLICT DO NOTHING did nothing. */
@@ -304,7 +309,7 @@ insert_row(ModifyState *state, TupleTableSlot *slot)
 		}
 		spec.is_checked_create = true;
 	}
-	dynfdw_buffer_write(state->relation, &spec);
+	(void) dynfdw_buffer_write(state->relation, &spec);
 	MemoryContextSwitchTo(old);
 	stream(state);
 	return true;
@@ -322,8 +327,9 @@ dynamoGetForeignModifyBatchSize(ResultRelInfo *resultRelInfo)
 {
 	ModifyState *state = resultRelInfo->ri_FdwState;
 
-	/* RETURNING and triggers want their rows one by one. */
+	/* RETURNING, a view's checks and triggers want their rows one by one. */
 	if (resultRelInfo->ri_projectReturning != NULL ||
+		resultRelInfo->ri_WithCheckOptions != NIL ||
 		(resultRelInfo->ri_TrigDesc &&
 		 (resultRelInfo->ri_TrigDesc->trig_insert_before_row ||
 		  resultRelInfo->ri_TrigDesc->trig_insert_after_row)) ||
@@ -384,7 +390,8 @@ dynamoExecForeignUpdate(EState *estate, ResultRelInfo *resultRelInfo,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot change the key of a row of a Dynamo foreign table")));
 	spec.value = value_of_slot(state, slot);
-	dynfdw_buffer_write(state->relation, &spec);
+	if (!dynfdw_buffer_write(state->relation, &spec))
+		slot = NULL;
 	MemoryContextSwitchTo(old);
 	return slot;
 }
@@ -397,7 +404,8 @@ dynamoExecForeignDelete(EState *estate, ResultRelInfo *resultRelInfo,
 	const DynamoHandle *handle = find_handle(estate, state, planSlot);
 	DynamoWriteSpec spec = change_of(state, handle, DYNAMO_WRITE_DELETE);
 
-	dynfdw_buffer_write(state->relation, &spec);
+	if (!dynfdw_buffer_write(state->relation, &spec))
+		return NULL;
 	if (resultRelInfo->ri_projectReturning != NULL)
 	{
 		DynamoRowData row = {.key = handle->key,.value = handle->value,
@@ -411,25 +419,29 @@ dynamoExecForeignDelete(EState *estate, ResultRelInfo *resultRelInfo,
 
 /* --------------------------------------------------------------------- end */
 
+/* A partition that an UPDATE changes and moves rows into is ended twice. */
 static void
-end(ModifyState *state)
+end(ResultRelInfo *resultRelInfo)
 {
+	ModifyState *state = resultRelInfo->ri_FdwState;
+
 	if (state == NULL)
 		return;
 	/* The statement's scans have ended: what it wrote may go. */
 	if (state->relation->options.write_at_statement)
-		dynfdw_flush(&state->stats);
+		dynfdw_flush(true, &state->stats);
 	MemoryContextDelete(state->temporary);
+	resultRelInfo->ri_FdwState = NULL;
 }
 
 void
 dynamoEndForeignModify(EState *estate, ResultRelInfo *resultRelInfo)
 {
-	end(resultRelInfo->ri_FdwState);
+	end(resultRelInfo);
 }
 
 void
 dynamoEndForeignInsert(EState *estate, ResultRelInfo *resultRelInfo)
 {
-	end(resultRelInfo->ri_FdwState);
+	end(resultRelInfo);
 }

@@ -356,10 +356,14 @@ dynfdw_options(Oid serverid, Oid relid, DynamoOptions *out)
 DynamoColumnRole
 dynfdw_column_role(Oid relid, AttrNumber attnum, const char *name)
 {
-	List	   *options = GetForeignColumnOptions(relid, attnum);
+	List	   *options;
 	ListCell   *cell;
 	int			role;
 
+	/* A dropped column keeps its options, and has no type. */
+	if (!OidIsValid(get_atttype(relid, attnum)))
+		return DYNAMO_ROLE_NONE;
+	options = GetForeignColumnOptions(relid, attnum);
 	foreach(cell, options)
 	{
 		DefElem    *def = (DefElem *) lfirst(cell);

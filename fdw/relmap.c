@@ -39,7 +39,7 @@ check_type(const DynamoColumn *column)
 			break;
 		case DYNAMO_ROLE_VCLOCK:
 		case DYNAMO_ROLE_CONTEXT:
-			if (!dynfdw_type_is_vclock(type) && type != TEXTOID)
+			if (!column->is_vclock && type != TEXTOID)
 				refuse_type(column, "A clock is vclock or text.");
 			break;
 		case DYNAMO_ROLE_WRITTEN_AT:
@@ -74,6 +74,7 @@ map_column(DynamoRelation *rel, Form_pg_attribute attribute)
 	column->type = attribute->atttypid;
 	column->typmod = attribute->atttypmod;
 	column->is_bytea = getBaseType(column->type) == BYTEAOID;
+	column->is_vclock = dynfdw_type_is_vclock(getBaseType(column->type));
 	if (column->role == DYNAMO_ROLE_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),

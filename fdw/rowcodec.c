@@ -22,6 +22,8 @@
 
 #include "connection.h"
 
+#include <inttypes.h>
+
 /* ---------------------------------------------------------------- to bytes */
 
 static int
@@ -182,7 +184,7 @@ clock_to_datum(DynamoColumn *column, const struct dyn_clock *clock)
 	struct dyn_allocator allocator = dynfdw_allocator(CurrentMemoryContext);
 	char	   *text;
 
-	if (dynfdw_type_is_vclock(getBaseType(column->type)))
+	if (column->is_vclock)
 		return dynfdw_vclock_datum(clock);
 	dynfdw_check(dyn_clock_format(clock, &allocator, &text), "vclock");
 	return input_text(column, text);
@@ -241,7 +243,7 @@ column_datum(DynamoRelation *rel, DynamoColumn *column,
 		case DYNAMO_ROLE_COORDINATOR:
 			if (row->version != NULL)
 				return input_text(column,
-								  psprintf("%016" INT64_MODIFIER "x",
+								  psprintf("%016" PRIx64,
 										   row->version->dot.actor.start));
 			break;
 		case DYNAMO_ROLE_PARTITION:

@@ -96,8 +96,8 @@ copy_slice(struct dyn_slice bytes)
 
 /* Remember a row, and number it in the slot. */
 static void
-set_handle(HandleTable *table, const DynamoRowData *row,
-		   const DynamoWrite *pending, ItemPointer tid)
+set_handle(HandleTable *table, const DynamoRowData *row, uint64 pending,
+		   ItemPointer tid)
 {
 	MemoryContext old = MemoryContextSwitchTo(table->context);
 	struct dyn_allocator allocator = dynfdw_allocator(table->context);
@@ -355,8 +355,7 @@ begin_run(ForeignScanState *node)
 /* -------------------------------------------------------------------- rows */
 
 static void
-add_row(DynamoScanState *state, const DynamoRowData *row,
-		const DynamoWrite *pending)
+add_row(DynamoScanState *state, const DynamoRowData *row, uint64 pending)
 {
 	if (state->nrows == state->row_capacity)
 	{
@@ -407,14 +406,14 @@ add_key_rows(DynamoScanState *state, struct dyn_slice key,
 		row.version = rows[i].version;
 		row.clock = &rows[i].clock;
 		row.context = context;
-		add_row(state, &row, NULL);
+		add_row(state, &row, 0);
 	}
 	row.version = NULL;
 	row.clock = row.context = NULL;
 	for (int i = 0; i < pending.nrows; i++)
 	{
-		row.value = dynfdw_pending_value(pending.rows[i]);
-		add_row(state, &row, pending.rows[i]);
+		row.value = copy_slice(dynfdw_pending_value(pending.rows[i]));
+		add_row(state, &row, dynfdw_pending_id(pending.rows[i]));
 	}
 	for (int i = first; i < state->nrows; i++)
 		state->rows[i].data.siblings = state->nrows - first;

@@ -13,7 +13,7 @@
 typedef struct ScanRow
 {
 	DynamoRowData data;
-	const DynamoWrite *pending;
+	uint64		pending;		/* its write's id; 0: a row of the store */
 } ScanRow;
 
 typedef struct DynamoScanState

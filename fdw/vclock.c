@@ -14,6 +14,8 @@
 
 #include "connection.h"
 
+#include <inttypes.h>
+
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
@@ -286,7 +288,7 @@ vclock_to_jsonb(PG_FUNCTION_ARGS)
 		if (first)
 		{
 			push_text(&state, WJB_KEY,
-					  psprintf("%016" INT64_MODIFIER "x." UINT64_FORMAT,
+					  psprintf("%016" PRIx64 "." UINT64_FORMAT,
 							   range->actor.start, range->actor.epoch));
 			pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 		}

@@ -39,6 +39,7 @@ typedef struct PendingKey
 	Oid			userid;
 	int			w;
 	int			timeout_ms;
+	bool		at_statement;	/* goes with the statement, not at commit */
 	struct dyn_slice bucket;
 	struct dyn_slice key;
 	dlist_head	writes;
@@ -47,6 +48,7 @@ typedef struct PendingKey
 struct DynamoWrite
 {
 	dlist_node	in_key;
+	uint64		id;
 	SubTransactionId subid;
 	CommandId	cid;
 	DynamoWriteSpec spec;
@@ -63,6 +65,7 @@ static MemoryContext pending_context;	/* NULL: nothing is pending */
 static HTAB *pending_hash;
 static dlist_head pending_order;
 static Size pending_size;
+static uint64 last_id;			/* never given twice, in no transaction */
 
 /* ------------------------------------------------------------------ keeping */
 
@@ -126,6 +129,22 @@ find_key(Oid serverid, struct dyn_slice bucket, struct dyn_slice key,
 	return pending;
 }
 
+/* What is sent must not be found any more, however the sending ends: a write
+ * added to it later would never be sent. */
+static void
+remove_key(PendingKey *key)
+{
+	uint64		hash = dyn_hash_position(key->bucket, key->key) ^ key->serverid;
+	HashEntry  *entry = hash_search(pending_hash, &hash, HASH_FIND, NULL);
+	PendingKey **link = &entry->keys;
+
+	while (*link != key)
+		link = &(*link)->next;
+	*link = key->next;
+	dlist_delete(&key->in_order);
+	dlist_init(&key->writes);
+}
+
 static struct dyn_slice
 copy_slice(struct dyn_slice bytes)
 {
@@ -143,7 +162,31 @@ dynfdw_buffered_size(void)
 	return pending_size;
 }
 
-void
+/*
+ * Has this command changed the row already?  A join may bring a row several
+ * times; as everywhere in PostgreSQL only the first change counts.  (Two would
+ * make two siblings of one.)  A row is known by its clock, as long as it is
+ * pending by its write.
+ */
+static bool
+is_changed(PendingKey *key, const DynamoWriteSpec *spec, CommandId cid)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &key->writes)
+	{
+		const DynamoWrite *write = dlist_container(DynamoWrite, in_key,
+												   iter.cur);
+
+		if (write->cid == cid && write->spec.kind != DYNAMO_WRITE_INSERT &&
+			write->spec.replaces == spec->replaces &&
+			dyn_clock_sort_compare(&write->spec.context, &spec->context) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
 dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 {
 	struct dyn_allocator allocator;
@@ -152,6 +195,12 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 	DynamoWrite *write;
 
 	ensure_context();
+	if (spec->kind != DYNAMO_WRITE_INSERT)
+	{
+		key = find_key(rel->serverid, rel->bucket, spec->key, false);
+		if (key != NULL && is_changed(key, spec, GetCurrentCommandId(true)))
+			return false;
+	}
 	old = MemoryContextSwitchTo(pending_context);
 	allocator = dynfdw_allocator(pending_context);
 	key = find_key(rel->serverid, rel->bucket, spec->key, true);
@@ -163,7 +212,9 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 	}
 	key->w = rel->options.w;
 	key->timeout_ms = rel->options.timeout_ms;
+	key->at_statement |= rel->options.write_at_statement;
 	write = palloc0(sizeof(*write));
+	write->id = ++last_id;
 	write->subid = GetCurrentSubTransactionId();
 	write->cid = GetCurrentCommandId(true);
 	write->spec = *spec;
@@ -175,6 +226,7 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 	dlist_push_tail(&key->writes, &write->in_key);
 	pending_size += sizeof(*write);
 	MemoryContextSwitchTo(old);
+	return true;
 }
 
 /* ------------------------------------------------------------------ folding */
@@ -184,7 +236,7 @@ static bool
 replaces(const DynamoWrite *write, const DynamoWrite *earlier)
 {
 	if (write->spec.kind != DYNAMO_WRITE_INSERT)
-		return write->spec.replaces == earlier;
+		return write->spec.replaces == earlier->id;
 	/* An INSERT that covers something, or everything: what its command could
 	 * see. */
 	return earlier->cid < write->cid &&
@@ -197,6 +249,12 @@ hide_replaced(PendingKey *key, DynamoWrite *write)
 {
 	dlist_iter	iter;
 
+	/* Most writes replace nothing: a key may have thousands. */
+	if (write->spec.kind == DYNAMO_WRITE_INSERT
+		? write->spec.mode != DYNAMO_PUT_REPLACE &&
+		dyn_clock_is_empty(&write->spec.context)
+		: write->spec.replaces == 0)
+		return;
 	dlist_foreach(iter, &key->writes)
 	{
 		DynamoWrite *earlier = dlist_container(DynamoWrite, in_key, iter.cur);
@@ -254,6 +312,7 @@ dynfdw_pending(Oid serverid, struct dyn_slice bucket, struct dyn_slice key,
 		fold(pending, curcid, out);
 }
 
+/* Copies: a statement in between may send the writes, and forget them. */
 int
 dynfdw_pending_keys(Oid serverid, struct dyn_slice bucket,
 					struct dyn_slice **keys)
@@ -278,7 +337,9 @@ dynfdw_pending_keys(Oid serverid, struct dyn_slice bucket,
 			capacity *= 2;
 			*keys = repalloc_huge(*keys, capacity * sizeof(**keys));
 		}
-		(*keys)[count++] = key->key;
+		(*keys)[count].data = memcpy(palloc(key->key.size), key->key.data,
+									 key->key.size);
+		(*keys)[count++].size = key->key.size;
 	}
 	return count;
 }
@@ -287,6 +348,12 @@ struct dyn_slice
 dynfdw_pending_value(const DynamoWrite *write)
 {
 	return write->spec.value;
+}
+
+uint64
+dynfdw_pending_id(const DynamoWrite *write)
+{
+	return write->id;
 }
 
 /* ------------------------------------------------------------------ sending */
@@ -391,8 +458,9 @@ fold_to_puts(Flush *flush, PendingKey *key)
 	{
 		struct dyn_slice value = state.rows[i]->spec.value;
 		bool		twin = false;
+		bool		may_be = state.rows[i]->spec.kind == DYNAMO_WRITE_UPDATE;
 
-		for (int j = 0; j < i && !twin; j++)
+		for (int j = 0; may_be && j < i && !twin; j++)
 			twin = same_version(state.rows[j], state.rows[i]);
 		if (twin)
 			continue;
@@ -520,7 +588,7 @@ goes_with(const PendingKey *a, const PendingKey *b)
 }
 
 static void
-send_group(PendingKey *lead, DynamoRequestStats *stats)
+send_group(PendingKey *lead, bool at_statement, DynamoRequestStats *stats)
 {
 	DynamoCluster *cluster = dynfdw_cluster(lead->serverid, lead->userid);
 	DynamoRequestOptions options = {.w = lead->w,
@@ -534,37 +602,52 @@ send_group(PendingKey *lead, DynamoRequestStats *stats)
 	{
 		PendingKey *key = dlist_container(PendingKey, in_order, iter.cur);
 
-		if (key != lead && !goes_with(key, lead))
+		if (key != lead && ((at_statement && !key->at_statement) ||
+							!goes_with(key, lead)))
 			continue;
 		fold_to_puts(&flush, key);
 		if (key != lead)
-		{
-			dlist_delete(&key->in_order);
-			dlist_init(&key->writes);
-		}
+			remove_key(key);
 	}
-	dlist_delete(&lead->in_order);
-	dlist_init(&lead->writes);
+	remove_key(lead);
 	dynfdw_multi_put(cluster, flush.puts, flush.nputs, &options, stats);
 	raise_outcome(cluster, &flush);
 }
 
+/* The first key that goes now, or NULL. */
+static PendingKey *
+first_to_send(bool at_statement)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &pending_order)
+	{
+		PendingKey *key = dlist_container(PendingKey, in_order, iter.cur);
+
+		if (key->at_statement || !at_statement)
+			return key;
+	}
+	return NULL;
+}
+
 void
-dynfdw_flush(DynamoRequestStats *stats)
+dynfdw_flush(bool at_statement, DynamoRequestStats *stats)
 {
 	MemoryContext old;
 	DynamoRequestStats own = {0};
+	PendingKey *lead;
 
 	if (pending_context == NULL)
 		return;
 	if (stats == NULL)
 		stats = &own;
 	old = MemoryContextSwitchTo(pending_context);
-	while (!dlist_is_empty(&pending_order))
-		send_group(dlist_head_element(PendingKey, in_order, &pending_order),
-				   stats);
+	while ((lead = first_to_send(at_statement)) != NULL)
+		send_group(lead, at_statement, stats);
 	MemoryContextSwitchTo(old);
-	forget_all();
+	pending_size = 0;
+	if (dlist_is_empty(&pending_order))
+		forget_all();
 	elog(DEBUG1,
 		 "dynamo_fdw: sent " UINT64_FORMAT " writes in " UINT64_FORMAT
 		 " round trips, " UINT64_FORMAT " messages",
@@ -579,7 +662,7 @@ at_xact(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			dynfdw_flush(NULL);
+			dynfdw_flush(false, NULL);
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			if (pending_context != NULL && !dlist_is_empty(&pending_order))
