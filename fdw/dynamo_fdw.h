@@ -157,6 +157,10 @@ extern void dynfdw_pending(Oid serverid, struct dyn_slice bucket,
 						   struct dyn_slice key, CommandId curcid,
 						   DynamoPending *out);
 
+/* Is the key in the journal, whatever is left of its writes? */
+extern bool dynfdw_is_pending(Oid serverid, struct dyn_slice bucket,
+							  struct dyn_slice key);
+
 /* All keys of a bucket with pending writes; for scans. Returns their count. */
 extern int	dynfdw_pending_keys(Oid serverid, struct dyn_slice bucket,
 								struct dyn_slice **keys);

@@ -427,23 +427,29 @@ reset_rows(DynamoScanState *state)
 	state->nrows = state->next_row = state->row_capacity = 0;
 }
 
+static void
+get_rows(DynamoScanState *state, const struct dyn_slice *keys, int count,
+		 CommandId curcid)
+{
+	struct dyn_object *objects = palloc(count * sizeof(*objects));
+
+	dynfdw_multi_get(dynfdw_cluster(state->relation->serverid,
+									state->relation->userid),
+					 state->relation->bucket, keys, count, &state->options,
+					 &state->stats, objects);
+	for (int i = 0; i < count; i++)
+		add_key_rows(state, keys[i], &objects[i], curcid);
+}
+
 /* The next keys' rows, into an empty list. False when no key is left. */
 static bool
 more_by_keys(DynamoScanState *state, CommandId curcid)
 {
 	int			count = Min(KEYS_PER_GET, state->nkeys - state->next_key);
-	struct dyn_object *objects;
 
 	if (count <= 0)
 		return false;
-	objects = palloc(count * sizeof(*objects));
-	dynfdw_multi_get(dynfdw_cluster(state->relation->serverid,
-									state->relation->userid),
-					 state->relation->bucket, state->keys + state->next_key,
-					 count, &state->options, &state->stats, objects);
-	for (int i = 0; i < count; i++)
-		add_key_rows(state, state->keys[state->next_key + i], &objects[i],
-					 curcid);
+	get_rows(state, state->keys + state->next_key, count, curcid);
 	state->next_key += count;
 	return true;
 }
@@ -461,6 +467,41 @@ tick_off(DynamoScanState *state, struct dyn_slice key)
 		state->pending_met[found - state->pending] = true;
 }
 
+/*
+ * Keys that only this transaction knew when the scan began.  Under an open
+ * cursor a statement may have sent them since: then they are in the store,
+ * perhaps in a part that the stream had passed.
+ */
+static bool
+more_pending(DynamoScanState *state, CommandId curcid)
+{
+	struct dyn_slice *sent = palloc(KEYS_PER_GET * sizeof(*sent));
+	int			nsent = 0;
+
+	for (; state->next_pending < state->npending && nsent < KEYS_PER_GET;
+		 state->next_pending++)
+	{
+		struct dyn_slice key = state->pending[state->next_pending];
+
+		if (state->pending_met[state->next_pending])
+			continue;
+		if (!dynfdw_is_pending(state->relation->serverid,
+							   state->relation->bucket, key))
+			sent[nsent++] = key;
+		else if (nsent > 0)
+			break;
+		else
+		{
+			add_key_rows(state, key, NULL, curcid);
+			state->next_pending++;
+			return true;
+		}
+	}
+	if (nsent > 0)
+		get_rows(state, sent, nsent, curcid);
+	return nsent > 0;
+}
+
 static bool
 more_by_stream(DynamoScanState *state, CommandId curcid)
 {
@@ -476,17 +517,7 @@ more_by_stream(DynamoScanState *state, CommandId curcid)
 		return true;
 	}
 	state->stream_ended = true;
-	/* Keys that only this transaction knows. */
-	while (state->next_pending < state->npending)
-	{
-		int			i = state->next_pending++;
-
-		if (state->pending_met[i])
-			continue;
-		add_key_rows(state, state->pending[i], NULL, curcid);
-		return true;
-	}
-	return false;
+	return more_pending(state, curcid);
 }
 
 TupleTableSlot *

@@ -312,6 +312,12 @@ dynfdw_pending(Oid serverid, struct dyn_slice bucket, struct dyn_slice key,
 		fold(pending, curcid, out);
 }
 
+bool
+dynfdw_is_pending(Oid serverid, struct dyn_slice bucket, struct dyn_slice key)
+{
+	return find_key(serverid, bucket, key, false) != NULL;
+}
+
 /* Copies: a statement in between may send the writes, and forget them. */
 int
 dynfdw_pending_keys(Oid serverid, struct dyn_slice bucket,
