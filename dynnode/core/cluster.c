@@ -579,26 +579,22 @@ dyn_cluster_merge_ring(struct dyn_node *node, struct dyn_slice bytes)
 	struct dyn_allocator allocator = dyn_memory_allocator();
 	struct dyn_ring ring;
 
-	if (!cluster->formed ||
-		dyn_ring_decode(bytes, &allocator, &ring) != DYN_STATUS_OK)
+	if (!cluster->formed)
 		return;
-	if (dyn_node_id_compare(&ring.cluster, &cluster->ring.cluster) == 0 &&
-		ring.partition_count == cluster->ring.partition_count &&
-		ring.replica_count == cluster->ring.replica_count)
+	if (dyn_ring_decode(bytes, &allocator, &ring) != DYN_STATUS_OK)
 	{
-		for (uint32_t i = 0; i < ring.member_count; i++)
-			dyn_ring_merge_member(&cluster->ring, &ring.members[i]);
-		for (uint32_t i = 0;
-			 i < (uint32_t) ring.partition_count * ring.replica_count; i++)
-			dyn_ring_merge_slot(
-				&cluster->ring, (uint16_t) (i / ring.replica_count),
-				(uint8_t) (i % ring.replica_count), &ring.slots[i]);
-		if (dyn_ring_digest(&cluster->ring) != cluster->ring_digest)
-		{
-			ring_changed(node);
-			if (node->writable)
-				store_cluster(node);
-		}
+		dyn_count(node, frames_bad);
+		return;
+	}
+	/* A table that contradicts ours is refused whole: half of it would leave
+	 * slots without an owner, on disk too. */
+	if (dyn_ring_merge(&cluster->ring, &ring) != DYN_STATUS_OK)
+		dyn_count(node, frames_bad);
+	else if (dyn_ring_digest(&cluster->ring) != cluster->ring_digest)
+	{
+		ring_changed(node);
+		if (node->writable)
+			store_cluster(node);
 	}
 	dyn_ring_destroy(&ring);
 }

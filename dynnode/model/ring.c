@@ -253,6 +253,65 @@ dyn_ring_check(const struct dyn_ring *self)
 	return DYN_STATUS_OK;
 }
 
+static enum dyn_status
+copy_ring(const struct dyn_ring *self, struct dyn_ring *out)
+{
+	enum dyn_status status =
+		dyn_ring_init(out, &self->allocator, self->cluster,
+					  self->partition_count, self->replica_count);
+
+	if (status != DYN_STATUS_OK)
+		return status;
+	memcpy(out->slots, self->slots, slot_count(self) * sizeof(*self->slots));
+	for (uint32_t i = 0; i < self->member_count && status == DYN_STATUS_OK; i++)
+		status = dyn_ring_merge_member(out, &self->members[i]);
+	if (status != DYN_STATUS_OK)
+		dyn_ring_destroy(out);
+	return status;
+}
+
+static enum dyn_status
+merge_records(struct dyn_ring *self, const struct dyn_ring *other)
+{
+	for (uint32_t i = 0; i < other->member_count; i++)
+	{
+		enum dyn_status status =
+			dyn_ring_merge_member(self, &other->members[i]);
+
+		if (status != DYN_STATUS_OK)
+			return status;
+	}
+	for (uint32_t p = 0; p < self->partition_count; p++)
+		for (uint8_t i = 0; i < self->replica_count; i++)
+			dyn_ring_merge_slot(self, (uint16_t) p, i,
+								dyn_ring_slot(other, (uint16_t) p, i));
+	return dyn_ring_check(self);
+}
+
+enum dyn_status
+dyn_ring_merge(struct dyn_ring *self, const struct dyn_ring *other)
+{
+	struct dyn_ring result;
+	enum dyn_status status;
+
+	if (dyn_node_id_compare(&self->cluster, &other->cluster) != 0 ||
+		self->partition_count != other->partition_count ||
+		self->replica_count != other->replica_count)
+		return DYN_STATUS_BAD_REQUEST;
+	status = copy_ring(self, &result);
+	if (status != DYN_STATUS_OK)
+		return status;
+	status = merge_records(&result, other);
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_ring_destroy(&result);
+		return status;
+	}
+	dyn_ring_destroy(self);
+	*self = result;
+	return DYN_STATUS_OK;
+}
+
 /* ----------------------------------------------------------- encoded form */
 
 /* All arrays of the message in one piece of memory. */

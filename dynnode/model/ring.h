@@ -92,6 +92,12 @@ const struct dyn_slot *dyn_ring_slot(const struct dyn_ring *self,
 bool dyn_ring_merge_slot(struct dyn_ring *self, uint16_t partition,
 						 uint8_t index, const struct dyn_slot *slot);
 
+/* All records of another table of this cluster, or none: BAD_REQUEST when it
+ * has another cluster or size, or the two do not make a sound table together
+ * (dyn_ring_check); TOO_LARGE when there are too many members. */
+enum dyn_status dyn_ring_merge(struct dyn_ring *self,
+							   const struct dyn_ring *other);
+
 /* Index of the slot that a node holds in a partition, or -1. */
 int dyn_ring_find(const struct dyn_ring *self, uint16_t partition,
 				  const struct dyn_node_id *node);

@@ -180,6 +180,86 @@ a_slot_without_a_member_is_no_ring(void **unused)
 	dyn_ring_destroy(&ring);
 }
 
+/* Two sound tables whose newest records do not fit together. */
+static void
+tables_that_contradict_each_other_do_not_merge(void **unused)
+{
+	struct dyn_ring mine = full_ring();
+	struct dyn_ring other = full_ring();
+	uint64_t digest = dyn_ring_digest(&mine);
+	struct dyn_slot *slots = other.slots;
+	struct dyn_node_id first = slots[0].node;
+
+	/* They swap owners; one record is older than mine, so that mine stays. */
+	slots[0] = (struct dyn_slot){ 1, 0, slots[1].node };
+	slots[1] = (struct dyn_slot){ 1, 9, first };
+	assert_int_equal(dyn_ring_check(&other), DYN_STATUS_OK);
+	assert_int_equal(dyn_ring_merge(&mine, &other), DYN_STATUS_BAD_REQUEST);
+	assert_int_equal(dyn_ring_digest(&mine), digest);
+
+	slots[0].ver = 9;
+	assert_int_equal(dyn_ring_merge(&mine, &other), DYN_STATUS_OK);
+	assert_int_equal(dyn_ring_digest(&mine), dyn_ring_digest(&other));
+
+	other.cluster = id_of(201);
+	assert_int_equal(dyn_ring_merge(&mine, &other), DYN_STATUS_BAD_REQUEST);
+	dyn_ring_destroy(&mine);
+	dyn_ring_destroy(&other);
+}
+
+/* 64 members between them: what does not fit changes nothing. */
+static void
+a_table_with_too_many_members_does_not_merge(void **unused)
+{
+	struct dyn_ring mine = full_ring();
+	struct dyn_ring other = full_ring();
+	struct dyn_slot slot = { 1, 9, id_of(100) };
+	uint64_t digest;
+
+	for (uint32_t m = MEMBERS; m < DYN_MEMBERS_MAX; m++)
+	{
+		struct dyn_member member = member_of(m, 1);
+
+		assert_int_equal(dyn_ring_merge_member(&mine, &member), DYN_STATUS_OK);
+	}
+	digest = dyn_ring_digest(&mine);
+	{
+		struct dyn_member member = member_of(100, 1);
+
+		assert_int_equal(dyn_ring_merge_member(&other, &member), DYN_STATUS_OK);
+	}
+	dyn_ring_merge_slot(&other, 0, 0, &slot);
+	assert_int_equal(dyn_ring_check(&other), DYN_STATUS_OK);
+	assert_int_equal(dyn_ring_merge(&mine, &other), DYN_STATUS_TOO_LARGE);
+	assert_int_equal(dyn_ring_digest(&mine), digest);
+	dyn_ring_destroy(&mine);
+	dyn_ring_destroy(&other);
+}
+
+static void
+merging_without_memory_changes_nothing(void **unused)
+{
+	struct dyn_ring mine = full_ring();
+	struct dyn_ring other = full_ring();
+	uint64_t digest = dyn_ring_digest(&mine);
+	struct dyn_allocator heap_allocator = mine.allocator;
+	struct dyn_member member = member_of(0, 7);
+	struct failing failing;
+
+	dyn_ring_merge_member(&other, &member);
+	for (long n = 0; n < 3; n++)
+	{
+		failing_init(&failing, n);
+		mine.allocator = failing.allocator;
+		assert_int_equal(dyn_ring_merge(&mine, &other), DYN_STATUS_NO_MEMORY);
+		assert_int_equal(failing.live, 0);
+		assert_int_equal(dyn_ring_digest(&mine), digest);
+	}
+	mine.allocator = heap_allocator;
+	dyn_ring_destroy(&mine);
+	dyn_ring_destroy(&other);
+}
+
 static void
 members_are_found_and_bounded(void **unused)
 {
@@ -375,6 +455,9 @@ main(void)
 		cmocka_unit_test(records_that_met_in_any_order_give_one_table),
 		cmocka_unit_test(one_node_twice_in_a_partition_is_no_ring),
 		cmocka_unit_test(a_slot_without_a_member_is_no_ring),
+		cmocka_unit_test(tables_that_contradict_each_other_do_not_merge),
+		cmocka_unit_test(a_table_with_too_many_members_does_not_merge),
+		cmocka_unit_test(merging_without_memory_changes_nothing),
 		cmocka_unit_test(members_are_found_and_bounded),
 		cmocka_unit_test(the_greater_incarnation_wins),
 		cmocka_unit_test(encoded_form_is_read_back),
