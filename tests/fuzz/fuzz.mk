@@ -16,9 +16,9 @@ FUZZ_FLAGS    = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
                 -fno-sanitize-recover=all
 F := $(B)/fuzz
 
-FUZZ_SOURCES = $(wildcard tests/fuzz/target_*.c) tests/lib/failing.c \
-               tests/sim/simstore.c tests/sim/simdisk.c
-FUZZ_LIB_OBJS = $(patsubst %.c,$(F)/%.o,$(FUZZ_SOURCES) \
+FUZZ_PARTS    = $(wildcard tests/fuzz/target_*.c) tests/fuzz/fuzznode.c \
+                tests/fuzz/founding.c tests/sim/simstore.c tests/sim/simdisk.c
+FUZZ_LIB_OBJS = $(patsubst %.c,$(F)/%.o,$(FUZZ_PARTS) tests/lib/failing.c \
                 $(wildcard dynnode/model/*.c dynnode/core/*.c)) \
                 $(F)/messages.pb-c.o
 FUZZ_PROGRAMS = $(patsubst %,$(F)/fuzz_%,$(FUZZ_NAMES))
@@ -52,8 +52,7 @@ fuzz: deps
 	done
 
 # The corpus is replayed with the other unit tests, by the ordinary compiler.
-FUZZ_TARGET_OBJS = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/target_*.c))
-$(B)/tests/unit/test_fuzz_corpus: $(FUZZ_TARGET_OBJS) $(B)/tests/sim/simstore.o $(B)/tests/sim/simdisk.o
+$(B)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(B)/%.o,$(FUZZ_PARTS))
 
 $(B)/tests/fuzz/seeds: $(B)/tests/fuzz/seeds.o $(ARCHIVES)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) $(LIBS)

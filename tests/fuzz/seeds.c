@@ -189,6 +189,42 @@ ring_bytes(uint16_t partition_count, uint8_t replica_count, uint8_t members)
 
 /* ----------------------------------------------------------------- messages */
 
+static struct dyn_slice steps[32]; /* by message type */
+
+/* The step of target_node.c that says this message. */
+static void
+make_step(enum dyn_message_type type, struct dyn_slice body)
+{
+	uint8_t *bytes = dyn_arena_allocate(&arena, 6 + body.size);
+	uint8_t head[5] = { 0, (uint8_t) type, 100, (uint8_t) body.size,
+						(uint8_t) (body.size >> 8) };
+
+	switch ((int) type)
+	{
+		case DYN_MESSAGE_REPLICATE:
+		case DYN_MESSAGE_FORM:
+		case DYN_MESSAGE_HEARTBEAT:
+			head[0] = 1;
+			break;
+		case DYN_MESSAGE_WELCOME:
+		case DYN_MESSAGE_ERROR:
+		case DYN_MESSAGE_PUT_REPLY:
+		case DYN_MESSAGE_READ_REPLY:
+		case DYN_MESSAGE_REPLICATE_REPLY:
+			head[0] = 2;
+			head[2] = 0;
+			break;
+		default:
+			break;
+	}
+	memcpy(bytes, head, sizeof(head));
+	memcpy(bytes + sizeof(head), body.data, body.size);
+	/* Then the store works. */
+	bytes[sizeof(head) + body.size] = 6;
+	steps[type] = (struct dyn_slice){ bytes, sizeof(head) + 1 + body.size };
+	write_seed("node", dyn_message_name(type), steps[type]);
+}
+
 static void
 write_message(enum dyn_message_type type, const ProtobufCMessage *body)
 {
@@ -210,6 +246,7 @@ write_message(enum dyn_message_type type, const ProtobufCMessage *body)
 	write_seed("frame", dyn_message_name(type), frame);
 	write_seed("message", dyn_message_name(type),
 			   (struct dyn_slice){ bytes, 2 + body_size });
+	make_step(type, (struct dyn_slice){ bytes + 2, body_size });
 }
 
 static void
@@ -394,6 +431,52 @@ write_scans_and_status(struct dyn_slice object)
 
 /* ------------------------------------------------------------------- others */
 
+/* Steps of several messages, one after the other. */
+static void
+write_story(const char *name, const enum dyn_message_type *types, size_t count)
+{
+	uint8_t *bytes = dyn_arena_allocate(&arena, 4096);
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		struct dyn_slice step = steps[types[i]];
+
+		need(size + step.size <= 4096, name);
+		memcpy(bytes + size, step.data, step.size);
+		size += step.size;
+	}
+	write_seed("node", name, (struct dyn_slice){ bytes, size });
+}
+
+static void
+write_stories(void)
+{
+	static const enum dyn_message_type put_story[] = {
+		DYN_MESSAGE_PUT,        DYN_MESSAGE_READ_REPLY,
+		DYN_MESSAGE_READ_REPLY, DYN_MESSAGE_REPLICATE_REPLY,
+		DYN_MESSAGE_GET,        DYN_MESSAGE_READ_REPLY,
+		DYN_MESSAGE_SCAN
+	};
+	static const enum dyn_message_type replica_story[] = {
+		DYN_MESSAGE_REPLICATE,  DYN_MESSAGE_READ,   DYN_MESSAGE_GET,
+		DYN_MESSAGE_READ_REPLY, DYN_MESSAGE_CANCEL, DYN_MESSAGE_STATUS
+	};
+	/* A new member in the first slot; then in a table of its own, where the
+	 * first two slots change places, one older and one newer than ours. */
+	static const uint8_t ring_story[] = { 8, 2, 0, 12, 7, 1, 0, 0, 12, 5 };
+	static const uint8_t swap_story[] = { 8, 2, 1, 0, 0, 1, 0, 1, 0, 1, 0, 9 };
+
+	write_story("put-get-scan", put_story,
+				sizeof(put_story) / sizeof(put_story[0]));
+	write_story("replicate-read", replica_story,
+				sizeof(replica_story) / sizeof(replica_story[0]));
+	write_seed("node", "ring",
+			   (struct dyn_slice){ ring_story, sizeof(ring_story) });
+	write_seed("node", "swap",
+			   (struct dyn_slice){ swap_story, sizeof(swap_story) });
+}
+
 /* Two streams, one page each: "a" with equal hashes, then the end. */
 static void
 write_scan_merge_seed(void)
@@ -429,6 +512,7 @@ main(int argc, char **argv)
 	write_replica_messages(object);
 	write_scans_and_status(object);
 	write_scan_merge_seed();
+	write_stories();
 	dyn_arena_destroy(&arena);
 	return 0;
 }

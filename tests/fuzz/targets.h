@@ -28,7 +28,8 @@
 	X(clock)                                                                   \
 	X(clock_text)                                                              \
 	X(ring)                                                                    \
-	X(scan_merge)
+	X(scan_merge)                                                              \
+	X(node)
 
 #define FUZZ_TARGET_DECLARE(name)                                              \
 	void fuzz_##name(const uint8_t *data, size_t size);
