@@ -124,6 +124,10 @@ extern struct dyn_slice dynfdw_key_bytes(const DynamoColumn *column,
 										 Datum datum);
 extern struct dyn_slice dynfdw_value_bytes(DynamoColumn *column, Datum datum);
 
+/* A key's beginning for messages, plain ASCII: it may be no text, and a cut
+ * character would be an error within the error. */
+extern const char *dynfdw_key_text(struct dyn_slice key);
+
 /* A row, or what the transaction has not sent yet (clock NULL). */
 typedef struct DynamoRowData
 {

@@ -303,8 +303,7 @@ insert_row(ModifyState *state, TupleTableSlot *slot)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
 					 errmsg("key \"%s\" exists already",
-							pnstrdup((const char *) spec.key.data,
-									 Min(spec.key.size, 60))),
+							dynfdw_key_text(spec.key)),
 					 errhint("insert_mode 'create' is set; 'sibling' or 'replace' would write.")));
 		}
 		spec.is_checked_create = true;

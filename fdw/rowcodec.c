@@ -120,6 +120,24 @@ dynfdw_value_bytes(DynamoColumn *column, Datum datum)
 	return text_bytes(column, datum);
 }
 
+const char *
+dynfdw_key_text(struct dyn_slice key)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (size_t i = 0; i < key.size && i < 60; i++)
+	{
+		uint8		c = key.data[i];
+
+		if (c >= 32 && c < 127)
+			appendStringInfoChar(&text, (char) c);
+		else
+			appendStringInfo(&text, "\\x%02x", c);
+	}
+	return text.data;
+}
+
 /* -------------------------------------------------------------- from bytes */
 
 static void

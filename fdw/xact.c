@@ -479,24 +479,6 @@ fold_to_puts(Flush *flush, PendingKey *key)
 	}
 }
 
-static const char *
-describe_key(const DynamoPut *put)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (size_t i = 0; i < put->key.size && i < 60; i++)
-	{
-		uint8		c = put->key.data[i];
-
-		if (c >= 32 && c < 127)
-			appendStringInfoChar(&text, (char) c);
-		else
-			appendStringInfo(&text, "\\x%02x", c);
-	}
-	return text.data;
-}
-
 static void
 list_keys(StringInfo out, const Flush *flush, const char *title,
 		  bool (*belongs) (const DynamoPut *put))
@@ -511,7 +493,7 @@ list_keys(StringInfo out, const Flush *flush, const char *title,
 			continue;
 		if (count++ < NAMED_KEYS_MAX)
 			appendStringInfo(&names, "%s%s", names.len ? ", " : "",
-							 describe_key(&flush->puts[i]));
+							 dynfdw_key_text(flush->puts[i].key));
 	}
 	appendStringInfo(out, "%s%s: %d", out->len ? "; " : "", title, count);
 	if (count > 0)
@@ -561,12 +543,12 @@ raise_outcome(DynamoCluster *cluster, const Flush *flush)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("key \"%s\" was created by somebody else meanwhile",
-							describe_key(first)),
+							dynfdw_key_text(first->key)),
 					 errhint("Repeat the transaction.")));
 		if (first->status == DYN_STATUS_EXISTS)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("key \"%s\" exists already", describe_key(first))));
+					 errmsg("key \"%s\" exists already", dynfdw_key_text(first->key))));
 		dynfdw_put_error(cluster, first);
 	}
 	initStringInfo(&detail);

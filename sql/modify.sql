@@ -81,6 +81,12 @@ CREATE VIEW checked AS SELECT key, value FROM kv WHERE value <> 'bad' WITH CHECK
 INSERT INTO checked VALUES ('1', 'good'), ('2', 'bad');
 SELECT count(*) FROM kv;
 
+-- an error names any key
+CREATE FOREIGN TABLE once (key bytea, value text) SERVER modify_store OPTIONS (bucket 'modify_once', insert_mode 'create');
+INSERT INTO once VALUES ('\xc3ff0061', '1');
+INSERT INTO once VALUES ('\xc3ff0061', '1');
+DELETE FROM once;
+
 -- a dropped column keeps no role
 CREATE FOREIGN TABLE rebuilt (k text OPTIONS (field 'key'), v text OPTIONS (field 'value')) SERVER modify_store OPTIONS (bucket 'modify_rebuilt');
 ALTER FOREIGN TABLE rebuilt DROP COLUMN k, DROP COLUMN v;
