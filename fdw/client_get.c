@@ -6,7 +6,8 @@
  * The object comes from one owner, hashes from the others (Dynamo 2007,
  * section 6.4: client-driven coordination).  A key on which R owners agree is
  * done in one round trip.  All others (they differ, one is silent, lost, or
- * cannot say) go to a coordinated GET, which also repairs.
+ * cannot say) go to a coordinated GET, which also repairs; a coordinator that
+ * is silent in its turn is not waited for alone.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +20,9 @@
 enum
 {
 	KEYS_PER_FRAME = 1024,
-	HEDGE_MS = 100				/* then a coordinator is asked instead */
+	HEDGE_MS = 100,				/* then a coordinator is asked instead */
+	COORDINATOR_SILENT_MS = 300,	/* then another one is asked, too */
+	COORDINATORS_MAX = 2		/* at once */
 };
 
 typedef struct KeyState
@@ -108,8 +111,11 @@ send_reads(Get *get, int node, KeyList *list, bool hash_only)
 	}
 }
 
-/* R reachable owners of each key: one for the object, the others for hashes.
- * Who comes first differs between backends, to spread the load. */
+/*
+ * R reachable owners of each key: one for the object, the others for hashes.
+ * Who comes first differs between backends, to spread the load; those who
+ * were silent come last.
+ */
 static void
 ask_owners(Get *get)
 {
@@ -123,13 +129,14 @@ ask_owners(Get *get)
 		KeyState   *state = &get->states[i];
 		int			found = 0;
 
-		for (int s = 0; s < n && found < get->r; s++)
+		for (int s = 0; s < 2 * n && found < get->r; s++)
 		{
 			int			slot = (s + MyProcPid) % n;
 			int			node = dynfdw_cluster_owner(get->cluster,
 													state->partition, slot);
 
-			if (node < 0)
+			if (node < 0 ||
+				dynfdw_node_suspect(get->cluster, node) != (s >= n))
 				continue;
 			add_key(found == 0 ? &objects[node] : &hashes[node], i);
 			found++;
@@ -208,6 +215,42 @@ collect(Get *get, void (*take) (Get *get, DynamoCall *call))
 	return waiting;
 }
 
+/* Those who owe an answer now. */
+static void
+note_silence(Get *get)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &get->group->calls)
+	{
+		DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
+
+		if (call->state == DYNAMO_CALL_WAITING)
+			dynfdw_node_silent(get->cluster, call->node);
+	}
+}
+
+/* "no answer from a, b", for an error. */
+static const char *
+describe_silent(Get *get)
+{
+	StringInfoData text;
+	dlist_iter	iter;
+
+	initStringInfo(&text);
+	dlist_foreach(iter, &get->group->calls)
+	{
+		DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
+
+		if (call->state == DYNAMO_CALL_WAITING)
+			appendStringInfo(&text, "%s%s",
+							 text.len ? ", " : "no answer from ",
+							 dynfdw_cluster_node_address(get->cluster,
+														 call->node));
+	}
+	return text.data;
+}
+
 static void
 read_directly(Get *get)
 {
@@ -217,7 +260,10 @@ read_directly(Get *get)
 	ask_owners(get);
 	while (collect(get, take_read))
 		if (!dynfdw_wait(get->cluster, Min(hedge, get->deadline), get->stats))
+		{
+			note_silence(get);
 			break;
+		}
 	/* Whoever has not answered by now is passed over. */
 	for (int i = 0; i < get->nkeys; i++)
 		if (!get->states[i].settled)
@@ -227,82 +273,182 @@ read_directly(Get *get)
 
 /* ------------------------------------------------------ coordinated reads */
 
-static void
-take_get_result(Get *get, int index, const Dyn__GetResult *result)
+/* A coordinated read of some keys, and what went wrong with it so far. */
+typedef struct Attempt
+{
+	const int  *indexes;
+	int			count;
+	bool	   *asked;			/* by node */
+	int			waiting;		/* calls */
+	enum dyn_status status;
+	const char *text;
+} Attempt;
+
+/* Would another coordinator perhaps do better? */
+static bool
+is_of_this_node(enum dyn_status status)
+{
+	return status == DYN_STATUS_NO_QUORUM || status == DYN_STATUS_OVERLOAD ||
+		status == DYN_STATUS_NOT_READY || status == DYN_STATUS_NOT_OWNER ||
+		status == DYN_STATUS_IO_ERROR;
+}
+
+/* False when the key is to be asked of somebody else. */
+static bool
+take_get_result(Get *get, Attempt *attempt, int index,
+				const Dyn__GetResult *result)
 {
 	KeyState   *state = &get->states[index];
+	enum dyn_status status = dyn_status_is_valid(result->status)
+		? (enum dyn_status) result->status : DYN_STATUS_INTERNAL;
 
-	if (result->status == DYN_STATUS_TOO_LARGE)
-		return;					/* the answer was full: ask again */
-	if (result->status != DYN_STATUS_OK &&
-		result->status != DYN_STATUS_NOT_FOUND)
-		dynfdw_raise(dyn_status_is_valid(result->status)
-					 ? (enum dyn_status) result->status : DYN_STATUS_INTERNAL,
-					 "could not read from the cluster", result->text);
+	if (status == DYN_STATUS_TOO_LARGE)
+		return true;			/* the answer was full: ask again */
+	if (is_of_this_node(status))
+	{
+		attempt->status = status;
+		attempt->text = result->text;
+		return false;
+	}
+	if (status != DYN_STATUS_OK && status != DYN_STATUS_NOT_FOUND)
+		dynfdw_raise(status, "could not read from the cluster", result->text);
 	state->object = dyn_slice_of_bytes(result->object);
 	state->settled = true;
+	return true;
 }
 
 /* False when this node could not help. */
 static bool
-coordinate(Get *get, int node, const int *indexes, int count,
-		   enum dyn_status *status, const char **text)
+take_get(Get *get, Attempt *attempt, DynamoCall *call)
 {
-	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
 	Dyn__GetReply *reply = NULL;
-	DynamoCall *call;
+	bool		complete = true;
 
-	request.bucket = dyn_bytes_of_slice(get->bucket);
-	request.r = get->r;
-	request.n_keys = count;
-	request.keys = key_array(get, indexes, count);
-	call = dynfdw_call(get->group, node, DYN_MESSAGE_GET, &request.base,
-					   get->deadline);
-	if (call == NULL)
-		return false;
-	/* The node answers by the deadline; what it says then is worth waiting
-	 * for a moment longer. */
-	while (call->state == DYNAMO_CALL_WAITING)
-		if (!dynfdw_wait(get->cluster,
-						 TimestampTzPlusMilliseconds(get->deadline, HEDGE_MS),
-						 get->stats))
-			break;
+	attempt->waiting--;
 	if (call->state == DYNAMO_CALL_ANSWERED)
-		reply = dynfdw_call_reply(call, DYN_MESSAGE_GET_REPLY, status, text);
+		reply = dynfdw_call_reply(call, DYN_MESSAGE_GET_REPLY,
+								  &attempt->status, &attempt->text);
 	else
-		*text = psprintf("no answer from %s",
-						 dynfdw_cluster_node_address(get->cluster, node));
-	dlist_delete(&call->in_group);	/* its frame is needed */
-	if (call->state == DYNAMO_CALL_WAITING)
-		dlist_delete(&call->in_cluster);
-	if (reply == NULL || reply->n_results != count)
+	{
+		attempt->status = DYN_STATUS_NO_QUORUM;
+		attempt->text = psprintf("the connection to %s was lost",
+								 dynfdw_cluster_node_address(get->cluster,
+															 call->node));
+	}
+	dynfdw_call_end(call);
+	if (reply == NULL)
 		return false;
-	for (int i = 0; i < count; i++)
-		take_get_result(get, indexes[i], reply->results[i]);
+	if (reply->n_results != attempt->count)
+	{
+		attempt->status = DYN_STATUS_BAD_REQUEST;
+		attempt->text = "the answer is malformed";
+		return false;
+	}
+	for (int i = 0; i < attempt->count; i++)
+		complete &= take_get_result(get, attempt, attempt->indexes[i],
+									reply->results[i]);
 	dynfdw_cluster_digest(get->cluster, reply->ring_digest);
-	return true;
+	return complete;
 }
 
-/* Somebody who can be reached reads these keys; each node is tried once. */
-static void
-coordinate_somewhere(Get *get, const int *indexes, int count)
+/* True when somebody has answered for all of the keys. */
+static bool
+take_gets(Get *get, Attempt *attempt)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &get->group->calls)
+	{
+		DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
+
+		if (call->state != DYNAMO_CALL_WAITING && take_get(get, attempt, call))
+			return true;
+	}
+	return false;
+}
+
+/* A node that can be reached and was not asked yet, or -1. */
+static int
+choose_coordinator(Get *get, const Attempt *attempt)
 {
 	int			nnodes = dynfdw_cluster_node_count(get->cluster);
-	enum dyn_status status = DYN_STATUS_NO_QUORUM;
-	const char *text = "no node can be reached";
 
-	for (int i = 0; i < nnodes; i++)
+	for (int i = 0; i < 2 * nnodes; i++)
 	{
 		int			node = (i + MyProcPid) % nnodes;
 
-		if (!dynfdw_node_usable(get->cluster, node))
-			continue;
-		if (coordinate(get, node, indexes, count, &status, &text))
-			return;
-		if (GetCurrentTimestamp() >= get->deadline)
-			status = DYN_STATUS_TIMEOUT;
+		if (!attempt->asked[node] &&
+			dynfdw_node_usable(get->cluster, node) &&
+			dynfdw_node_suspect(get->cluster, node) == (i >= nnodes))
+			return node;
 	}
-	dynfdw_raise(status, "could not read from the cluster", text);
+	return -1;
+}
+
+/* False when there is nobody left to ask. */
+static bool
+ask_coordinator(Get *get, Attempt *attempt)
+{
+	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
+	int			node;
+
+	request.bucket = dyn_bytes_of_slice(get->bucket);
+	request.r = get->r;
+	request.n_keys = attempt->count;
+	request.keys = key_array(get, attempt->indexes, attempt->count);
+	while ((node = choose_coordinator(get, attempt)) >= 0)
+	{
+		attempt->asked[node] = true;
+		if (dynfdw_call(get->group, node, DYN_MESSAGE_GET, &request.base,
+						get->deadline) == NULL)
+			continue;
+		attempt->waiting++;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Somebody who can be reached reads these keys.  A second coordinator is
+ * asked when the first is silent, the next when one has failed; each node is
+ * tried once, and whoever answers first is believed.
+ */
+static void
+coordinate(Get *get, const int *indexes, int count)
+{
+	/* The nodes answer by the deadline; what they say then is worth waiting
+	 * for a moment longer. */
+	TimestampTz end = TimestampTzPlusMilliseconds(get->deadline, HEDGE_MS);
+	Attempt		attempt = {.indexes = indexes,.count = count,
+		.status = DYN_STATUS_NO_QUORUM,.text = "no node can be reached"};
+	bool		more = true;
+	TimestampTz until = 0;
+
+	attempt.asked = palloc0(dynfdw_cluster_node_count(get->cluster));
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		if (take_gets(get, &attempt))
+			break;
+		if (more && (attempt.waiting == 0 ||
+					 (attempt.waiting < COORDINATORS_MAX && now >= until)))
+		{
+			more = ask_coordinator(get, &attempt);
+			until = TimestampTzPlusMilliseconds(now, COORDINATOR_SILENT_MS);
+		}
+		if (attempt.waiting == 0)
+			dynfdw_raise(attempt.status, "could not read from the cluster",
+						 attempt.text);
+		if (now >= end)
+			dynfdw_raise(DYN_STATUS_TIMEOUT, "could not read from the cluster",
+						 describe_silent(get));
+		if (!dynfdw_wait(get->cluster,
+						 more && attempt.waiting < COORDINATORS_MAX
+						 ? Min(until, end) : end, get->stats))
+			note_silence(get);
+	}
+	dynfdw_group_end(get->group);
 }
 
 static void
@@ -327,8 +473,8 @@ read_coordinated(Get *get)
 			get->stats->coordinated += count;
 		last = count;
 		for (int first = 0; first < count; first += KEYS_PER_FRAME)
-			coordinate_somewhere(get, indexes + first,
-								 Min(KEYS_PER_FRAME, count - first));
+			coordinate(get, indexes + first,
+					   Min(KEYS_PER_FRAME, count - first));
 	}
 }
 

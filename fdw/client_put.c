@@ -100,14 +100,16 @@ choose_node(Put *put, int index)
 	PutState   *state = &put->states[index];
 	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
 
-	for (int slot = 0; slot < n; slot++)
+	/* Those who were silent come last. */
+	for (int s = 0; s < 2 * n; s++)
 	{
+		int			slot = s % n;
 		int			node;
 
 		if (state->tried & (1 << slot))
 			continue;
 		node = dynfdw_cluster_owner(put->cluster, state->partition, slot);
-		if (node < 0)
+		if (node < 0 || dynfdw_node_suspect(put->cluster, node) != (s >= n))
 			continue;
 		state->slot = (int8) slot;
 		return node;
@@ -196,6 +198,8 @@ send_batch(Put *put, int node, Batch *batch)
 	{
 		put->states[batch->indexes[i]].queued = true;
 		put->puts[batch->indexes[i]].sent = true;
+		/* Until somebody knows better: an interrupt may end the waiting. */
+		put->puts[batch->indexes[i]].status = DYN_STATUS_UNKNOWN;
 	}
 	return true;
 }
@@ -328,6 +332,8 @@ take_call(Put *put, DynamoCall *call)
 	Dyn__PutReply *reply = NULL;
 	bool		refused = false;
 
+	if (call->state == DYNAMO_CALL_WAITING)
+		dynfdw_node_silent(put->cluster, call->node);
 	if (call->state == DYNAMO_CALL_ANSWERED)
 	{
 		reply = dynfdw_call_reply(call, DYN_MESSAGE_PUT_REPLY, &status, &text);
@@ -451,7 +457,7 @@ prepare(Put *put)
 		DynamoPut  *one = &put->puts[i];
 		uint32		number = (uint32) i;
 
-		one->status = DYN_STATUS_OK;
+		one->status = DYN_STATUS_ABORTED;
 		one->text = NULL;
 		one->sent = false;
 		memset(&one->result, 0, sizeof(one->result));
@@ -467,6 +473,24 @@ prepare(Put *put)
 	sort_places(put);
 }
 
+/* With an error, a cancel above all: what has become of the writes. */
+static void
+tell_outcome(void *arg)
+{
+	Put		   *put = arg;
+	int			applied = 0;
+	int			unknown = 0;
+
+	for (int i = 0; i < put->nputs; i++)
+	{
+		applied += put->states[i].done &&
+			put->puts[i].status == DYN_STATUS_OK;
+		unknown += put->puts[i].status == DYN_STATUS_UNKNOWN;
+	}
+	errcontext("sending %d writes to a Dynamo cluster: %d were applied, %d perhaps",
+			   put->nputs, applied, unknown);
+}
+
 void
 dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 				 const DynamoRequestOptions *options,
@@ -476,6 +500,7 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	MemoryContext working = AllocSetContextCreate(results, "dynamo_fdw put",
 												  ALLOCSET_DEFAULT_SIZES);
 	DynamoRequestStats unused = {0};
+	ErrorContextCallback context;
 	Put			put = {.cluster = cluster,.puts = puts,.nputs = nputs,
 		.stats = stats ? stats : &unused,.results = results,
 	.undone = nputs};
@@ -496,6 +521,10 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	put.group = dynfdw_group_begin(cluster, put.stats);
 	put.stats->keys += nputs;
 	prepare(&put);
+	context.callback = tell_outcome;
+	context.arg = &put;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
 	while (put.undone > 0)
 	{
 		MemoryContext temporary = AllocSetContextCreate(working,
@@ -518,6 +547,7 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 			GetCurrentTimestamp() >= put.deadline)
 			expire(&put);
 	}
+	error_context_stack = context.previous;
 	MemoryContextSwitchTo(results);
 	MemoryContextDelete(working);
 }

@@ -22,7 +22,7 @@ enum
 {
 	WINDOW = 4,					/* partitions under way */
 	DIVERGED_MAX = 256,			/* keys gathered before they are read */
-	SILENT_MS = 2000			/* then another owner is asked */
+	SILENT_MS = 1000			/* then another owner is asked */
 };
 
 typedef struct Stream
@@ -131,32 +131,46 @@ raise_incomplete(DynamoScan *scan, const Partition *partition,
 						  silent.len == 0 ? text : ""));
 }
 
+/* The stream's page from an owner that was not tried yet; those who were
+ * silent come last.  False when there is none; then nothing has changed. */
+static bool
+ask_another(DynamoScan *scan, Partition *partition, Stream *stream)
+{
+	int			n = dynfdw_cluster_ring(scan->cluster)->replica_count;
+	Stream		before = *stream;
+
+	for (int s = 0; s < 2 * n; s++)
+	{
+		int			slot = (s + MyProcPid) % n;
+		int			node;
+
+		if (slot == before.slot || (stream->tried & (1 << slot)) ||
+			slot_is_taken(partition, stream, slot))
+			continue;
+		node = dynfdw_cluster_owner(scan->cluster, partition->number, slot);
+		if (node < 0 || dynfdw_node_suspect(scan->cluster, node) != (s >= n))
+			continue;
+		stream->slot = slot;
+		ask_page(scan, partition, stream);
+		if (stream->call == NULL)
+			continue;
+		if (before.slot >= 0)
+			stream->tried |= (uint8) (1 << before.slot);
+		if (before.call != NULL)
+			dynfdw_call_end(before.call);
+		return true;
+	}
+	*stream = before;
+	return false;
+}
+
 /* Go on with another owner; an error when there is none. */
 static void
 switch_owner(DynamoScan *scan, Partition *partition, Stream *stream,
 			 const char *why)
 {
-	int			n = dynfdw_cluster_ring(scan->cluster)->replica_count;
-
-	if (stream->call != NULL)
-		dynfdw_call_end(stream->call);
-	stream->call = NULL;
-	if (stream->slot >= 0)
-		stream->tried |= (uint8) (1 << stream->slot);
-	for (int s = 0; s < n; s++)
-	{
-		int			slot = (s + MyProcPid) % n;
-
-		if ((stream->tried & (1 << slot)) ||
-			slot_is_taken(partition, stream, slot))
-			continue;
-		stream->slot = slot;
-		ask_page(scan, partition, stream);
-		if (stream->call != NULL)
-			return;
-		stream->tried |= (uint8) (1 << slot);
-	}
-	raise_incomplete(scan, partition, why);
+	if (!ask_another(scan, partition, stream))
+		raise_incomplete(scan, partition, why);
 }
 
 static void
@@ -217,16 +231,31 @@ dynfdw_scan_begin(DynamoCluster *cluster, const DynamoScanSpec *spec,
 
 /* ---------------------------------------------------------------- pages */
 
+/*
+ * A silent owner is followed by another one if there is any; the last one may
+ * take all the time that a request has.
+ */
 static void
 wait_page(DynamoScan *scan, Partition *partition, Stream *stream)
 {
+	int			timeout_ms = dynfdw_cluster_timeout_ms(scan->cluster,
+													   &scan->options);
+	bool		patient = false;
+
 	while (stream->call->state == DYNAMO_CALL_WAITING)
 	{
-		TimestampTz until = TimestampTzPlusMilliseconds(stream->call->sent_at,
-														SILENT_MS);
+		TimestampTz until =
+			TimestampTzPlusMilliseconds(stream->call->sent_at,
+										patient ? Max(timeout_ms, SILENT_MS)
+										: Min(timeout_ms, SILENT_MS));
 
-		if (!dynfdw_wait(scan->cluster, until, scan->stats))
+		if (dynfdw_wait(scan->cluster, until, scan->stats))
+			continue;
+		dynfdw_node_silent(scan->cluster, stream->call->node);
+		if (patient)
 			switch_owner(scan, partition, stream, "it did not answer in time");
+		else
+			patient = !ask_another(scan, partition, stream);
 	}
 }
 

@@ -34,6 +34,7 @@ enum
 	HEARTBEAT_TIMEOUT_MS = 3000,
 	RECONNECT_MS = 50,
 	RECONNECT_MAX_MS = 1000,
+	SUSPECT_MS = 5000,			/* a silent node comes last for so long */
 	SETTLE_MS = 300				/* for members that their fellows call up */
 };
 
@@ -45,6 +46,7 @@ typedef struct DynamoNode
 	bool		writable;		/* the connection stands */
 	bool		signalled;		/* its state may have changed: look */
 	bool		hello_sent;
+	TimestampTz suspect_until;	/* it was silent; 0 = no */
 } DynamoNode;
 
 struct DynamoCluster
@@ -487,6 +489,20 @@ dynfdw_node_usable(DynamoCluster *cluster, int node)
 	return node >= 0 && node < cluster->nnodes && cluster->nodes[node].writable;
 }
 
+void
+dynfdw_node_silent(DynamoCluster *cluster, int node)
+{
+	cluster->nodes[node].suspect_until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
+}
+
+bool
+dynfdw_node_suspect(DynamoCluster *cluster, int node)
+{
+	return cluster->nodes[node].suspect_until != 0 &&
+		cluster->nodes[node].suspect_until > GetCurrentTimestamp();
+}
+
 static int
 owner_member(DynamoCluster *cluster, uint16 partition, int slot)
 {
@@ -691,6 +707,7 @@ deliver(DynamoCluster *cluster, int node, const void *data, size_t size)
 				(errcode(ERRCODE_PROTOCOL_VIOLATION),
 				 errmsg("%s does not speak the protocol of a Dynamo node",
 						cluster->nodes[node].address)));
+	cluster->nodes[node].suspect_until = 0;
 	call = find_call(cluster, env.correlation, node);
 	if (call == NULL)
 		return false;
@@ -803,6 +820,8 @@ bool
 dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 			DynamoRequestStats *stats)
 {
+	bool		looked = false;
+
 	for (;;)
 	{
 		WaitEvent	events[8];
@@ -820,7 +839,15 @@ dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 		timeout_ms =
 			TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 		if (timeout_ms <= 0)
-			return false;
+		{
+			/* Time passed without waiting, perhaps: an idle cursor.  What has
+			 * come meanwhile is no silence. */
+			if (looked)
+				return false;
+			looked = true;
+			signal_all(cluster);
+			continue;
+		}
 		count = WaitEventSetWait(wait_set_of(cluster), timeout_ms, events,
 								 lengthof(events), PG_WAIT_EXTENSION);
 		for (int i = 0; i < count; i++)

@@ -96,6 +96,13 @@ extern const char *dynfdw_cluster_owner_address(DynamoCluster *cluster,
 												uint16 partition, int slot);
 extern bool dynfdw_node_usable(DynamoCluster *cluster, int node);
 
+/*
+ * A node that was silent comes last for a while, or until something comes
+ * from it.  A preference only: nobody is left out because of it.
+ */
+extern void dynfdw_node_silent(DynamoCluster *cluster, int node);
+extern bool dynfdw_node_suspect(DynamoCluster *cluster, int node);
+
 /* In the current memory context. */
 extern DynamoCallGroup *dynfdw_group_begin(DynamoCluster *cluster,
 										   DynamoRequestStats *stats);
