@@ -20,7 +20,8 @@
 enum
 {
 	KEYS_PER_FRAME = 1024,
-	HEDGE_MS = 100,				/* then a coordinator is asked instead */
+	HEDGE_MS = 100,				/* without an answer: a coordinator is asked */
+	KEYS_PER_MS = 1,			/* ... later, when many keys were asked for */
 	COORDINATOR_SILENT_MS = 300,	/* then another one is asked, too */
 	COORDINATORS_MAX = 2		/* at once */
 };
@@ -31,6 +32,7 @@ typedef struct KeyState
 	uint8		answers;		/* of owners that know the key or its absence */
 	bool		settled;
 	bool		disagreed;		/* to be read by a coordinator */
+	bool		left_out;		/* the answer was full: to be asked again */
 	bool		absent;
 	uint64		hash;
 	struct dyn_slice object;
@@ -43,7 +45,8 @@ typedef struct Get
 	const struct dyn_slice *keys;
 	int			nkeys;
 	int			r;
-	TimestampTz deadline;
+	const DynamoRequestOptions *options;
+	TimestampTz deadline;		/* of what is being asked now */
 	DynamoRequestStats *stats;
 	KeyState   *states;
 	DynamoCallGroup *group;
@@ -129,6 +132,10 @@ ask_owners(Get *get)
 		KeyState   *state = &get->states[i];
 		int			found = 0;
 
+		if (state->settled || state->disagreed)
+			continue;
+		state->answers = 0;
+		state->left_out = false;
 		for (int s = 0; s < 2 * n && found < get->r; s++)
 		{
 			int			slot = (s + MyProcPid) % n;
@@ -157,6 +164,11 @@ take_result(Get *get, KeyState *state, const Dyn__ReadResult *result,
 {
 	bool		absent = result->status == DYN_STATUS_NOT_FOUND;
 
+	if (result->status == DYN_STATUS_TOO_LARGE)
+	{
+		state->left_out = true;
+		return;
+	}
 	if (result->status != DYN_STATUS_OK && !absent)
 		state->disagreed = true;
 	else if (state->answers > 0 &&
@@ -251,24 +263,61 @@ describe_silent(Get *get)
 	return text.data;
 }
 
+static int
+count_settled(const Get *get)
+{
+	int			count = 0;
+
+	for (int i = 0; i < get->nkeys; i++)
+		count += get->states[i].settled;
+	return count;
+}
+
+/* One round of direct reads. True when it settled something, and left some
+ * keys out because answers were full. */
+static bool
+read_round(Get *get)
+{
+	int			hedge_ms = HEDGE_MS + get->nkeys / KEYS_PER_MS;
+	int			settled = count_settled(get);
+	bool		left_out = false;
+
+	get->deadline = dynfdw_cluster_deadline(get->cluster, get->options);
+	ask_owners(get);
+	/* Whoever says nothing for so long is passed over. */
+	while (collect(get, take_read))
+	{
+		TimestampTz hedge =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), hedge_ms);
+
+		if (dynfdw_wait(get->cluster, Min(hedge, get->deadline), get->stats))
+			continue;
+		note_silence(get);
+		break;
+	}
+	for (int i = 0; i < get->nkeys; i++)
+	{
+		KeyState   *state = &get->states[i];
+
+		if (state->settled)
+			continue;
+		if (state->left_out && !state->disagreed)
+			left_out = true;
+		else
+			state->disagreed = true;
+	}
+	dynfdw_group_end(get->group);
+	return left_out && count_settled(get) > settled;
+}
+
 static void
 read_directly(Get *get)
 {
-	TimestampTz hedge =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HEDGE_MS);
-
-	ask_owners(get);
-	while (collect(get, take_read))
-		if (!dynfdw_wait(get->cluster, Min(hedge, get->deadline), get->stats))
-		{
-			note_silence(get);
-			break;
-		}
-	/* Whoever has not answered by now is passed over. */
+	while (read_round(get))
+		continue;
 	for (int i = 0; i < get->nkeys; i++)
 		if (!get->states[i].settled)
 			get->states[i].disagreed = true;
-	dynfdw_group_end(get->group);
 }
 
 /* ------------------------------------------------------ coordinated reads */
@@ -392,6 +441,7 @@ ask_coordinator(Get *get, Attempt *attempt)
 	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
 	int			node;
 
+	get->deadline = dynfdw_cluster_deadline(get->cluster, get->options);
 	request.bucket = dyn_bytes_of_slice(get->bucket);
 	request.r = get->r;
 	request.n_keys = attempt->count;
@@ -497,7 +547,7 @@ dynfdw_multi_get(DynamoCluster *cluster, struct dyn_slice bucket,
 	MemoryContextSwitchTo(working);
 	dynfdw_cluster_ready(cluster);
 	get.r = dynfdw_cluster_r(cluster, options);
-	get.deadline = dynfdw_cluster_deadline(cluster, options);
+	get.options = options;
 	get.states = palloc0(nkeys * sizeof(KeyState));
 	get.group = dynfdw_group_begin(cluster, get.stats);
 	get.stats->keys += nkeys;

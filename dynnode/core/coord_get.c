@@ -54,6 +54,8 @@ answer(struct dyn_node *node, struct dyn_request *request)
 	dyn_request_end(node, request);
 }
 
+static void begin_some(struct dyn_node *node, struct dyn_request *request);
+
 static void
 decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	   enum dyn_status status, char *text)
@@ -66,8 +68,47 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	get->read.decided = true;
 	get->status = status;
 	get->text = text;
+	if (status == DYN_STATUS_OK)
+		request->answer_bytes += get->object.size;
 	if (--request->undecided == 0)
 		answer(node, request);
+	else
+		begin_some(node, request);
+}
+
+static void
+begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	const Dyn__GetRequest *message = request->message;
+	struct dyn_slice key = request->gets[op].read.key;
+	enum dyn_status status = dyn_key_check(key);
+	uint32_t r = message->r ? message->r : node->cluster.r;
+
+	if (status != DYN_STATUS_OK)
+		decide(node, request, op, status, "a key has 1 to 440 bytes");
+	else if (request->answer_bytes >= DYN_REPLY_BYTES_MAX)
+		decide(node, request, op, DYN_STATUS_TOO_LARGE,
+			   "the answer is full: ask for fewer keys at once");
+	else
+		dyn_read_begin(
+			node, request, op,
+			dyn_cluster_partition(
+				node, dyn_hash_cell(dyn_hash_position(request->bucket, key))),
+			(uint8_t) r);
+}
+
+/* Deciding one begins the next; a loop, not a recursion. */
+static void
+begin_some(struct dyn_node *node, struct dyn_request *request)
+{
+	if (request->beginning)
+		return;
+	request->beginning = true;
+	while (request->begun < request->op_count &&
+		   request->begun - (request->op_count - request->undecided) <
+			   DYN_READS_AT_ONCE)
+		begin_op(node, request, request->begun++);
+	request->beginning = false;
 }
 
 void
@@ -93,20 +134,7 @@ dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
 		request->gets[op] = (struct dyn_get_op){ .read.key = dyn_slice_of_bytes(
 													 message->keys[op]) };
 	node->counters[DYN_COUNT_get_ops] += count;
-	for (uint32_t op = 0; op < count; op++)
-	{
-		struct dyn_slice key = request->gets[op].read.key;
-		enum dyn_status status = dyn_key_check(key);
-
-		if (status != DYN_STATUS_OK)
-			decide(node, request, op, status, "a key has 1 to 440 bytes");
-		else
-			dyn_read_begin(
-				node, request, op,
-				dyn_cluster_partition(node, dyn_hash_cell(dyn_hash_position(
-												request->bucket, key))),
-				(uint8_t) r);
-	}
+	begin_some(node, request);
 }
 
 void
@@ -148,10 +176,17 @@ dyn_get_expire(struct dyn_node *node, struct dyn_request *request)
 {
 	uint32_t count = request->op_count;
 
+	request->begun = count; /* no new ones */
 	for (uint32_t op = 0; op < count; op++)
-		if (!request->gets[op].decided)
-			decide(node, request, op, DYN_STATUS_TIMEOUT,
-				   dyn_receipt_text(node, &request->arena,
-									request->gets[op].read.partition,
-									&request->gets[op].read.quorum));
+	{
+		const struct dyn_read *read = &request->gets[op].read;
+
+		if (request->gets[op].decided)
+			continue;
+		decide(node, request, op, DYN_STATUS_TIMEOUT,
+			   read->quorum.needed != 0
+				   ? dyn_receipt_text(node, &request->arena, read->partition,
+									  &read->quorum)
+				   : "the time was up before it was asked for");
+	}
 }

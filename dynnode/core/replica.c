@@ -57,16 +57,60 @@ answer_read(struct dyn_node *node, struct dyn_request *request)
 	dyn_request_end(node, request);
 }
 
+static void load_some(struct dyn_node *node, struct dyn_request *request);
+
 static void
 decide_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			enum dyn_status status)
 {
-	if (request->reads[op].decided)
+	struct dyn_read_op *read = &request->reads[op];
+
+	if (read->decided)
 		return;
-	request->reads[op].decided = true;
-	request->reads[op].status = status;
+	read->decided = true;
+	read->status = status;
+	if (status == DYN_STATUS_OK)
+		request->answer_bytes += read->object.size;
 	if (--request->undecided == 0)
 		answer_read(node, request);
+	else
+		load_some(node, request);
+}
+
+static void
+begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
+{
+	const Dyn__ReadRequest *message = request->message;
+	struct dyn_read_op *op = &request->reads[i];
+	struct dyn_request_id id;
+
+	/* Known before the load is submitted, so the load sees its write. */
+	op->remembered = message->n_request_ids != 0 &&
+					 dyn_request_id_of_bytes(message->request_ids[i], &id) &&
+					 dyn_remember_is_committed(&node->remember, &id);
+	if (dyn_key_check(op->key) != DYN_STATUS_OK)
+		decide_read(node, request, i, dyn_key_check(op->key));
+	else if (!owns(node, request->bucket, op->key))
+		decide_read(node, request, i, DYN_STATUS_NOT_OWNER);
+	else if (request->answer_bytes >= DYN_REPLY_BYTES_MAX)
+		decide_read(node, request, i, DYN_STATUS_TOO_LARGE);
+	else
+		dyn_key_load(node, request->bucket, op->key, message->hash_only,
+					 (struct dyn_work){ request->serial, i }, 0);
+}
+
+/* Deciding one begins the next; a loop, not a recursion. */
+static void
+load_some(struct dyn_node *node, struct dyn_request *request)
+{
+	if (request->beginning)
+		return;
+	request->beginning = true;
+	while (request->begun < request->op_count &&
+		   request->begun - (request->op_count - request->undecided) <
+			   DYN_READS_AT_ONCE)
+		begin_read_op(node, request, request->begun++);
+	request->beginning = false;
 }
 
 void
@@ -90,24 +134,8 @@ dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
 	memset(request->reads, 0, count * sizeof(*request->reads));
 	node->counters[DYN_COUNT_read_ops] += count;
 	for (uint32_t i = 0; i < count; i++)
-	{
-		struct dyn_read_op *op = &request->reads[i];
-		struct dyn_request_id id;
-
-		op->key = dyn_slice_of_bytes(message->keys[i]);
-		/* Known before the load is submitted, so the load sees its write. */
-		op->remembered =
-			message->n_request_ids != 0 &&
-			dyn_request_id_of_bytes(message->request_ids[i], &id) &&
-			dyn_remember_is_committed(&node->remember, &id);
-		if (dyn_key_check(op->key) != DYN_STATUS_OK)
-			decide_read(node, request, i, dyn_key_check(op->key));
-		else if (!owns(node, request->bucket, op->key))
-			decide_read(node, request, i, DYN_STATUS_NOT_OWNER);
-		else
-			dyn_key_load(node, request->bucket, op->key, message->hash_only,
-						 (struct dyn_work){ request->serial, i }, 0);
-	}
+		request->reads[i].key = dyn_slice_of_bytes(message->keys[i]);
+	load_some(node, request);
 }
 
 void
@@ -117,7 +145,11 @@ dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_read_op *read = &request->reads[op];
 
 	read->hash = record->hash;
-	read->object = record->object;
+	/* The record lives as long as this step, and so does the answer when all
+	 * keys fit one load. */
+	read->object = request->op_count <= DYN_READS_AT_ONCE
+					   ? record->object
+					   : dyn_arena_copy(&request->arena, record->object);
 	switch (record->state)
 	{
 		case DYN_LOADED_FOUND:

@@ -22,7 +22,7 @@ struct dyn_read_op
 	bool remembered;
 	enum dyn_status status;
 	uint64_t hash;
-	struct dyn_slice object; /* borrowed: the answer leaves in this step */
+	struct dyn_slice object; /* of this step, or in the request's arena */
 };
 
 struct dyn_replica_op

@@ -48,6 +48,11 @@ struct dyn_request
 	struct dyn_slice bucket;
 	uint32_t op_count;
 	uint32_t undecided;
+	/* GET and READ bring in a part of their keys at a time, so that what
+	 * they hold in memory is bounded whatever the values' size. */
+	uint32_t begun;      /* operations */
+	size_t answer_bytes; /* of the objects found so far */
+	bool beginning;      /* in the loop that begins them */
 	bool ended;
 	struct dyn_request *next_ended;
 	const void *message; /* unpacked, as its type says */

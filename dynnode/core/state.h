@@ -37,6 +37,7 @@ enum
 	DYN_BYTES_IN_FLIGHT_MAX = 512 * 1024 * 1024, /* of requests */
 	DYN_BATCH_BYTES_MAX = 8 * 1024 * 1024,       /* of one frame to a peer */
 	DYN_REPLY_BYTES_MAX = 32 * 1024 * 1024,      /* of objects in one answer */
+	DYN_READS_AT_ONCE = 64,                      /* keys of one GET or READ */
 	DYN_SCAN_ITEMS_MAX = 4096,                   /* one page, and its default */
 	DYN_SCAN_BYTES_MAX = 8 * 1024 * 1024,
 	DYN_SCAN_BYTES_DEFAULT = 1024 * 1024
