@@ -40,6 +40,7 @@ struct net
 	struct letter *first;
 	struct letter **last;
 	uint64_t now_ms;
+	uint8_t n;
 };
 
 static void
@@ -145,7 +146,7 @@ complete(void *context, const struct dyn_event *event)
 }
 
 static struct dyn_node_config
-config_of(uint32_t index)
+config_of(uint32_t index, uint8_t n)
 {
 	return (struct dyn_node_config){ .cluster_name = "fuzz",
 									 .address = addresses[index],
@@ -153,6 +154,7 @@ config_of(uint32_t index)
 									 .seed_count = FOUNDING_NODES,
 									 .zone = "",
 									 .version = "fuzz",
+									 .n = n,
 									 .partition_count = 8,
 									 .requests_max = 64,
 									 .keys_max = 64,
@@ -163,7 +165,7 @@ static void
 found(struct founder *self)
 {
 	struct dyn_simstore_config store = { .seed = self->index };
-	struct dyn_node_config config = config_of(self->index);
+	struct dyn_node_config config = config_of(self->index, self->net->n);
 	struct dyn_boot boot = { .start_id = 1000 + self->index,
 							 .prng_seed = 2000 + self->index,
 							 .writable = true };
@@ -245,14 +247,11 @@ ask_welcome(struct net *net, uint32_t index)
 							   one->welcome.size - DYN_ENVELOPE_SIZE };
 }
 
-const struct founding *
-founding_get(void)
+static void
+make(struct founding *founding, uint8_t n)
 {
-	static struct founding founding;
-	static struct net net;
+	struct net net = { .n = n };
 
-	if (founding.disk != NULL)
-		return &founding;
 	net.last = &net.first;
 	for (uint32_t i = 0; i < FOUNDING_NODES; i++)
 	{
@@ -263,12 +262,13 @@ founding_get(void)
 	for (int i = 0; i < 1000 && !is_founded(&net); i++)
 		pass_time(&net);
 	FUZZ_REQUIRE(is_founded(&net));
+	/* Until all have greeted all and have everything on disk. */
 	for (int i = 0; i < 40; i++)
 		pass_time(&net);
 	for (uint32_t i = 1; i < FOUNDING_NODES; i++)
-		founding.welcomes[i] = ask_welcome(&net, i);
-	founding.config = config_of(0);
-	founding.disk = net.founders[0].disk;
+		founding->welcomes[i] = ask_welcome(&net, i);
+	founding->config = config_of(0, n);
+	founding->disk = net.founders[0].disk;
 	for (uint32_t i = 0; i < FOUNDING_NODES; i++)
 	{
 		dyn_node_destroy(&net.founders[i].node);
@@ -277,5 +277,14 @@ founding_get(void)
 		if (i > 0)
 			dyn_simdisk_free(&net.founders[i].disk);
 	}
-	return &founding;
+}
+
+const struct founding *
+founding_get(uint8_t n)
+{
+	static struct founding foundings[FOUNDING_NODES + 1];
+
+	if (foundings[n].disk == NULL)
+		make(&foundings[n], n);
+	return &foundings[n];
 }

@@ -24,7 +24,7 @@ struct founding
 	struct dyn_node_config config;             /* of node 0 */
 };
 
-/* Made by the first call; the same for ever. */
-const struct founding *founding_get(void);
+/* n is 2 or 3. Made by the first call; the same for ever. */
+const struct founding *founding_get(uint8_t n);
 
 #endif

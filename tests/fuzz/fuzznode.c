@@ -194,9 +194,9 @@ greet(struct fuzznode *self, const struct founding *founding, uint32_t peer)
 }
 
 void
-fuzznode_start(struct fuzznode *self)
+fuzznode_start(struct fuzznode *self, uint8_t n)
 {
-	const struct founding *founding = founding_get();
+	const struct founding *founding = founding_get(n);
 	struct dyn_simstore_config store = { .seed = 1 };
 
 	memset(self, 0, sizeof(*self));

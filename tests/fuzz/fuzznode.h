@@ -45,8 +45,9 @@ struct fuzznode
 	uint8_t answers[256];
 };
 
-/* Up, formed, both fellows connected and greeted. */
-void fuzznode_start(struct fuzznode *self);
+/* Up, formed, both fellows connected and greeted. n is 3, or 2: then there
+ * are partitions that the node does not own. */
+void fuzznode_start(struct fuzznode *self, uint8_t n);
 void fuzznode_stop(struct fuzznode *self);
 
 /* One event, its effects, and the invariants. */

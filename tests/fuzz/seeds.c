@@ -59,7 +59,7 @@ id_bytes(uint8_t number)
 
 /* ------------------------------------------------------- clocks and objects */
 
-static void
+static struct dyn_slice
 write_clock_seeds(void)
 {
 	static const char *const texts[] = {
@@ -69,6 +69,7 @@ write_clock_seeds(void)
 		"{0000000000000001.0:18446744073709551615!1..2}",
 		" { 0000000000000001.1:2 , 0000000000000002.1:2!1 } ",
 	};
+	struct dyn_slice chosen = { NULL, 0 };
 	char name[16];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -83,7 +84,10 @@ write_clock_seeds(void)
 			continue;
 		dyn_clock_encode(&clock, &arena.allocator, &encoded);
 		write_seed("clock", name, encoded);
+		if (i == 2)
+			chosen = encoded;
 	}
+	return chosen;
 }
 
 static struct dyn_object
@@ -222,7 +226,16 @@ make_step(enum dyn_message_type type, struct dyn_slice body)
 	/* Then the store works. */
 	bytes[sizeof(head) + body.size] = 6;
 	steps[type] = (struct dyn_slice){ bytes, sizeof(head) + 1 + body.size };
-	write_seed("node", dyn_message_name(type), steps[type]);
+}
+
+static void
+make_body_step(enum dyn_message_type type, const ProtobufCMessage *body)
+{
+	uint8_t *bytes =
+		dyn_arena_allocate(&arena, protobuf_c_message_get_packed_size(body));
+
+	make_step(type, (struct dyn_slice){ bytes,
+										protobuf_c_message_pack(body, bytes) });
 }
 
 static void
@@ -431,12 +444,15 @@ write_scans_and_status(struct dyn_slice object)
 
 /* ------------------------------------------------------------------- others */
 
-/* Steps of several messages, one after the other. */
+/* Steps of several messages, one after the other, among n replicas. */
 static void
-write_story(const char *name, const enum dyn_message_type *types, size_t count)
+write_story(const char *name, uint8_t n, const enum dyn_message_type *types,
+			size_t count)
 {
 	uint8_t *bytes = dyn_arena_allocate(&arena, 4096);
 	size_t size = 0;
+
+	bytes[size++] = n;
 
 	for (size_t i = 0; i < count; i++)
 	{
@@ -447,6 +463,46 @@ write_story(const char *name, const enum dyn_message_type *types, size_t count)
 		size += step.size;
 	}
 	write_seed("node", name, (struct dyn_slice){ bytes, size });
+}
+
+/* A PUT in each mode, with and without a context, and what fellows answer. */
+static void
+write_put_stories(struct dyn_slice context)
+{
+	static const enum dyn_message_type story[] = {
+		DYN_MESSAGE_PUT,
+		DYN_MESSAGE_READ_REPLY,
+		DYN_MESSAGE_READ_REPLY,
+		DYN_MESSAGE_REPLICATE_REPLY,
+		DYN_MESSAGE_PUT,
+		DYN_MESSAGE_PUT_REPLY,
+		DYN_MESSAGE_REPLICATE_REPLY
+	};
+	Dyn__PutOp op = DYN__PUT_OP__INIT;
+	Dyn__PutOp *ops[1] = { &op };
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	ProtobufCBinaryData value = bytes_of("milk");
+	char name[32];
+
+	request.bucket = bytes_of("cart");
+	request.n_ops = 1;
+	request.ops = ops;
+	op.values = &value;
+	op.request_id = id_bytes(9);
+	for (int i = 0; i < 16; i++)
+	{
+		static const char *const keys[] = { "alice", "bob", "carol", "dave" };
+
+		op.key = bytes_of(keys[i % 4]);
+		op.mode = (Dyn__PutMode) (i / 4);
+		op.n_values = i % 3 != 0;
+		op.context = i % 2 ? dyn_bytes_of_slice(context) : bytes_of("");
+		op.retry = i % 5 == 4;
+		request.w = (uint32_t) i % 4;
+		make_body_step(DYN_MESSAGE_PUT, &request.base);
+		snprintf(name, sizeof(name), "put%d", i);
+		write_story(name, (uint8_t) i, story, sizeof(story) / sizeof(story[0]));
+	}
 }
 
 static void
@@ -464,12 +520,21 @@ write_stories(void)
 	};
 	/* A new member in the first slot; then in a table of its own, where the
 	 * first two slots change places, one older and one newer than ours. */
-	static const uint8_t ring_story[] = { 8, 2, 0, 12, 7, 1, 0, 0, 12, 5 };
-	static const uint8_t swap_story[] = { 8, 2, 1, 0, 0, 1, 0, 1, 0, 1, 0, 9 };
+	static const uint8_t ring_story[] = { 3, 8, 2, 0, 12, 7, 1, 0, 0, 12, 5 };
+	static const uint8_t swap_story[] = {
+		3, 8, 2, 1, 0, 0, 1, 0, 1, 0, 1, 0, 9
+	};
 
-	write_story("put-get-scan", put_story,
+	for (unsigned i = 1; i < sizeof(steps) / sizeof(steps[0]); i++)
+	{
+		enum dyn_message_type type = (enum dyn_message_type) i;
+
+		if (steps[i].size != 0)
+			write_story(dyn_message_name(i), 3, &type, 1);
+	}
+	write_story("put-get-scan", 3, put_story,
 				sizeof(put_story) / sizeof(put_story[0]));
-	write_story("replicate-read", replica_story,
+	write_story("replicate-read", 3, replica_story,
 				sizeof(replica_story) / sizeof(replica_story[0]));
 	write_seed("node", "ring",
 			   (struct dyn_slice){ ring_story, sizeof(ring_story) });
@@ -491,6 +556,7 @@ int
 main(int argc, char **argv)
 {
 	struct dyn_slice object;
+	struct dyn_slice clock;
 	struct dyn_slice ring;
 
 	if (argc != 2)
@@ -501,7 +567,7 @@ main(int argc, char **argv)
 	top = argv[1];
 	need(mkdir(top, 0777) == 0 || errno == EEXIST, top);
 	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
-	write_clock_seeds();
+	clock = write_clock_seeds();
 	object = write_object_seeds();
 	ring = ring_bytes(4, 3, 3);
 	write_seed("ring", "three", ring);
@@ -513,6 +579,7 @@ main(int argc, char **argv)
 	write_scans_and_status(object);
 	write_scan_merge_seed();
 	write_stories();
+	write_put_stories(clock);
 	dyn_arena_destroy(&arena);
 	return 0;
 }

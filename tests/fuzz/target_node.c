@@ -1,8 +1,9 @@
 /*
  * A node of a cluster of three among hostile clients and fellows.
  *
- * The input is a list of steps: a byte that tells what comes, then what that
- * needs (missing bytes are 0):
+ * The first byte tells the replicas of a key, 2 or 3.  The rest is a list of
+ * steps: a byte that tells what comes, then what that needs (missing bytes are
+ * 0):
  *
  *     0  a client's frame     type, remaining (x 20 ms), size, body
  *     1  a fellow's question  the same
@@ -256,12 +257,13 @@ settle(struct fuzznode *node)
 void
 fuzz_node(const uint8_t *data, size_t size)
 {
-	struct script script = { data, data + size, 0 };
+	struct script script;
 	struct fuzznode node;
 
 	if (size == 0)
 		return;
-	fuzznode_start(&node);
+	script = (struct script){ data + 1, data + size, 0 };
+	fuzznode_start(&node, data[0] & 1 ? 3 : 2);
 	while (script.at < script.end)
 		take_step(&node, &script);
 	settle(&node);

@@ -13,7 +13,7 @@
 enum
 {
 	INPUT_SIZE_MAX = 65536,
-	MUTATIONS = 2000 /* of each input */
+	MUTATIONS = 5000 /* of each input */
 };
 
 typedef void (*target_function)(const uint8_t *data, size_t size);
