@@ -117,10 +117,12 @@ c2	two
 \.
 SELECT key, value FROM big WHERE key LIKE 'c_' ORDER BY key;
 -- one bad row: nothing at all
+\set SHOW_CONTEXT never
 COPY big FROM stdin;
 c3	three
 c4	\N
 \.
+\set SHOW_CONTEXT errors
 SELECT count(*) FROM big WHERE key = 'c3';
 CREATE FOREIGN TABLE many (key text, value text) SERVER write_store OPTIONS (bucket 'many');
 INSERT INTO many SELECT 'key' || i, repeat('v', 200) || i FROM generate_series(1, 10000) i;
