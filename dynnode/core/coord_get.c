@@ -54,7 +54,8 @@ answer(struct dyn_node *node, struct dyn_request *request)
 	dyn_request_end(node, request);
 }
 
-static void begin_some(struct dyn_node *node, struct dyn_request *request);
+static void begin_op(struct dyn_node *node, struct dyn_request *request,
+					 uint32_t op);
 
 static void
 decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
@@ -73,7 +74,7 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (--request->undecided == 0)
 		answer(node, request);
 	else
-		begin_some(node, request);
+		dyn_request_begin_some(node, request, begin_op);
 }
 
 static void
@@ -95,20 +96,6 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 			dyn_cluster_partition(
 				node, dyn_hash_cell(dyn_hash_position(request->bucket, key))),
 			(uint8_t) r);
-}
-
-/* Deciding one begins the next; a loop, not a recursion. */
-static void
-begin_some(struct dyn_node *node, struct dyn_request *request)
-{
-	if (request->beginning)
-		return;
-	request->beginning = true;
-	while (request->begun < request->op_count &&
-		   request->begun - (request->op_count - request->undecided) <
-			   DYN_READS_AT_ONCE)
-		begin_op(node, request, request->begun++);
-	request->beginning = false;
 }
 
 void
@@ -134,7 +121,7 @@ dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
 		request->gets[op] = (struct dyn_get_op){ .read.key = dyn_slice_of_bytes(
 													 message->keys[op]) };
 	node->counters[DYN_COUNT_get_ops] += count;
-	begin_some(node, request);
+	dyn_request_begin_some(node, request, begin_op);
 }
 
 void

@@ -57,7 +57,8 @@ answer_read(struct dyn_node *node, struct dyn_request *request)
 	dyn_request_end(node, request);
 }
 
-static void load_some(struct dyn_node *node, struct dyn_request *request);
+static void begin_read_op(struct dyn_node *node, struct dyn_request *request,
+						  uint32_t op);
 
 static void
 decide_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
@@ -74,7 +75,7 @@ decide_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (--request->undecided == 0)
 		answer_read(node, request);
 	else
-		load_some(node, request);
+		dyn_request_begin_some(node, request, begin_read_op);
 }
 
 static void
@@ -99,20 +100,6 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 					 (struct dyn_work){ request->serial, i }, 0);
 }
 
-/* Deciding one begins the next; a loop, not a recursion. */
-static void
-load_some(struct dyn_node *node, struct dyn_request *request)
-{
-	if (request->beginning)
-		return;
-	request->beginning = true;
-	while (request->begun < request->op_count &&
-		   request->begun - (request->op_count - request->undecided) <
-			   DYN_READS_AT_ONCE)
-		begin_read_op(node, request, request->begun++);
-	request->beginning = false;
-}
-
 void
 dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
 				 const Dyn__ReadRequest *message)
@@ -135,7 +122,7 @@ dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
 	node->counters[DYN_COUNT_read_ops] += count;
 	for (uint32_t i = 0; i < count; i++)
 		request->reads[i].key = dyn_slice_of_bytes(message->keys[i]);
-	load_some(node, request);
+	dyn_request_begin_some(node, request, begin_read_op);
 }
 
 void

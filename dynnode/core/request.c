@@ -78,6 +78,20 @@ dyn_request_find(struct dyn_node *node, uint64_t serial)
 }
 
 void
+dyn_request_begin_some(struct dyn_node *node, struct dyn_request *self,
+					   void (*begin)(struct dyn_node *node,
+									 struct dyn_request *request, uint32_t op))
+{
+	if (self->beginning)
+		return;
+	self->beginning = true;
+	while (self->begun < self->op_count &&
+		   self->begun - (self->op_count - self->undecided) < DYN_READS_AT_ONCE)
+		begin(node, self, self->begun++);
+	self->beginning = false;
+}
+
+void
 dyn_request_end(struct dyn_node *node, struct dyn_request *self)
 {
 	if (self->ended)

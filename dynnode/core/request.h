@@ -78,6 +78,15 @@ const void *dyn_request_unpack(struct dyn_node *node, struct dyn_request *self,
 
 struct dyn_request *dyn_request_find(struct dyn_node *node, uint64_t serial);
 
+/*
+ * Begin operations in their order until DYN_READS_AT_ONCE are under way; to be
+ * called again whenever one is decided (a loop, whoever calls from within).
+ */
+void dyn_request_begin_some(struct dyn_node *node, struct dyn_request *self,
+							void (*begin)(struct dyn_node *node,
+										  struct dyn_request *request,
+										  uint32_t op));
+
 /* It has been answered, or deserves no answer. */
 void dyn_request_end(struct dyn_node *node, struct dyn_request *self);
 
