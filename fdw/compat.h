@@ -14,9 +14,11 @@
 #include "nodes/pathnodes.h"
 #include "optimizer/pathnode.h"
 #include "storage/latch.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
+#include "catalog/pg_foreign_server.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 180000
@@ -78,6 +80,16 @@ dynfdw_reserve_guc_prefix(const char *prefix)
 	MarkGUCPrefixReserved(prefix);
 #else
 	EmitWarningsOnPlaceholders(prefix);
+#endif
+}
+
+static inline AclResult
+dynfdw_server_aclcheck(Oid serverid, Oid userid, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ForeignServerRelationId, serverid, userid, mode);
+#else
+	return pg_foreign_server_aclcheck(serverid, userid, mode);
 #endif
 }
 

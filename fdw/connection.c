@@ -503,6 +503,12 @@ dynfdw_node_suspect(DynamoCluster *cluster, int node)
 		cluster->nodes[node].suspect_until > GetCurrentTimestamp();
 }
 
+int
+dynfdw_cluster_member_node(DynamoCluster *cluster, uint32 member)
+{
+	return cluster->member_node[member];
+}
+
 static int
 owner_member(DynamoCluster *cluster, uint16 partition, int slot)
 {

@@ -96,6 +96,9 @@ extern const char *dynfdw_cluster_owner_address(DynamoCluster *cluster,
 												uint16 partition, int slot);
 extern bool dynfdw_node_usable(DynamoCluster *cluster, int node);
 
+/* Node that is a member of the ring, by index. */
+extern int	dynfdw_cluster_member_node(DynamoCluster *cluster, uint32 member);
+
 /*
  * A node that was silent comes last for a while, or until something comes
  * from it.  A preference only: nobody is left out because of it.

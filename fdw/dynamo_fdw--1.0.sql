@@ -109,3 +109,34 @@ CREATE AGGREGATE vclock_merge(vclock) (
     PARALLEL = safe
 );
 CREATE CAST (vclock AS jsonb) WITH FUNCTION vclock_to_jsonb(vclock);
+
+-- A look inside.  What they show is the cluster's, not the transaction's.
+CREATE FUNCTION dynamo_nodes(server name,
+    OUT node text, OUT address text, OUT zone text, OUT status text,
+    OUT slots integer, OUT first_slots integer, OUT answers boolean,
+    OUT writable boolean, OUT version text, OUT uptime interval)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 3;
+CREATE FUNCTION dynamo_ring(server name,
+    OUT partition integer, OUT slot integer, OUT node text, OUT address text,
+    OUT fepoch bigint, OUT ver bigint)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+CREATE FUNCTION dynamo_stats(server name,
+    OUT address text, OUT name text, OUT value bigint)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 100;
+CREATE FUNCTION dynamo_owners(foreign_table regclass, key text,
+    OUT partition integer, OUT slot integer, OUT node text, OUT address text,
+    OUT state text, OUT versions integer, OUT context vclock)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 3;
+CREATE FUNCTION dynamo_owners(foreign_table regclass, key bytea,
+    OUT partition integer, OUT slot integer, OUT node text, OUT address text,
+    OUT state text, OUT versions integer, OUT context vclock)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 3;
+CREATE FUNCTION dynamo_conflicts(foreign_table regclass,
+    OUT key text, OUT siblings integer, OUT context vclock)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
