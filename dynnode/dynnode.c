@@ -14,10 +14,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,6 +70,29 @@ open_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Each connection takes a descriptor, and the usual soft limit is 1024. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Give large blocks (frames, values) back to the system at once.  Left alone,
+ * the allocator moves its threshold up after the first of them, and a flood of
+ * values leaves the process at its peak for ever. */
+static void
+keep_large_blocks_apart(void)
+{
+#ifdef M_MMAP_THRESHOLD
+	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+#endif
 }
 
 static bool
@@ -175,6 +200,8 @@ main(int argc, char **argv)
 	log_level_max = config.level;
 	loop.log = log_line;
 	loop.signal_fd = open_signals();
+	raise_descriptor_limit();
+	keep_large_blocks_apart();
 	dyn_effects_init(&loop.effects);
 	code = start_and_run(&loop, &config);
 	if (code != EXIT_STOPPED)

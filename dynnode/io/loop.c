@@ -4,6 +4,12 @@
 #include <stdio.h>
 #include <time.h>
 
+enum
+{
+	WAIT_MAX_MS = 60000,
+	REPORT_MS = 60000
+};
+
 static uint64_t
 clock_ms(clockid_t clock)
 {
@@ -106,7 +112,35 @@ timeout_ms(const struct dyn_loop *self)
 	uint64_t deadline = dyn_node_deadline(self->node);
 	uint64_t now = dyn_loop_now_ms();
 
-	return deadline > now ? (long) (deadline - now) : 0;
+	if (deadline <= now)
+		return 0;
+	return deadline - now < WAIT_MAX_MS ? (long) (deadline - now) : WAIT_MAX_MS;
+}
+
+/* What the transport dropped is no event for the core: say it here, but not
+ * for each frame. */
+static void
+report_drops(struct dyn_loop *self)
+{
+	const struct dyn_transport_counters *seen =
+		dyn_transport_counters(self->transport);
+	uint64_t now = dyn_loop_now_ms();
+	char text[160];
+	int size;
+
+	if (now - self->reported_at_ms < REPORT_MS ||
+		(seen->dropped == self->reported.dropped &&
+		 seen->malformed == self->reported.malformed))
+		return;
+	size = snprintf(
+		text, sizeof(text),
+		"%llu frames found no room or nobody to take them, %llu "
+		"were malformed, since the last line like this",
+		(unsigned long long) (seen->dropped - self->reported.dropped),
+		(unsigned long long) (seen->malformed - self->reported.malformed));
+	self->log(DYN_LOG_WARNING, text, (size_t) size);
+	self->reported = *seen;
+	self->reported_at_ms = now;
 }
 
 static bool
@@ -134,6 +168,7 @@ dyn_loop_run(struct dyn_loop *self)
 		if (!self->failed && dyn_node_deadline(self->node) <= dyn_loop_now_ms())
 			dyn_loop_deliver(self,
 							 &(struct dyn_event){ .type = DYN_EVENT_TICK });
+		report_drops(self);
 	}
 	return !self->failed;
 }

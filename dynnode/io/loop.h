@@ -26,6 +26,8 @@ struct dyn_loop
 	bool failed;
 	bool submitted;   /* to the store, since the last dispatch */
 	char reason[512]; /* why it failed */
+	struct dyn_transport_counters reported; /* as last logged, and when */
+	uint64_t reported_at_ms;
 	void (*log)(enum dyn_log_level level, const char *text, size_t size);
 };
 

@@ -22,9 +22,14 @@ enum
 	PLANE_COUNT = 2,
 	FRAMES_PER_TURN = 128, /* of one socket; the rest waits its turn */
 	HIGH_WATER_MARK = 20000,
+	/* Of what one client has sent and we have not looked at: beyond, TCP holds
+	 * it back, and nothing is lost.  Nodes drop what they cannot send at once,
+	 * so their queues are longer. */
+	CLIENT_FRAMES_MAX = 256,
 	BACKLOG = 1024,
 	HEARTBEAT_MS = 1000,
 	HEARTBEAT_TIMEOUT_MS = 4000,
+	HANDSHAKE_MS = 5000, /* then a stranger that says nothing is closed */
 	RECONNECT_MS = 50,
 	RECONNECT_MAX_MS = 1000,
 	IDENTITY_SIZE = 5
@@ -91,6 +96,7 @@ set_limits(void *socket)
 	set_number(socket, ZMQ_RCVHWM, HIGH_WATER_MARK);
 	set_number(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
 	set_number(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
+	set_number(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
 	set_number(socket, ZMQ_TCP_KEEPALIVE, 1);
 }
 
@@ -124,6 +130,8 @@ bind_router(struct dyn_transport *self, int which,
 	set_limits(socket);
 	set_number(socket, ZMQ_ROUTER_MANDATORY, 1);
 	set_number(socket, ZMQ_BACKLOG, BACKLOG);
+	if (which == ROUTER_CLIENT)
+		set_number(socket, ZMQ_RCVHWM, CLIENT_FRAMES_MAX);
 	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", address->host,
 			 address->port + which);
 	if (zmq_bind(socket, endpoint) == 0)
@@ -313,7 +321,10 @@ reply(struct dyn_transport *self, uint64_t route, struct dyn_slice frame)
 	struct source *router;
 
 	if (which < 0 || which >= ROUTER_COUNT)
+	{
+		count_sent(self, false);
 		return;
+	}
 	router = &self->routers[which];
 	for (int i = 1; i < IDENTITY_SIZE; i++)
 		identity[i] = (uint8_t) (route >> (8 * (IDENTITY_SIZE - 1 - i)));

@@ -15,7 +15,8 @@
  * A route is the place a frame came from: the socket and the identity that
  * ZeroMQ gave the connection.  Replies to connections that are gone are
  * dropped.  Sending never waits: what does not fit under the high-water mark
- * is dropped and counted, like any frame that a network may lose.
+ * is dropped and counted, like any frame that a network may lose.  Clients that
+ * send faster than we read are held back by TCP.
  *
  * One thread uses a transport.
  *
