@@ -1,0 +1,519 @@
+/*-------------------------------------------------------------------------
+ *
+ * cluster.c
+ *		The clusters that this backend has met: options, members, ring.
+ *
+ * A foreign server is a cluster.  It is met at the first request: HELLO goes
+ * to all nodes that the option names, and the first WELCOME tells settings
+ * and ring, whose members are then connected too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cluster_state.h"
+
+#include "foreign/foreign.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+enum
+{
+	SUSPECT_MS = 5000,			/* a silent node comes last for so long */
+	SETTLE_MS = 300				/* for members that their fellows call up */
+};
+
+static dlist_head clusters = DLIST_STATIC_INIT(clusters);
+
+/* ---------------------------------------------------------------- memory */
+
+static void *
+context_allocate(void *context, size_t size)
+{
+	return MemoryContextAllocExtended((MemoryContext) context,
+									  size ? size : 1, MCXT_ALLOC_HUGE);
+}
+
+static void
+context_release(void *context, void *memory)
+{
+	pfree(memory);
+}
+
+struct dyn_allocator
+dynfdw_allocator(MemoryContext context)
+{
+	return (struct dyn_allocator)
+	{
+		context_allocate, context_release, context
+	};
+}
+
+/* ------------------------------------------------------------- clusters */
+
+static void
+invalidate(Datum arg, int cacheid, uint32 hashvalue)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &clusters)
+	{
+		DynamoCluster *cluster = dlist_container(DynamoCluster, link, iter.cur);
+
+		/* 0: everything may have changed. */
+		if (hashvalue == 0 || hashvalue == cluster->server_hash)
+			cluster->invalid = true;
+	}
+}
+
+/* Forget the nodes, and what they told. */
+static void
+disconnect(DynamoCluster *cluster)
+{
+	dynfdw_lose_calls(cluster, -1);
+	dynfdw_close_nodes(cluster);
+	MemoryContextReset(cluster->context);
+	memset(&cluster->ring, 0, sizeof(cluster->ring));
+	memset(&cluster->options, 0, sizeof(cluster->options));
+	cluster->ready = false;
+	cluster->stale = false;
+	cluster->generation++;
+}
+
+/*
+ * Look at the server's options again.  Invalidations come for nothing, too
+ * (a full queue of them): only other nodes are a reason to connect anew, for
+ * that ends the cursors that are open.
+ */
+static void
+revalidate(DynamoCluster *cluster)
+{
+	DynamoOptions options;
+	bool		is_same;
+
+	dynfdw_server_options(cluster->serverid, &options);
+	is_same = cluster->options.nodes != NULL &&
+		strcmp(cluster->options.nodes, options.nodes) == 0;
+	if (!is_same)
+		disconnect(cluster);
+	options.nodes = is_same ? cluster->options.nodes
+		: MemoryContextStrdup(cluster->context, options.nodes);
+	cluster->options = options;
+	cluster->invalid = false;
+}
+
+/* Servers that were dropped need no sockets any more. */
+static void
+sweep(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &clusters)
+	{
+		DynamoCluster *cluster = dlist_container(DynamoCluster, link, iter.cur);
+
+		if (cluster->invalid && cluster->nnodes > 0 &&
+			GetForeignServerExtended(cluster->serverid,
+									 FSV_MISSING_OK) == NULL)
+			disconnect(cluster);
+	}
+}
+
+void
+dynfdw_close_clusters(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &clusters)
+		dynfdw_close_nodes(dlist_container(DynamoCluster, link, iter.cur));
+}
+
+static DynamoCluster *
+new_cluster(Oid serverid)
+{
+	static bool registered = false;
+	DynamoCluster *cluster;
+
+	if (!registered)
+	{
+		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, invalidate, (Datum) 0);
+		registered = true;
+	}
+	cluster = MemoryContextAllocZero(TopMemoryContext, sizeof(*cluster));
+	cluster->serverid = serverid;
+	cluster->server_hash =
+		GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid));
+	cluster->invalid = true;
+	cluster->context = AllocSetContextCreate(TopMemoryContext,
+											 "dynamo_fdw cluster",
+											 ALLOCSET_DEFAULT_SIZES);
+	dlist_init(&cluster->calls);
+	/* Numbers of another backend's life are of another connection. */
+	cluster->correlation_next = 1;
+	dlist_push_tail(&clusters, &cluster->link);
+	return cluster;
+}
+
+DynamoCluster *
+dynfdw_cluster(Oid serverid, Oid userid)
+{
+	dlist_iter	iter;
+	DynamoCluster *cluster = NULL;
+
+	dlist_foreach(iter, &clusters)
+	{
+		DynamoCluster *one = dlist_container(DynamoCluster, link, iter.cur);
+
+		if (one->serverid == serverid)
+			cluster = one;
+	}
+	if (cluster == NULL)
+	{
+		sweep();
+		cluster = new_cluster(serverid);
+	}
+	if (cluster->invalid)
+		revalidate(cluster);
+	return cluster;
+}
+
+uint64
+dynfdw_cluster_generation(DynamoCluster *cluster)
+{
+	return cluster->generation;
+}
+
+const struct dyn_ring *
+dynfdw_cluster_ring(DynamoCluster *cluster)
+{
+	return &cluster->ring;
+}
+
+/* A request's wish, else the server's or the setting's, else the cluster's. */
+static int
+choose_count(DynamoCluster *cluster, const char *name, int asked, int server,
+			 int normal)
+{
+	int			count = asked ? asked : server ? server : normal;
+
+	if (count > cluster->n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is %d, but the cluster keeps %d replicas", name,
+						count, cluster->n)));
+	return count;
+}
+
+int
+dynfdw_cluster_r(DynamoCluster *cluster, const DynamoRequestOptions *options)
+{
+	return choose_count(cluster, "r", options->r, cluster->options.r,
+						cluster->r);
+}
+
+int
+dynfdw_cluster_w(DynamoCluster *cluster, const DynamoRequestOptions *options)
+{
+	return choose_count(cluster, "w", options->w, cluster->options.w,
+						cluster->w);
+}
+
+int
+dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
+						  const DynamoRequestOptions *options)
+{
+	return options->timeout_ms ? options->timeout_ms
+		: cluster->options.timeout_ms;
+}
+
+TimestampTz
+dynfdw_cluster_deadline(DynamoCluster *cluster,
+						const DynamoRequestOptions *options)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									   dynfdw_cluster_timeout_ms(cluster,
+																 options));
+}
+
+uint64
+dynfdw_cluster_value_size_max(DynamoCluster *cluster)
+{
+	return cluster->value_size_max;
+}
+
+int
+dynfdw_cluster_node_count(DynamoCluster *cluster)
+{
+	return cluster->nnodes;
+}
+
+const char *
+dynfdw_cluster_node_address(DynamoCluster *cluster, int node)
+{
+	return cluster->nodes[node].address;
+}
+
+bool
+dynfdw_node_usable(DynamoCluster *cluster, int node)
+{
+	return node >= 0 && node < cluster->nnodes && cluster->nodes[node].writable;
+}
+
+void
+dynfdw_node_silent(DynamoCluster *cluster, int node)
+{
+	cluster->nodes[node].suspect_until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
+}
+
+bool
+dynfdw_node_suspect(DynamoCluster *cluster, int node)
+{
+	return cluster->nodes[node].suspect_until != 0 &&
+		cluster->nodes[node].suspect_until > GetCurrentTimestamp();
+}
+
+int
+dynfdw_cluster_member_node(DynamoCluster *cluster, uint32 member)
+{
+	return cluster->member_node[member];
+}
+
+static int
+owner_member(DynamoCluster *cluster, uint16 partition, int slot)
+{
+	const struct dyn_slot *owner =
+		dyn_ring_slot(&cluster->ring, partition, (uint8_t) slot);
+
+	return (int) (dyn_ring_member(&cluster->ring, &owner->node) -
+				  cluster->ring.members);
+}
+
+int
+dynfdw_cluster_owner(DynamoCluster *cluster, uint16 partition, int slot)
+{
+	int			node =
+		cluster->member_node[owner_member(cluster, partition, slot)];
+
+	return dynfdw_node_usable(cluster, node) ? node : -1;
+}
+
+const char *
+dynfdw_cluster_owner_address(DynamoCluster *cluster, uint16 partition, int slot)
+{
+	return cluster->ring.members[owner_member(cluster, partition, slot)].address;
+}
+
+void
+dynfdw_cluster_digest(DynamoCluster *cluster, uint64 digest)
+{
+	if (digest != 0 && digest != cluster->ring_digest)
+	{
+		cluster->stale = true;
+		cluster->ring_digest = digest;
+	}
+}
+
+/* --------------------------------------------------------------- meeting */
+
+/* Take over what a WELCOME tells. False when the cluster is not formed. */
+static bool
+take_welcome(DynamoCluster *cluster, const Dyn__Welcome *welcome)
+{
+	struct dyn_allocator allocator = dynfdw_allocator(cluster->context);
+	struct dyn_ring ring;
+
+	if (!welcome->formed || welcome->settings == NULL)
+		return false;
+	dynfdw_check(dyn_ring_decode(dyn_slice_of_bytes(welcome->ring), &allocator,
+								 &ring),
+				 "a node sent a malformed ring");
+	if (cluster->ready &&
+		dyn_node_id_compare(&ring.cluster, &cluster->ring.cluster) != 0)
+		dynfdw_raise(DYN_STATUS_WRONG_CLUSTER, "could not refresh the ring",
+					 NULL);
+	if (cluster->ring.slots != NULL)
+		dyn_ring_destroy(&cluster->ring);
+	cluster->ring = ring;
+	cluster->ring_digest = dyn_ring_digest(&ring);
+	cluster->tag = dyn_envelope_cluster(&ring.cluster);
+	cluster->n = welcome->settings->n;
+	cluster->r = welcome->settings->r;
+	cluster->w = welcome->settings->w;
+	cluster->value_size_max = welcome->settings->value_size_max;
+	for (uint32 i = 0; i < ring.member_count; i++)
+	{
+		cluster->member_up[i] =
+			i < welcome->n_peer_up ? welcome->peer_up[i] : true;
+		cluster->member_node[i] =
+			dynfdw_connect(cluster, ring.members[i].address);
+	}
+	cluster->ready = true;
+	cluster->stale = false;
+	return true;
+}
+
+/* Members that their fellows call up are waited for a moment, so that the
+ * first request of a session finds them connected. */
+static void
+settle(DynamoCluster *cluster)
+{
+	TimestampTz until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SETTLE_MS);
+
+	for (;;)
+	{
+		bool		all = true;
+
+		for (uint32 i = 0; i < cluster->ring.member_count; i++)
+			all &= !cluster->member_up[i] ||
+				dynfdw_node_usable(cluster, cluster->member_node[i]);
+		if (all || !dynfdw_wait(cluster, until, NULL))
+			return;
+	}
+}
+
+static void
+connect_listed(DynamoCluster *cluster)
+{
+	char	   *copy = pstrdup(cluster->options.nodes);
+	char	   *next = copy;
+
+	while (next != NULL)
+	{
+		char	   *comma = strchr(next, ',');
+
+		if (comma != NULL)
+			*comma++ = '\0';
+		while (*next == ' ')
+			next++;
+		dynfdw_connect(cluster, next);
+		next = comma;
+	}
+	pfree(copy);
+}
+
+/* One answer to HELLO: true when the cluster is known now. *why is kept for
+ * the error when nobody can help. */
+static bool
+answered(DynamoCluster *cluster, DynamoCall *call, StringInfo why,
+		 enum dyn_status *worst)
+{
+	const char *address = cluster->nodes[call->node].address;
+	enum dyn_status status;
+	const char *text;
+	Dyn__Welcome *welcome;
+
+	if (call->state != DYNAMO_CALL_ANSWERED)
+		return false;
+	welcome = dynfdw_call_reply(call, DYN_MESSAGE_WELCOME, &status, &text);
+	if (welcome != NULL && take_welcome(cluster, welcome))
+		return true;
+	if (welcome != NULL)
+	{
+		status = DYN_STATUS_NOT_READY;
+		text = "its cluster is not formed yet";
+	}
+	*worst = status;
+	appendStringInfo(why, "%s%s: %s", why->len ? "; " : "", address, text);
+	return false;
+}
+
+/* HELLO to every node as soon as its connection stands. */
+static void
+greet(DynamoCluster *cluster, DynamoCallGroup *group, TimestampTz until)
+{
+	Dyn__Hello	hello = DYN__HELLO__INIT;
+
+	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
+	hello.agent = "dynamo_fdw";
+	for (int i = 0; i < cluster->nnodes; i++)
+		if (!cluster->nodes[i].hello_sent &&
+			dynfdw_call(group, i, DYN_MESSAGE_HELLO, &hello.base, until))
+			cluster->nodes[i].hello_sent = true;
+}
+
+static void
+meet(DynamoCluster *cluster)
+{
+	DynamoCallGroup *group = dynfdw_group_begin(cluster, NULL);
+	TimestampTz until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									cluster->options.connect_timeout_ms);
+	enum dyn_status worst = DYN_STATUS_OK;
+	StringInfoData why;
+	bool		known = false;
+
+	initStringInfo(&why);
+	for (int i = 0; i < cluster->nnodes; i++)
+		cluster->nodes[i].hello_sent = false;
+	do
+	{
+		dlist_mutable_iter iter;
+
+		dynfdw_signal_all(cluster);
+		dynfdw_drain(cluster);
+		greet(cluster, group, until);
+		dlist_foreach_modify(iter, &group->calls)
+		{
+			DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
+
+			if (call->state == DYNAMO_CALL_WAITING || known)
+				continue;
+			known = answered(cluster, call, &why, &worst);
+			dynfdw_call_end(call);
+		}
+	} while (!known && dynfdw_wait(cluster, until, NULL));
+	dynfdw_group_end(group);
+	if (known)
+	{
+		settle(cluster);
+		return;
+	}
+	/* BAD_REQUEST: what answers there is no dynnode. */
+	ereport(ERROR,
+			(errcode(worst == DYN_STATUS_OK || worst == DYN_STATUS_NOT_READY
+					 ? ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION
+					 : worst == DYN_STATUS_BAD_REQUEST
+					 ? ERRCODE_PROTOCOL_VIOLATION
+					 : dynfdw_sqlstate(worst)),
+			 errmsg("could not connect to a Dynamo cluster at %s",
+					cluster->options.nodes),
+			 why.len ? errdetail("%s.", why.data)
+			 : errdetail("No node answered within %d ms.",
+						 cluster->options.connect_timeout_ms),
+			 errhint("Check the option \"nodes\" of the server, and that the nodes run.")));
+}
+
+void
+dynfdw_cluster_ready(DynamoCluster *cluster)
+{
+	MemoryContext temporary;
+	MemoryContext old;
+	bool		any = false;
+
+	if (cluster->ready && !cluster->stale)
+	{
+		/* What happened since the last statement. */
+		dynfdw_signal_all(cluster);
+		dynfdw_drain(cluster);
+		for (int i = 0; i < cluster->nnodes && !any; i++)
+			any = cluster->nodes[i].writable;
+		if (any)
+			return;
+	}
+	temporary = AllocSetContextCreate(CurrentMemoryContext,
+									  "dynamo_fdw connecting",
+									  ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(temporary);
+	connect_listed(cluster);
+	meet(cluster);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(temporary);
+}
+
+void
+dynfdw_cluster_refresh(DynamoCluster *cluster)
+{
+	cluster->stale = true;
+	dynfdw_cluster_ready(cluster);
+}
