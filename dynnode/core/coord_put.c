@@ -124,16 +124,28 @@ dyn_put_notice_amnesia(struct dyn_node *node, const struct dyn_clock *record,
 	node->epoch_floor = node->epoch_next;
 }
 
+/*
+ * Clocks come from clients too, and may claim anything of this process: an
+ * epoch that was never given out is no actor to go on with, and one that
+ * somebody claims before it was given out is passed over.
+ */
 static struct dyn_actor
-choose_actor(struct dyn_node *node, const struct dyn_clock *record)
+choose_actor(struct dyn_node *node, const struct dyn_clock *record,
+			 const struct dyn_clock *read, const struct dyn_clock *base)
 {
 	struct dyn_actor actor;
 
 	if (dyn_clock_latest_actor(record, node->start_id, &actor) &&
-		actor.epoch >= node->epoch_floor)
+		actor.epoch >= node->epoch_floor && actor.epoch < node->epoch_next &&
+		dyn_clock_counter(record, actor) <= UINT64_MAX - DYN_VALUES_MAX)
 		return actor;
 	dyn_count(node, epochs);
-	return (struct dyn_actor){ node->start_id, node->epoch_next++ };
+	do
+		actor = (struct dyn_actor){ node->start_id, node->epoch_next++ };
+	while (dyn_clock_counter(record, actor) != 0 ||
+		   dyn_clock_counter(read, actor) != 0 ||
+		   dyn_clock_counter(base, actor) != 0);
+	return actor;
 }
 
 /* ---------------------------------------------------------------- applying */
@@ -191,7 +203,7 @@ update(struct dyn_node *node, const struct dyn_put_op *put,
 	{
 		dyn_put_notice_amnesia(node, record, &context);
 		dyn_put_notice_amnesia(node, record, &base->context);
-		actor = choose_actor(node, record);
+		actor = choose_actor(node, record, &context, &base->context);
 	}
 	status = dyn_object_put(base, &change, actor, allocator, next);
 	if (status == DYN_STATUS_OK && next->version_count > DYN_SIBLINGS_MAX &&

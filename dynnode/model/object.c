@@ -164,6 +164,8 @@ dyn_object_put(const struct dyn_object *self, const struct dyn_update *update,
 	uint64_t counter = dyn_clock_counter(&self->context, actor);
 	struct dyn_object result = { 0 };
 
+	if (counter > UINT64_MAX - update->value_count)
+		return DYN_STATUS_TOO_LARGE;
 	result.versions = new_versions(allocator, (size_t) self->version_count +
 												  update->value_count);
 	if (result.versions == NULL)

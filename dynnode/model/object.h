@@ -81,7 +81,7 @@ enum dyn_status dyn_object_sync(const struct dyn_object *a,
 /*
  * Apply an update under `actor`: value i gets the dot (actor, n + 1 + i),
  * n = dyn_clock_counter(context of self, actor).  self may be an empty
- * object (zeroed).
+ * object (zeroed).  TOO_LARGE when the actor's counters would run out.
  */
 enum dyn_status dyn_object_put(const struct dyn_object *self,
 							   const struct dyn_update *update,

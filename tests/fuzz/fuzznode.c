@@ -4,6 +4,7 @@
 #include "fuzz/targets.h"
 
 #include "model/message.h"
+#include "model/object.h"
 #include "tests/sim/simstore.h"
 
 #include <string.h>
@@ -56,6 +57,27 @@ note_call(struct fuzznode *self, uint32_t peer_index, struct dyn_slice frame)
 	self->call_count++;
 }
 
+/* What goes to disk can be read again, and has its hash. */
+static void
+check_store(const struct dyn_effect *effect)
+{
+	struct dyn_arena arena;
+
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
+	for (uint32_t i = 0; i < effect->store.write_count; i++)
+	{
+		const struct dyn_write *write = &effect->store.writes[i];
+		struct dyn_object object;
+
+		if (write->table != DYN_TABLE_MAIN || write->object.size == 0)
+			continue;
+		FUZZ_REQUIRE(dyn_object_decode(write->object, &arena.allocator,
+									   &object) == DYN_STATUS_OK);
+		FUZZ_REQUIRE(dyn_object_hash(&object, write->key.key) == write->hash);
+	}
+	dyn_arena_destroy(&arena);
+}
+
 static void
 perform(struct fuzznode *self, const struct dyn_effect *effect)
 {
@@ -68,6 +90,9 @@ perform(struct fuzznode *self, const struct dyn_effect *effect)
 			check_reply(self, effect->reply.route, effect->reply.frame);
 			break;
 		case DYN_EFFECT_STORE:
+			check_store(effect);
+			self->store->ops->submit(self->store, effect);
+			break;
 		case DYN_EFFECT_LOAD:
 		case DYN_EFFECT_SCAN:
 			self->store->ops->submit(self->store, effect);

@@ -444,25 +444,34 @@ write_scans_and_status(struct dyn_slice object)
 
 /* ------------------------------------------------------------------- others */
 
-/* Steps of several messages, one after the other, among n replicas. */
 static void
-write_story(const char *name, uint8_t n, const enum dyn_message_type *types,
+write_steps(const char *name, uint8_t n, const struct dyn_slice *list,
 			size_t count)
 {
 	uint8_t *bytes = dyn_arena_allocate(&arena, 4096);
 	size_t size = 0;
 
 	bytes[size++] = n;
-
 	for (size_t i = 0; i < count; i++)
 	{
-		struct dyn_slice step = steps[types[i]];
-
-		need(size + step.size <= 4096, name);
-		memcpy(bytes + size, step.data, step.size);
-		size += step.size;
+		need(size + list[i].size <= 4096, name);
+		memcpy(bytes + size, list[i].data, list[i].size);
+		size += list[i].size;
 	}
 	write_seed("node", name, (struct dyn_slice){ bytes, size });
+}
+
+/* Steps of several messages, one after the other, among n replicas. */
+static void
+write_story(const char *name, uint8_t n, const enum dyn_message_type *types,
+			size_t count)
+{
+	struct dyn_slice list[16];
+
+	need(count <= 16, name);
+	for (size_t i = 0; i < count; i++)
+		list[i] = steps[types[i]];
+	write_steps(name, n, list, count);
 }
 
 /* A PUT in each mode, with and without a context, and what fellows answer. */
@@ -502,6 +511,53 @@ write_put_stories(struct dyn_slice context)
 		make_body_step(DYN_MESSAGE_PUT, &request.base);
 		snprintf(name, sizeof(name), "put%d", i);
 		write_story(name, (uint8_t) i, story, sizeof(story) / sizeof(story[0]));
+	}
+}
+
+/* A context that claims writes of the node's own process (fuzznode.c starts
+ * it as 4711) which it never made; then a write without a context. */
+static void
+write_future_story(void)
+{
+	static const char *const claims[] = {
+		"{0000000000001267.1:18446744073709551615}",
+		"{0000000000001267.2:18446744073709551615}",
+		"{0000000000001267.18446744073709551615:18446744073709551615}",
+		"{0000000000001267.1:9,0000000000001267.2:9,0000000000001267.3:9}",
+	};
+	char name[32];
+
+	for (int i = 0; i < 4; i++)
+	{
+		Dyn__PutOp op = DYN__PUT_OP__INIT;
+		Dyn__PutOp *ops[1] = { &op };
+		Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+		ProtobufCBinaryData value = bytes_of("milk");
+		struct dyn_slice story[2];
+		struct dyn_slice context;
+		struct dyn_clock clock;
+
+		need(dyn_clock_parse(dyn_slice_of(claims[i]), &arena.allocator,
+							 &clock) == DYN_STATUS_OK,
+			 "clock");
+		dyn_clock_encode(&clock, &arena.allocator, &context);
+		request.bucket = bytes_of("cart");
+		request.w = 1;
+		request.n_ops = 1;
+		request.ops = ops;
+		op.key = bytes_of("alice");
+		op.request_id = id_bytes(9);
+		op.n_values = 1;
+		op.values = &value;
+		op.context = dyn_bytes_of_slice(context);
+		make_body_step(DYN_MESSAGE_PUT, &request.base);
+		story[0] = steps[DYN_MESSAGE_PUT];
+		op.request_id = id_bytes(10);
+		op.context = bytes_of("");
+		make_body_step(DYN_MESSAGE_PUT, &request.base);
+		story[1] = steps[DYN_MESSAGE_PUT];
+		snprintf(name, sizeof(name), "future%d", i);
+		write_steps(name, 3, story, 2);
 	}
 }
 
@@ -580,6 +636,7 @@ main(int argc, char **argv)
 	write_scan_merge_seed();
 	write_stories();
 	write_put_stories(clock);
+	write_future_story();
 	dyn_arena_destroy(&arena);
 	return 0;
 }

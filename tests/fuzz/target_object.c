@@ -44,16 +44,22 @@ check_rows(const struct dyn_object *object, struct dyn_arena *arena)
 static void
 check_put(const struct dyn_object *object, struct dyn_arena *arena)
 {
-	struct dyn_actor actor = { 0x1234, 7 };
+	/* One that is there, or one that is not. */
+	struct dyn_actor actor = object->context.range_count % 2 != 0
+								 ? object->context.ranges[0].actor
+								 : (struct dyn_actor){ 0x1234, 7 };
 	struct dyn_slice value = dyn_slice_of("new");
 	struct dyn_update update = { .context = &object->context,
 								 .values = &value,
 								 .value_count = 1 };
 	struct dyn_object after;
 
-	/* The last counter of an actor cannot be followed. */
 	if (dyn_clock_counter(&object->context, actor) == UINT64_MAX)
+	{
+		FUZZ_REQUIRE(dyn_object_put(object, &update, actor, &arena->allocator,
+									&after) == DYN_STATUS_TOO_LARGE);
 		return;
+	}
 	FUZZ_REQUIRE(dyn_object_put(object, &update, actor, &arena->allocator,
 								&after) == DYN_STATUS_OK);
 	FUZZ_REQUIRE(dyn_object_check(&after));
