@@ -65,6 +65,19 @@ is_key(Node *node, RelOptInfo *baserel)
 		var->varattno == info->key && var->varlevelsup == 0;
 }
 
+/* Of a type whose datums are the bytes of a key behind a header?  A text key
+ * has operators for names too, and they are something else. */
+static bool
+is_like_key(Oid type, RelOptInfo *baserel)
+{
+	DynamoRelInfo *info = baserel->fdw_private;
+
+	type = getBaseType(type);
+	if (info->key_type == BYTEAOID)
+		return type == BYTEAOID;
+	return type == TEXTOID || type == VARCHAROID;
+}
+
 /* Known before the scan begins? */
 static bool
 is_known(PlannerInfo *root, Node *node, RelOptInfo *baserel)
@@ -158,6 +171,7 @@ match_clause(PlannerInfo *root, RelOptInfo *baserel, Node *clause,
 			operator = get_commutator(operator);
 		}
 		if (is_key(left, baserel) && is_known(root, right, baserel) &&
+			is_like_key(exprType(right), baserel) &&
 			match_operator(baserel, operator, collation, test))
 			return (Expr *) right;
 		return NULL;
@@ -169,6 +183,7 @@ match_clause(PlannerInfo *root, RelOptInfo *baserel, Node *clause,
 		left = linitial(any->args);
 		right = lsecond(any->args);
 		if (!is_key(left, baserel) || !is_known(root, right, baserel) ||
+			!is_like_key(get_base_element_type(exprType(right)), baserel) ||
 			!match_operator(baserel, any->opno, any->inputcollid, test) ||
 			*test != DYNAMO_KEY_EQUALS)
 			return NULL;
