@@ -118,8 +118,12 @@ extern DynamoRelation *dynfdw_relation(Oid relid, Oid userid);
 
 /* ---- rowcodec.c ---- */
 
-/* A key's bytes from a datum of the key column's type (or of text or bytea):
- * checked for size. */
+/* A key's bytes from a datum of the key column's type (or of text or bytea);
+ * false when no key has that size. */
+extern bool dynfdw_key_of_datum(const DynamoColumn *column, Datum datum,
+								struct dyn_slice *out);
+
+/* The same, for a key to be written: raises for its size. */
 extern struct dyn_slice dynfdw_key_bytes(const DynamoColumn *column,
 										 Datum datum);
 extern struct dyn_slice dynfdw_value_bytes(DynamoColumn *column, Datum datum);

@@ -10,6 +10,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -113,7 +114,10 @@ dynfdw_relation(Oid relid, Oid userid)
 	rel->serverid = GetForeignTable(relid)->serverid;
 	rel->userid = userid;
 	dynfdw_options(rel->serverid, relid, &rel->options);
-	rel->bucket = dyn_slice_of(rel->options.bucket);
+	/* One bucket for databases of all encodings. */
+	rel->bucket = dyn_slice_of(pg_server_to_any(rel->options.bucket,
+												strlen(rel->options.bucket),
+												PG_UTF8));
 	rel->natts = desc->natts;
 	rel->columns = palloc0(desc->natts * sizeof(DynamoColumn));
 	for (int i = 0; i < desc->natts; i++)

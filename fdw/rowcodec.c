@@ -75,8 +75,9 @@ varlena_bytes(Datum datum)
 	};
 }
 
-struct dyn_slice
-dynfdw_key_bytes(const DynamoColumn *column, Datum datum)
+bool
+dynfdw_key_of_datum(const DynamoColumn *column, Datum datum,
+					struct dyn_slice *out)
 {
 	/* text, varchar and bytea are all bytes behind a header. */
 	struct dyn_slice key = varlena_bytes(datum);
@@ -89,15 +90,25 @@ dynfdw_key_bytes(const DynamoColumn *column, Datum datum)
 		if ((const uint8_t *) utf8 != key.data)
 			key = dyn_slice_of(utf8);
 	}
+	*out = key;
+	return key.size > 0 && key.size <= DYN_KEY_SIZE_MAX;
+}
+
+struct dyn_slice
+dynfdw_key_bytes(const DynamoColumn *column, Datum datum)
+{
+	struct dyn_slice key;
+
+	if (dynfdw_key_of_datum(column, datum, &key))
+		return key;
 	if (key.size == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a key cannot be empty")));
-	if (key.size > DYN_KEY_SIZE_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a key has at most %d bytes, this one has %zu",
-						DYN_KEY_SIZE_MAX, key.size)));
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a key has at most %d bytes, this one has %zu",
+					DYN_KEY_SIZE_MAX, key.size)));
 	return key;
 }
 

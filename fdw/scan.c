@@ -186,12 +186,11 @@ add_key(DynamoScanState *state, struct dyn_slice key)
 static void
 add_key_datum(DynamoScanState *state, Datum datum)
 {
-	DynamoColumn *column =
-		&state->relation->columns[state->relation->key - 1];
-	Size		size = VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(datum));
+	struct dyn_slice key;
 
-	if (size > 0 && size <= DYN_KEY_SIZE_MAX)
-		add_key(state, dynfdw_key_bytes(column, datum));
+	if (dynfdw_key_of_datum(&state->relation->columns[state->relation->key - 1],
+							datum, &key))
+		add_key(state, key);
 }
 
 static int

@@ -19,6 +19,7 @@
 #include "connection.h"
 
 #include "access/xact.h"
+#include "foreign/foreign.h"
 #include "lib/ilist.h"
 #include "model/hash.h"
 #include "storage/proc.h"
@@ -578,12 +579,18 @@ goes_with(const PendingKey *a, const PendingKey *b)
 static void
 send_group(PendingKey *lead, bool at_statement, DynamoRequestStats *stats)
 {
-	DynamoCluster *cluster = dynfdw_cluster(lead->serverid, lead->userid);
+	DynamoCluster *cluster;
 	DynamoRequestOptions options = {.w = lead->w,
 	.timeout_ms = lead->timeout_ms};
 	Flush		flush = {0};
 	dlist_mutable_iter iter;
 
+	if (GetForeignServerExtended(lead->serverid, FSV_MISSING_OK) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the transaction has dropped a foreign server that it had written to"),
+				 errhint("Its writes would be sent at commit: drop the server in the next transaction.")));
+	cluster = dynfdw_cluster(lead->serverid, lead->userid);
 	/* statement_timeout does not reach into commit: keep its promise here. */
 	options.limit_ms = StatementTimeout;
 	dlist_foreach_modify(iter, &pending_order)

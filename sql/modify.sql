@@ -96,5 +96,11 @@ UPDATE rebuilt SET v = 'two' WHERE key = '1';
 SELECT * FROM rebuilt WHERE key = '1';
 DELETE FROM rebuilt;
 
+-- writes to a server that is gone at commit
 SET client_min_messages = warning;
+BEGIN;
+INSERT INTO kv VALUES ('gone', '1');
+DROP SERVER modify_store CASCADE;
+COMMIT;
+SELECT count(*) FROM kv;
 DROP SERVER modify_store CASCADE;
