@@ -7,6 +7,7 @@
  */
 #include "ctl/ctl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +24,16 @@ static const struct command
 	  ctl_status, true },
 	{ "ring", "ring [--node H:P] [--json]", "members and who owns what",
 	  ctl_ring_command, true },
-	{ "get", "get BUCKET KEY [--replica] [--json]",
+	{ "get", "get BUCKET KEY [--r R] [--replica] [--json]",
 	  "a key's rows: siblings as several", ctl_get, true },
 	{ "put",
 	  "put BUCKET KEY VALUE|- [--context CLOCK] [--mode "
-	  "sibling|create|replace|guarded]",
+	  "sibling|create|replace|guarded] [--w W] [--json]",
 	  "write a value (- = standard input)", ctl_put, true },
-	{ "del", "del BUCKET KEY [--context CLOCK]",
+	{ "del", "del BUCKET KEY [--context CLOCK] [--w W] [--json]",
 	  "delete what the context covers (default: all)", ctl_del, true },
-	{ "scan", "scan BUCKET [--prefix P] [--keys-only] [--replica] [--json]",
+	{ "scan",
+	  "scan BUCKET [--prefix P] [--keys-only] [--r R] [--replica] [--json]",
 	  "list a bucket", ctl_scan, true },
 	{ "playground",
 	  "playground start --nodes N --dir DIR --base-port P [--n 3 --r 2 --w "
@@ -69,8 +71,6 @@ take_switch(struct ctl_arguments *self, const char *flag)
 		return self->replica = true;
 	if (strcmp(flag, "--keys-only") == 0)
 		return self->keys_only = true;
-	if (strcmp(flag, "--retry") == 0)
-		return self->retry = true;
 	return false;
 }
 
@@ -78,14 +78,14 @@ static const char **
 find_option(struct ctl_arguments *self, const char *flag)
 {
 	static const char *const names[] = {
-		"--node", "--context", "--mode",      "--prefix",
-		"--dir",  "--nodes",   "--base-port", "--n",
-		"--r",    "--w",       "--partitions"
+		"--node",  "--context",   "--mode", "--prefix",    "--dir",
+		"--nodes", "--base-port", "--n",    "--partitions"
 	};
-	const char **fields[] = { &self->node,      &self->context,   &self->mode,
-							  &self->prefix,    &self->dir,       &self->nodes,
-							  &self->base_port, &self->n,         &self->r,
-							  &self->w,         &self->partitions };
+	const char **fields[] = { &self->node,      &self->context,
+							  &self->mode,      &self->prefix,
+							  &self->dir,       &self->nodes,
+							  &self->base_port, &self->n,
+							  &self->partitions };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], flag) == 0)
@@ -93,20 +93,16 @@ find_option(struct ctl_arguments *self, const char *flag)
 	return NULL;
 }
 
-static bool
-parse_timeout(const char *text, uint32_t *out)
+static int *
+find_number(struct ctl_arguments *self, const char *flag, int *max)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*end != 0 || value < 1 || value > 3600000)
-	{
-		fprintf(stderr, "dynctl: --timeout: \"%s\" is not 1 to 3600000\n",
-				text);
-		return false;
-	}
-	*out = (uint32_t) value;
-	return true;
+	*max = DYN_REPLICAS_MAX;
+	if (strcmp(flag, "--r") == 0)
+		return &self->r;
+	if (strcmp(flag, "--w") == 0)
+		return &self->w;
+	*max = 3600000;
+	return strcmp(flag, "--timeout") == 0 ? &self->timeout_ms : NULL;
 }
 
 /* "--" ends the flags, so that keys and values may begin with dashes. */
@@ -121,6 +117,8 @@ parse(struct ctl_arguments *self, int argc, char **argv)
 	{
 		const char *argument = argv[i];
 		const char **option;
+		int *number;
+		int max;
 
 		if (!flags || strncmp(argument, "--", 2) != 0)
 		{
@@ -137,20 +135,30 @@ parse(struct ctl_arguments *self, int argc, char **argv)
 		if (take_switch(self, argument))
 			continue;
 		option = find_option(self, argument);
-		if ((option == NULL && strcmp(argument, "--timeout") != 0) ||
-			i + 1 == argc)
+		number = find_number(self, argument, &max);
+		if ((option == NULL && number == NULL) || i + 1 == argc)
 		{
 			fprintf(stderr, "dynctl: %s: %s\n", argument,
-					i + 1 == argc ? "a value is missing" : "no such flag");
+					option || number ? "a value is missing" : "no such flag");
 			return false;
 		}
 		i++;
 		if (option != NULL)
 			*option = argv[i];
-		else if (!parse_timeout(argv[i], &self->timeout_ms))
+		else if (!ctl_parse_number(argv[i], 1, max, argument, number))
 			return false;
 	}
 	return true;
+}
+
+/* An answer that could not be written was not given. */
+static int
+finish_output(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "dynctl: cannot write the output: %s\n", strerror(errno));
+	return CTL_FAILED;
 }
 
 static int
@@ -159,6 +167,11 @@ run(const struct command *command, int argc, char **argv)
 	struct ctl ctl = { 0 };
 	int code;
 
+	if (argc == 3 && strcmp(argv[2], "--help") == 0)
+	{
+		printf("usage: dynctl %s\n", command->usage);
+		return finish_output(CTL_OK);
+	}
 	if (!parse(&ctl.arguments, argc, argv))
 		return CTL_USAGE;
 	dyn_arena_init(&ctl.arena, dyn_allocator_malloc(), 0);
@@ -176,7 +189,7 @@ run(const struct command *command, int argc, char **argv)
 		fprintf(stderr, "usage: dynctl %s\n", command->usage);
 	dyn_client_close(&ctl.client);
 	dyn_arena_destroy(&ctl.arena);
-	return code;
+	return finish_output(code);
 }
 
 int

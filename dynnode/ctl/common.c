@@ -1,6 +1,27 @@
 #include "ctl/ctl.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+bool
+ctl_parse_number(const char *text, int min, int max, const char *name, int *out)
+{
+	char *end;
+	long value;
+
+	if (text == NULL)
+		return true;
+	value = strtol(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != 0 || value < min ||
+		value > max)
+	{
+		fprintf(stderr, "dynctl: %s: \"%s\" is not a number from %d to %d\n",
+				name, text, min, max);
+		return false;
+	}
+	*out = (int) value;
+	return true;
+}
 
 void *
 ctl_ask(struct ctl *self, struct dyn_client *client, enum dyn_message_type type,
@@ -9,8 +30,8 @@ ctl_ask(struct ctl *self, struct dyn_client *client, enum dyn_message_type type,
 	void *reply = NULL;
 	const char *text = "";
 	enum dyn_status status =
-		dyn_client_ask(client, self->arguments.timeout_ms, type, body,
-					   reply_type, &self->arena, &reply, &text);
+		dyn_client_ask(client, (uint32_t) self->arguments.timeout_ms, type,
+					   body, reply_type, &self->arena, &reply, &text);
 
 	if (status == DYN_STATUS_OK)
 		return reply;
@@ -23,11 +44,18 @@ Dyn__Welcome *
 ctl_hello(struct ctl *self, struct dyn_client *client)
 {
 	Dyn__Hello hello = DYN__HELLO__INIT;
+	Dyn__Welcome *welcome;
 
 	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
 	hello.agent = "dynctl " DYN_VERSION;
-	return ctl_ask(self, client, DYN_MESSAGE_HELLO, &hello.base,
-				   DYN_MESSAGE_WELCOME);
+	welcome = ctl_ask(self, client, DYN_MESSAGE_HELLO, &hello.base,
+					  DYN_MESSAGE_WELCOME);
+	/* Whoever answers may be anybody. */
+	if (welcome == NULL || welcome->settings != NULL)
+		return welcome;
+	fprintf(stderr, "dynctl: %s: its welcome tells no settings\n",
+			dyn_client_address(client));
+	return NULL;
 }
 
 bool

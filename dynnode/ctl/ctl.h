@@ -26,11 +26,10 @@ enum ctl_exit
 struct ctl_arguments
 {
 	const char *node; /* --node host:port */
-	uint32_t timeout_ms;
+	int timeout_ms;
 	bool json;
 	bool replica;
 	bool keys_only;
-	bool retry;
 	const char *context;
 	const char *mode;
 	const char *prefix;
@@ -38,8 +37,8 @@ struct ctl_arguments
 	const char *nodes;
 	const char *base_port;
 	const char *n;
-	const char *r;
-	const char *w;
+	int r; /* 0 = the cluster's */
+	int w;
 	const char *partitions;
 	const char *words[64];
 	int word_count;
@@ -52,6 +51,11 @@ struct ctl
 	struct dyn_arena arena;
 	struct dyn_client *client; /* to arguments.node */
 };
+
+/* A number from min to max; false, and said with the flag's name, when it is
+ * none.  text NULL: not given, *out stays. */
+bool ctl_parse_number(const char *text, int min, int max, const char *name,
+					  int *out);
 
 /* Ask the node; on failure the error is printed and NULL comes back. */
 void *ctl_ask(struct ctl *self, struct dyn_client *client,

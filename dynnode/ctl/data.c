@@ -97,8 +97,7 @@ get(struct ctl *self, ProtobufCBinaryData *key)
 	request.bucket = dyn_bytes_of_slice(dyn_slice_of(self->arguments.words[0]));
 	request.n_keys = 1;
 	request.keys = key;
-	if (self->arguments.r != NULL)
-		request.r = (uint32_t) strtoul(self->arguments.r, NULL, 10);
+	request.r = (uint32_t) self->arguments.r;
 	reply = ctl_ask(self, self->client, DYN_MESSAGE_GET, &request.base,
 					DYN_MESSAGE_GET_REPLY);
 	return reply && reply->n_results == 1 ? reply->results[0] : NULL;
@@ -132,7 +131,7 @@ read_stdin(struct ctl *self, struct dyn_slice *out)
 	size_t capacity = 64 * 1024;
 	uint8_t *bytes = malloc(capacity);
 	size_t size = 0;
-	ssize_t got;
+	ssize_t got = -1;
 
 	while (bytes != NULL &&
 		   (got = read(STDIN_FILENO, bytes + size, capacity - size)) > 0)
@@ -153,11 +152,11 @@ read_stdin(struct ctl *self, struct dyn_slice *out)
 			capacity *= 2;
 		}
 	}
-	if (bytes == NULL)
-		return false;
-	*out = dyn_arena_copy(&self->arena, (struct dyn_slice){ bytes, size });
+	/* Half a value is none. */
+	if (got == 0)
+		*out = dyn_arena_copy(&self->arena, (struct dyn_slice){ bytes, size });
 	free(bytes);
-	return true;
+	return got == 0;
 }
 
 static bool
@@ -211,8 +210,7 @@ send_put(struct ctl *self, Dyn__PutOp *op)
 	op->key = dyn_bytes_of_slice(dyn_slice_of(self->arguments.words[1]));
 	op->request_id = (ProtobufCBinaryData){ sizeof(id), id };
 	request.bucket = dyn_bytes_of_slice(dyn_slice_of(self->arguments.words[0]));
-	if (self->arguments.w != NULL)
-		request.w = (uint32_t) strtoul(self->arguments.w, NULL, 10);
+	request.w = (uint32_t) self->arguments.w;
 	request.n_ops = 1;
 	request.ops = &op;
 	reply = ctl_ask(self, self->client, DYN_MESSAGE_PUT, &request.base,

@@ -89,25 +89,6 @@ node_address(const struct playground *self, int node, char out[64])
 /* -------------------------------------------------------------- settings */
 
 static bool
-to_number(const char *text, int min, int max, const char *name, int *out)
-{
-	char *end;
-	long value;
-
-	if (text == NULL)
-		return true;
-	value = strtol(text, &end, 10);
-	if (*end != 0 || end == text || value < min || value > max)
-	{
-		fprintf(stderr, "dynctl: playground: %s: \"%s\" is not %d to %d\n",
-				name, text, min, max);
-		return false;
-	}
-	*out = (int) value;
-	return true;
-}
-
-static bool
 save(const struct playground *self)
 {
 	char path[PATH_SIZE];
@@ -134,7 +115,8 @@ load(struct playground *self)
 	if (file == NULL)
 		return false;
 	good = fscanf(file, "%d %d %d %d %d %d", &self->nodes, &self->base_port,
-				  &self->n, &self->r, &self->w, &self->partitions) == 6;
+				  &self->n, &self->r, &self->w, &self->partitions) == 6 &&
+		   self->nodes >= 1 && self->nodes <= DYN_MEMBERS_MAX;
 	fclose(file);
 	return good;
 }
@@ -308,9 +290,12 @@ start_node(const struct playground *self, int node)
 		return complain("cannot start a process", strerror(errno)) == CTL_OK;
 	node_path(self, node, "pid", path);
 	file = fopen(path, "we");
-	if (file != NULL)
-		fprintf(file, "%ld\n", (long) pid);
-	return file != NULL && fclose(file) == 0;
+	if (file != NULL && fprintf(file, "%ld\n", (long) pid) > 0 &&
+		fclose(file) == 0)
+		return true;
+	/* A process that nobody could find again. */
+	kill(pid, SIGKILL);
+	return complain(path, strerror(errno)) == CTL_OK;
 }
 
 /* Is it up, and does it know its cluster? */
@@ -354,6 +339,21 @@ is_formed(const struct playground *self, int node)
 	return formed;
 }
 
+/* Of a log: mostly, why. */
+static void
+show_last_line(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[1024];
+	char last_line[1024] = "";
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		memcpy(last_line, line, sizeof(line));
+	if (file != NULL)
+		fclose(file);
+	fprintf(stderr, "%s", last_line);
+}
+
 static bool
 wait_formed(const struct playground *self, int node)
 {
@@ -373,6 +373,7 @@ wait_formed(const struct playground *self, int node)
 	node_path(self, node, "log", log);
 	fprintf(stderr, "dynctl: playground: node %d did not come up; see %s\n",
 			node, log);
+	show_last_line(log);
 	return false;
 }
 
@@ -434,9 +435,13 @@ print_status(const struct playground *self)
 
 	list_seeds(self, seeds, sizeof(seeds));
 	if (json)
-		printf("{\"dir\": \"%s\", \"addresses\": \"%s\", \"n\": %d, \"r\": %d, "
-			   "\"w\": %d, \"nodes\": [",
-			   self->dir, seeds, self->n, self->r, self->w);
+	{
+		printf("{\"dir\": ");
+		ctl_print_json(dyn_slice_of(self->dir));
+		printf(", \"addresses\": \"%s\", \"n\": %d, \"r\": %d, \"w\": %d, "
+			   "\"nodes\": [",
+			   seeds, self->n, self->r, self->w);
+	}
 	else
 		printf("%-5s %-22s %-9s %8s\n", "node", "address", "state", "pid");
 	for (int node = 1; node <= self->nodes; node++)
@@ -463,45 +468,107 @@ print_status(const struct playground *self)
 			   seeds);
 }
 
+/* The absolute path, made when starting. */
+static bool
+find_dir(struct playground *self, bool make)
+{
+	const char *dir = self->ctl->arguments.dir ? self->ctl->arguments.dir
+											   : "./dynamo-playground";
+	char path[PATH_MAX];
+
+	if (make && mkdir(dir, 0755) != 0 && errno != EEXIST)
+	{
+		complain(dir, strerror(errno));
+		return false;
+	}
+	if (realpath(dir, path) == NULL || strlen(path) >= sizeof(self->dir))
+	{
+		complain(dir, strerror(errno));
+		return false;
+	}
+	memcpy(self->dir, path, strlen(path) + 1);
+	return true;
+}
+
+/* What the flags say, over what *self holds. */
 static bool
 read_options(struct playground *self)
 {
 	const struct ctl_arguments *arguments = &self->ctl->arguments;
-	int nodes = 3;
-	int base_port = 7001;
-	int n = 0;
-	int r = 0;
-	int w = 0;
-	int partitions = 64;
 
-	if (!to_number(arguments->nodes, 1, DYN_MEMBERS_MAX, "--nodes", &nodes) ||
-		!to_number(arguments->base_port, 1024, 65000, "--base-port",
-				   &base_port) ||
-		!to_number(arguments->n, 1, 8, "--n", &n) ||
-		!to_number(arguments->r, 1, 8, "--r", &r) ||
-		!to_number(arguments->w, 1, 8, "--w", &w) ||
-		!to_number(arguments->partitions, 1, 4096, "--partitions", &partitions))
+	if (!ctl_parse_number(arguments->nodes, 1, DYN_MEMBERS_MAX, "--nodes",
+						  &self->nodes) ||
+		!ctl_parse_number(arguments->base_port, 1024, 65000, "--base-port",
+						  &self->base_port) ||
+		!ctl_parse_number(arguments->n, 1, DYN_REPLICAS_MAX, "--n", &self->n) ||
+		!ctl_parse_number(arguments->partitions, 1, DYN_PARTITIONS_MAX,
+						  "--partitions", &self->partitions))
 		return false;
-	self->nodes = nodes;
-	self->base_port = base_port;
-	self->n = n ? n : nodes < 3 ? nodes : 3;
-	self->r = r ? r : self->n / 2 + 1;
-	self->w = w ? w : self->n / 2 + 1;
-	self->partitions = partitions;
-	if (self->n <= nodes && self->r <= self->n && self->w <= self->n)
+	if (arguments->r != 0)
+		self->r = arguments->r;
+	if (arguments->w != 0)
+		self->w = arguments->w;
+	return true;
+}
+
+static bool
+plan_new(struct playground *self)
+{
+	self->nodes = 3;
+	self->base_port = 7001;
+	self->n = self->r = self->w = 0;
+	self->partitions = 64;
+	if (!read_options(self))
+		return false;
+	if (self->n == 0)
+		self->n = self->nodes < 3 ? self->nodes : 3;
+	if (self->r == 0)
+		self->r = self->n / 2 + 1;
+	if (self->w == 0)
+		self->w = self->n / 2 + 1;
+	if (self->n > self->nodes || self->r > self->n || self->w > self->n)
+		complain("n cannot exceed the nodes, r and w cannot exceed n", NULL);
+	else if (self->base_port + PORT_STEP * self->nodes > 65533)
+		complain("the last node's ports would be beyond 65535", NULL);
+	else if (self->partitions & (self->partitions - 1))
+		complain("--partitions is not a power of two", NULL);
+	else
 		return true;
-	complain("n cannot exceed the nodes, r and w cannot exceed n", NULL);
+	return false;
+}
+
+/* An existing playground is started as it is; flags may repeat its settings,
+ * but not contradict them. */
+static bool
+agrees(const struct playground *self)
+{
+	struct playground asked = *self;
+
+	if (!read_options(&asked))
+		return false;
+	if (asked.nodes == self->nodes && asked.base_port == self->base_port &&
+		asked.n == self->n && asked.r == self->r && asked.w == self->w &&
+		asked.partitions == self->partitions)
+		return true;
+	fprintf(stderr,
+			"dynctl: playground: %s holds one with --nodes %d --base-port %d "
+			"--n %d --r %d --w %d --partitions %d; start it without flags, or "
+			"choose another directory\n",
+			self->dir, self->nodes, self->base_port, self->n, self->r, self->w,
+			self->partitions);
 	return false;
 }
 
 static int
 start_all(struct playground *self)
 {
+	bool is_new = !load(self);
 	bool good = true;
 
-	/* An existing playground is started as it is. */
-	if (!load(self) && (!read_options(self) || !save(self)))
-		return complain("cannot make a playground in", self->dir);
+	if (!(is_new ? plan_new(self) : agrees(self)))
+		return CTL_USAGE;
+	if (is_new && !save(self))
+		return complain(self->dir, strerror(errno));
 	for (int node = 1; node <= self->nodes && good; node++)
 	{
 		pid_t pid;
@@ -532,11 +599,21 @@ start_one(const struct playground *self, int node)
 }
 
 static int
+refuse_verb(const char *verb)
+{
+	fprintf(stderr,
+			"dynctl: playground: \"%s\" is no command, or needs a node's "
+			"number, or takes none\n",
+			verb);
+	return CTL_USAGE;
+}
+
+static int
 one_node(const struct playground *self, const char *verb, const char *word)
 {
 	int node = 0;
 
-	if (!to_number(word, 1, self->nodes, "node", &node))
+	if (!ctl_parse_number(word, 1, self->nodes, "node", &node))
 		return CTL_USAGE;
 	if (strcmp(verb, "start") == 0)
 		return start_one(self, node);
@@ -558,29 +635,7 @@ one_node(const struct playground *self, const char *verb, const char *word)
 		wait_stopped(self, node, STOP_WAIT_MS);
 		return CTL_OK;
 	}
-	return CTL_USAGE;
-}
-
-/* The absolute path, made when starting. */
-static bool
-find_dir(struct playground *self, bool make)
-{
-	const char *dir = self->ctl->arguments.dir ? self->ctl->arguments.dir
-											   : "./dynamo-playground";
-	char path[PATH_MAX];
-
-	if (make && mkdir(dir, 0755) != 0 && errno != EEXIST)
-	{
-		complain(dir, strerror(errno));
-		return false;
-	}
-	if (realpath(dir, path) == NULL || strlen(path) >= sizeof(self->dir))
-	{
-		complain(dir, strerror(errno));
-		return false;
-	}
-	memcpy(self->dir, path, strlen(path) + 1);
-	return true;
+	return refuse_verb(verb);
 }
 
 int
@@ -594,7 +649,7 @@ ctl_playground(struct ctl *ctl)
 	if (arguments->word_count < 1 || arguments->word_count > 2)
 	{
 		fprintf(stderr, "usage: dynctl playground start|stop|status|kill "
-						"I|pause I|resume I|start I [--dir DIR]\n");
+						"I|pause I|resume I|start I|stop I [--dir DIR]\n");
 		return CTL_USAGE;
 	}
 	if (!find_dir(&self, starts))
@@ -612,9 +667,5 @@ ctl_playground(struct ctl *ctl)
 		print_status(&self);
 		return CTL_OK;
 	}
-	fprintf(stderr,
-			"dynctl: playground: \"%s\" needs a node's number, or is "
-			"no command\n",
-			verb);
-	return CTL_USAGE;
+	return refuse_verb(verb);
 }

@@ -16,19 +16,20 @@ struct stream
 	Dyn__ScanRequest request;
 	struct dyn_arena arena; /* of the present page */
 	struct dyn_scan_item *items;
+	uint8_t after_key[DYN_KEY_SIZE_MAX]; /* the cursor outlives the page */
 };
 
 struct scan
 {
 	struct ctl *ctl;
+	struct dyn_arena arena; /* of the present row: a bucket may be large */
 	struct dyn_ring ring;
 	uint32_t r;
 	struct dyn_client *clients[DYN_MEMBERS_MAX]; /* by member, when needed */
 	bool up[DYN_MEMBERS_MAX];
-	uint64_t count;
 };
 
-static void
+static bool
 print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 		   uint64_t hash)
 {
@@ -38,20 +39,24 @@ print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 	uint32_t count = 0;
 	char *clock = "";
 
-	if (dyn_object_decode(encoded, &ctl->arena.allocator, &object) ==
-		DYN_STATUS_OK)
-		dyn_object_rows(&object, &ctl->arena.allocator, &rows, &count);
+	if (dyn_object_decode(encoded, &self->arena.allocator, &object) !=
+			DYN_STATUS_OK ||
+		dyn_object_rows(&object, &self->arena.allocator, &rows, &count) !=
+			DYN_STATUS_OK)
+	{
+		fprintf(stderr, "dynctl: scan: a node sent a malformed object\n");
+		return false;
+	}
 	if (ctl->arguments.replica)
 	{
 		/* Tombstones too: whoever compares replicas wants to see them. */
 		ctl_print_value(key);
 		printf("\t%016" PRIx64 "\t%u\n", hash, count);
-		self->count++;
-		return;
+		return true;
 	}
 	for (uint32_t i = 0; i < count; i++)
 	{
-		dyn_clock_format(&rows[i].clock, &ctl->arena.allocator, &clock);
+		dyn_clock_format(&rows[i].clock, &self->arena.allocator, &clock);
 		if (ctl->arguments.json)
 		{
 			printf("{\"key\": ");
@@ -73,8 +78,8 @@ print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 			}
 			printf("\t%s\n", clock);
 		}
-		self->count++;
 	}
+	return true;
 }
 
 /* The next page of a stream into the merge. */
@@ -89,7 +94,8 @@ feed(struct scan *self, struct stream *stream, struct dyn_scan_merge *merge,
 	enum dyn_status status;
 
 	dyn_arena_reset(arena);
-	status = dyn_client_ask(stream->client, self->ctl->arguments.timeout_ms,
+	status = dyn_client_ask(stream->client,
+							(uint32_t) self->ctl->arguments.timeout_ms,
 							DYN_MESSAGE_SCAN, &stream->request.base,
 							DYN_MESSAGE_SCAN_REPLY, arena, &message, &text);
 	reply = message;
@@ -97,6 +103,12 @@ feed(struct scan *self, struct stream *stream, struct dyn_scan_merge *merge,
 	{
 		status = (enum dyn_status) reply->status;
 		text = reply->text;
+	}
+	if (status == DYN_STATUS_OK &&
+		reply->after_key.len > sizeof(stream->after_key))
+	{
+		status = DYN_STATUS_TOO_LARGE;
+		text = "its cursor is longer than a key";
 	}
 	if (status != DYN_STATUS_OK)
 	{
@@ -114,10 +126,11 @@ feed(struct scan *self, struct stream *stream, struct dyn_scan_merge *merge,
 			.hash = reply->items[i]->hash,
 			.status = (enum dyn_status) reply->items[i]->status
 		};
-	/* The cursor must outlive the page. */
 	stream->request.after_cell = reply->after_cell;
-	stream->request.after_key = dyn_bytes_of_slice(dyn_arena_copy(
-		&self->ctl->arena, dyn_slice_of_bytes(reply->after_key)));
+	if (reply->after_key.len != 0)
+		memcpy(stream->after_key, reply->after_key.data, reply->after_key.len);
+	stream->request.after_key =
+		(ProtobufCBinaryData){ reply->after_key.len, stream->after_key };
 	dyn_scan_merge_feed(merge, index, stream->items, (uint32_t) reply->n_items,
 						reply->end);
 	return true;
@@ -130,15 +143,27 @@ print_diverged(struct scan *self, struct dyn_slice key)
 	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
 	ProtobufCBinaryData bytes = dyn_bytes_of_slice(key);
 	const Dyn__GetReply *reply;
+	const char *text = "not one answer to one key";
+	void *message = NULL;
+	enum dyn_status status;
 
 	request.bucket =
 		dyn_bytes_of_slice(dyn_slice_of(self->ctl->arguments.words[0]));
 	request.n_keys = 1;
 	request.keys = &bytes;
-	reply = ctl_ask(self->ctl, self->ctl->client, DYN_MESSAGE_GET,
-					&request.base, DYN_MESSAGE_GET_REPLY);
-	if (reply == NULL || reply->n_results != 1)
+	request.r = self->r;
+	status = dyn_client_ask(
+		self->ctl->client, (uint32_t) self->ctl->arguments.timeout_ms,
+		DYN_MESSAGE_GET, &request.base, DYN_MESSAGE_GET_REPLY, &self->arena,
+		&message, &text);
+	reply = message;
+	if (status != DYN_STATUS_OK || reply->n_results != 1)
+	{
+		fprintf(stderr, "dynctl: scan: %s: %s: %s\n",
+				dyn_client_address(self->ctl->client), dyn_status_name(status),
+				text);
 		return false;
+	}
 	if (reply->results[0]->status == DYN_STATUS_NOT_FOUND)
 		return true;
 	if (reply->results[0]->status != DYN_STATUS_OK)
@@ -148,8 +173,8 @@ print_diverged(struct scan *self, struct dyn_slice key)
 				reply->results[0]->text);
 		return false;
 	}
-	print_item(self, key, dyn_slice_of_bytes(reply->results[0]->object), 0);
-	return true;
+	return print_item(self, key, dyn_slice_of_bytes(reply->results[0]->object),
+					  0);
 }
 
 static bool
@@ -162,10 +187,13 @@ merge_streams(struct scan *self, struct stream *streams, uint8_t count)
 	dyn_scan_merge_init(&merge, dyn_slice_of(self->ctl->arguments.words[0]),
 						count);
 	for (;;)
+	{
+		dyn_arena_reset(&self->arena);
 		switch (dyn_scan_merge_next(&merge, &item, &which))
 		{
 			case DYN_SCAN_ITEM:
-				print_item(self, item.key, item.object, item.hash);
+				if (!print_item(self, item.key, item.object, item.hash))
+					return false;
 				break;
 			case DYN_SCAN_DIVERGED:
 				if (self->ctl->arguments.replica)
@@ -184,6 +212,7 @@ merge_streams(struct scan *self, struct stream *streams, uint8_t count)
 						dyn_client_address(streams[which].client));
 				return false;
 		}
+	}
 }
 
 static struct dyn_client *
@@ -292,8 +321,15 @@ ctl_scan(struct ctl *self)
 	if (welcome == NULL || !ctl_ring(self, welcome, &scan.ring))
 		return CTL_FAILED;
 	dyn_node_id_of_bytes(welcome->node, &node);
-	scan.r = self->arguments.r ? (uint32_t) strtoul(self->arguments.r, NULL, 10)
-							   : welcome->settings->r;
+	scan.r =
+		self->arguments.r ? (uint32_t) self->arguments.r : welcome->settings->r;
+	if (scan.r < 1 || scan.r > scan.ring.replica_count)
+	{
+		fprintf(stderr, "dynctl: scan: r = %u, but a key has %u replicas\n",
+				scan.r, scan.ring.replica_count);
+		return CTL_FAILED;
+	}
+	dyn_arena_init(&scan.arena, dyn_allocator_malloc(), 0);
 	for (size_t i = 0; i < welcome->n_peer_up && i < DYN_MEMBERS_MAX; i++)
 		scan.up[i] = welcome->peer_up[i];
 	for (uint32_t p = 0; p < scan.ring.partition_count && good; p++)
@@ -302,5 +338,6 @@ ctl_scan(struct ctl *self)
 				   : scan_partition(&scan, (uint16_t) p);
 	for (uint32_t i = 0; i < DYN_MEMBERS_MAX; i++)
 		dyn_client_close(&scan.clients[i]);
+	dyn_arena_destroy(&scan.arena);
 	return good ? CTL_OK : CTL_FAILED;
 }
