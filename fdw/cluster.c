@@ -23,6 +23,7 @@ enum
 };
 
 static dlist_head clusters = DLIST_STATIC_INIT(clusters);
+static bool sweep_is_due;		/* some server may have been dropped */
 
 /* ---------------------------------------------------------------- memory */
 
@@ -61,7 +62,7 @@ invalidate(Datum arg, int cacheid, uint32 hashvalue)
 
 		/* 0: everything may have changed. */
 		if (hashvalue == 0 || hashvalue == cluster->server_hash)
-			cluster->invalid = true;
+			cluster->invalid = sweep_is_due = true;
 	}
 }
 
@@ -107,6 +108,8 @@ sweep(void)
 {
 	dlist_iter	iter;
 
+	/* First, for looking into the catalogs may bring more of them. */
+	sweep_is_due = false;
 	dlist_foreach(iter, &clusters)
 	{
 		DynamoCluster *cluster = dlist_container(DynamoCluster, link, iter.cur);
@@ -166,11 +169,10 @@ dynfdw_cluster(Oid serverid, Oid userid)
 		if (one->serverid == serverid)
 			cluster = one;
 	}
-	if (cluster == NULL)
-	{
+	if (sweep_is_due)
 		sweep();
+	if (cluster == NULL)
 		cluster = new_cluster(serverid);
-	}
 	if (cluster->invalid)
 		revalidate(cluster);
 	return cluster;
@@ -505,8 +507,22 @@ dynfdw_cluster_ready(DynamoCluster *cluster)
 									  "dynamo_fdw connecting",
 									  ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(temporary);
-	connect_listed(cluster);
-	meet(cluster);
+	PG_TRY();
+	{
+		connect_listed(cluster);
+		meet(cluster);
+	}
+	PG_CATCH();
+	{
+		/* A cluster that was never met keeps no descriptors. */
+		if (!cluster->ready)
+		{
+			dynfdw_lose_calls(cluster, -1);
+			dynfdw_close_nodes(cluster);
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(temporary);
 }

@@ -75,6 +75,8 @@ dynfdw_close_nodes(DynamoCluster *cluster)
 			zmq_close(cluster->nodes[i].socket);
 			give_fds(NODE_FDS);
 		}
+	if (cluster->nodes != NULL)
+		pfree(cluster->nodes);
 	cluster->nnodes = 0;
 	cluster->nodes = NULL;
 	if (cluster->wait_set != NULL)
