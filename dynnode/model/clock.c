@@ -270,31 +270,32 @@ dyn_clock_copy(const struct dyn_clock *self,
 	return DYN_STATUS_OK;
 }
 
-/* Take one covered dot out of a clock that has room for one more range. */
+/* Append what is left of a range without the dots from *at on that lie in it;
+ * *at moves behind them. */
 static void
-remove_dot(struct dyn_clock *self, struct dyn_dot dot)
+append_without(struct dyn_clock *out, struct dyn_clock_range range,
+			   const struct dyn_dot *dots, uint32_t dot_count, uint32_t *at)
 {
-	uint32_t i = find(self, dot);
-	struct dyn_clock_range *range = &self->ranges[i];
-	uint32_t behind = self->range_count - i - 1;
+	uint64_t next = range.first;
 
-	if (range->first == range->last)
+	for (; *at < dot_count; (*at)++)
 	{
-		memmove(range, range + 1, behind * sizeof(*range));
-		self->range_count--;
+		const struct dyn_dot *dot = &dots[*at];
+		int order = dyn_actor_compare(dot->actor, range.actor);
+
+		if (order > 0 || (order == 0 && dot->counter > range.last))
+			break;
+		if (order < 0 || dot->counter < next)
+			continue;
+		if (dot->counter > next)
+			out->ranges[out->range_count++] =
+				(struct dyn_clock_range){ range.actor, next, dot->counter - 1 };
+		if (dot->counter == range.last)
+			return;
+		next = dot->counter + 1;
 	}
-	else if (dot.counter == range->first)
-		range->first++;
-	else if (dot.counter == range->last)
-		range->last--;
-	else
-	{
-		memmove(range + 2, range + 1, behind * sizeof(*range));
-		self->range_count++;
-		range[1] = (struct dyn_clock_range){ range->actor, dot.counter + 1,
-											 range->last };
-		range->last = dot.counter - 1;
-	}
+	out->ranges[out->range_count++] =
+		(struct dyn_clock_range){ range.actor, next, range.last };
 }
 
 enum dyn_status
@@ -304,16 +305,12 @@ dyn_clock_minus(const struct dyn_clock *self, const struct dyn_dot *dots,
 {
 	size_t count = (size_t) self->range_count + dot_count;
 	struct dyn_clock result = { new_ranges(allocator, count), 0 };
+	uint32_t at = 0;
 
 	if (result.ranges == NULL)
 		return DYN_STATUS_NO_MEMORY;
-	if (self->range_count != 0)
-		memcpy(result.ranges, self->ranges,
-			   self->range_count * sizeof(*result.ranges));
-	result.range_count = self->range_count;
-	for (uint32_t i = 0; i < dot_count; i++)
-		if (dyn_clock_covers(&result, dots[i]))
-			remove_dot(&result, dots[i]);
+	for (uint32_t i = 0; i < self->range_count; i++)
+		append_without(&result, self->ranges[i], dots, dot_count, &at);
 	*out = result;
 	return DYN_STATUS_OK;
 }
@@ -503,27 +500,51 @@ get_actor(struct dyn_slice bytes, struct dyn_clock *out)
 	return get_ranges(exceptions, actor, counter, out);
 }
 
+/*
+ * How many ranges the actors can have at most: one, and one for each
+ * exception, which takes two bytes of what its actor's other fields leave.
+ * So memory is in proportion to the input, and close to what is needed.
+ */
+static bool
+count_room(struct dyn_wire_reader reader, size_t *room)
+{
+	*room = 0;
+	while (!dyn_wire_at_end(&reader))
+	{
+		struct dyn_slice actor;
+		size_t others = 4; /* counter; tag and size of the exceptions */
+
+		if (!dyn_wire_next_is(&reader, TAG_CLOCK_ACTORS))
+			return false;
+		actor = dyn_wire_get_bytes(&reader);
+		if (reader.failed || actor.size == 0)
+			return false;
+		if (actor.data[0] == TAG_START)
+			others += 9;
+		*room += 1 + (actor.size > others ? (actor.size - others) / 2 : 0);
+	}
+	return true;
+}
+
 enum dyn_status
 dyn_clock_decode(struct dyn_slice bytes, bool limit,
 				 const struct dyn_allocator *allocator, struct dyn_clock *out)
 {
 	struct dyn_wire_reader reader = dyn_wire_reader(bytes);
-	/* An actor and an exception each take at least two bytes (an actor four
-	 * with its frame), and each adds one range at most. */
-	struct dyn_clock result = { new_ranges(allocator, bytes.size / 2 + 1), 0 };
+	struct dyn_clock result = { NULL, 0 };
+	size_t room;
 
+	if (!count_room(reader, &room))
+		return DYN_STATUS_BAD_REQUEST;
+	result.ranges = new_ranges(allocator, room);
 	if (result.ranges == NULL)
 		return DYN_STATUS_NO_MEMORY;
-	while (!dyn_wire_at_end(&reader))
-	{
-		struct dyn_slice actor;
-
-		if (!dyn_wire_next_is(&reader, TAG_CLOCK_ACTORS))
-			goto bad;
-		actor = dyn_wire_get_bytes(&reader);
-		if (reader.failed || !get_actor(actor, &result))
-			goto bad;
-	}
+	while (dyn_wire_next_is(&reader, TAG_CLOCK_ACTORS))
+		if (!get_actor(dyn_wire_get_bytes(&reader), &result))
+		{
+			allocator->release(allocator->context, result.ranges);
+			return DYN_STATUS_BAD_REQUEST;
+		}
 	if (limit && dyn_clock_entry_count(&result) > DYN_CLOCK_ENTRIES_MAX)
 	{
 		allocator->release(allocator->context, result.ranges);
@@ -531,7 +552,4 @@ dyn_clock_decode(struct dyn_slice bytes, bool limit,
 	}
 	*out = result;
 	return DYN_STATUS_OK;
-bad:
-	allocator->release(allocator->context, result.ranges);
-	return DYN_STATUS_BAD_REQUEST;
 }

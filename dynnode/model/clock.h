@@ -85,7 +85,7 @@ enum dyn_status dyn_clock_add(const struct dyn_clock *self, struct dyn_dot dot,
 							  const struct dyn_allocator *allocator,
 							  struct dyn_clock *out);
 
-/* Everything but these dots; dots in any order, covered or not. */
+/* Everything but these dots; dots ascend, covered or not, repeated or not. */
 enum dyn_status dyn_clock_minus(const struct dyn_clock *self,
 								const struct dyn_dot *dots, uint32_t dot_count,
 								const struct dyn_allocator *allocator,
@@ -98,6 +98,7 @@ enum dyn_status dyn_clock_copy(const struct dyn_clock *self,
  * Encoded form (message Clock), canonical: equal clocks give equal bytes.
  * Decoding accepts the canonical form only: anything else is BAD_REQUEST,
  * more than DYN_CLOCK_ENTRIES_MAX entries with limit = true is TOO_LARGE.
+ * Decoding takes at most 16 times the memory of its input.
  */
 enum dyn_status dyn_clock_encode(const struct dyn_clock *self,
 								 const struct dyn_allocator *allocator,

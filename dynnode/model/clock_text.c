@@ -111,6 +111,7 @@ struct parser
 	const char *end;
 	const struct dyn_allocator *allocator;
 	struct dyn_clock clock; /* so far */
+	uint32_t entry_count;   /* in the text, each of one actor */
 };
 
 static char
@@ -215,27 +216,65 @@ take_entry(struct parser *self)
 		next = to + 1;
 	}
 	append(self, actor, next, counter);
+	self->entry_count++;
 	return true;
 }
 
-/* Sort by actor (entries may stand in any order); false when one repeats. */
 static bool
-sort_entries(struct dyn_clock *clock)
+is_before(const struct dyn_clock_range *a, const struct dyn_clock_range *b)
 {
-	for (uint32_t i = 1; i < clock->range_count; i++)
-	{
-		struct dyn_clock_range range = clock->ranges[i];
-		uint32_t j = i;
+	int order = dyn_actor_compare(a->actor, b->actor);
 
-		while (j > 0 &&
-			   dyn_actor_compare(clock->ranges[j - 1].actor, range.actor) > 0)
-		{
-			clock->ranges[j] = clock->ranges[j - 1];
-			j--;
-		}
-		clock->ranges[j] = range;
+	return order < 0 || (order == 0 && a->first < b->first);
+}
+
+/* Let the range at `i` sink to its place in a heap with the last range on
+ * top. */
+static void
+sink(struct dyn_clock_range *ranges, size_t count, size_t i)
+{
+	struct dyn_clock_range range = ranges[i];
+
+	for (size_t child; (child = 2 * i + 1) < count; i = child)
+	{
+		if (child + 1 < count && is_before(&ranges[child], &ranges[child + 1]))
+			child++;
+		if (!is_before(&range, &ranges[child]))
+			break;
+		ranges[i] = ranges[child];
 	}
-	return dyn_clock_check(clock);
+	ranges[i] = range;
+}
+
+/* Entries may stand in any order, and the text may be long: a heap sort, in
+ * place and never quadratic. */
+static void
+sort_ranges(struct dyn_clock *clock)
+{
+	for (size_t i = clock->range_count / 2; i > 0; i--)
+		sink(clock->ranges, clock->range_count, i - 1);
+	for (size_t count = clock->range_count; count > 1; count--)
+	{
+		struct dyn_clock_range last = clock->ranges[0];
+
+		clock->ranges[0] = clock->ranges[count - 1];
+		clock->ranges[count - 1] = last;
+		sink(clock->ranges, count - 1, 0);
+	}
+}
+
+/* False when an actor repeats, even if its ranges fit together. */
+static bool
+sort_entries(struct parser *self)
+{
+	const struct dyn_clock_range *ranges = self->clock.ranges;
+	uint32_t actor_count = 0;
+
+	sort_ranges(&self->clock);
+	for (uint32_t i = 0; i < self->clock.range_count; i++)
+		actor_count += i == 0 || dyn_actor_compare(ranges[i - 1].actor,
+												   ranges[i].actor) != 0;
+	return actor_count == self->entry_count && dyn_clock_check(&self->clock);
 }
 
 static bool
@@ -258,7 +297,7 @@ parse(struct parser *self)
 			return false;
 	}
 	skip_space(self);
-	return self->at == self->end && sort_entries(&self->clock);
+	return self->at == self->end && sort_entries(self);
 }
 
 enum dyn_status
@@ -268,7 +307,8 @@ dyn_clock_parse(struct dyn_slice text, const struct dyn_allocator *allocator,
 	struct parser parser = { (const char *) text.data,
 							 (const char *) text.data + text.size,
 							 allocator,
-							 { NULL, 0 } };
+							 { NULL, 0 },
+							 0 };
 
 	/* An entry has at least 20 characters, an exception two. */
 	parser.clock.ranges = allocator->allocate(

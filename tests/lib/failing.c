@@ -11,6 +11,8 @@ allocate(void *context, size_t size)
 		return NULL;
 	self->calls_left--;
 	self->live++;
+	self->calls++;
+	self->size += size;
 	return malloc(size ? size : 1);
 }
 
@@ -29,4 +31,6 @@ failing_init(struct failing *self, long calls_left)
 	self->allocator = (struct dyn_allocator){ allocate, release, self };
 	self->calls_left = calls_left;
 	self->live = 0;
+	self->calls = 0;
+	self->size = 0;
 }

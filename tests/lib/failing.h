@@ -16,6 +16,8 @@ struct failing
 	struct dyn_allocator allocator;
 	long calls_left; /* until NULL is returned; negative = never */
 	long live;       /* pieces handed out and not released */
+	long calls;      /* that were granted */
+	size_t size;     /* of all that was granted */
 };
 
 void failing_init(struct failing *self, long calls_left);

@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,6 +114,13 @@ a_clock_is_its_set_of_dots(void **unused)
 	}
 }
 
+static int
+compare_dots(const void *a, const void *b)
+{
+	return dyn_dot_compare(*(const struct dyn_dot *) a,
+						   *(const struct dyn_dot *) b);
+}
+
 static void
 minus_removes_exactly_these_dots(void **unused)
 {
@@ -133,6 +141,7 @@ minus_removes_exactly_these_dots(void **unused)
 			dots[i] = dot_of(actor, counter);
 			a.in[actor][counter] = false;
 		}
+		qsort(dots, count, sizeof(dots[0]), compare_dots);
 		assert_int_equal(
 			dyn_clock_minus(&clock, dots, count, &arena.allocator, &clock),
 			DYN_STATUS_OK);
@@ -163,6 +172,123 @@ counter_is_the_highest_covered(void **unused)
 		}
 		dyn_arena_reset(&arena);
 	}
+}
+
+/* Refused: nothing was kept. Accepted: canonical. Either way in bounds. */
+static bool
+decode_hostile(const uint8_t *bytes, size_t size)
+{
+	/* Memory of exactly this size: a sanitizer sees the first byte beyond. */
+	uint8_t *exact = malloc(size ? size : 1);
+	struct dyn_slice slice = { exact, size };
+	struct dyn_clock back = { NULL, 77 };
+	struct failing memory;
+	enum dyn_status status;
+
+	memcpy(exact, bytes, size);
+	failing_init(&memory, -1);
+	status = dyn_clock_decode(slice, false, &memory.allocator, &back);
+	assert_true(memory.size <= 16 * size);
+	if (status == DYN_STATUS_OK)
+	{
+		struct dyn_slice again;
+
+		assert_true(dyn_clock_check(&back));
+		assert_int_equal(dyn_clock_encode(&back, &arena.allocator, &again),
+						 DYN_STATUS_OK);
+		assert_true(dyn_slice_equal(slice, again));
+		memory.allocator.release(memory.allocator.context, back.ranges);
+	}
+	else
+	{
+		assert_int_equal(status, DYN_STATUS_BAD_REQUEST);
+		assert_int_equal(back.range_count, 77);
+	}
+	assert_int_equal(memory.live, 0);
+	free(exact);
+	return status == DYN_STATUS_OK;
+}
+
+static void
+the_last_counter_is_like_any_other(void **unused)
+{
+	struct dyn_actor actor = { UINT64_MAX, UINT64_MAX };
+	struct dyn_dot last = { actor, UINT64_MAX };
+	struct dyn_dot before = { actor, UINT64_MAX - 1 };
+	struct dyn_clock_range ranges[] = { { actor, 1, UINT64_MAX } };
+	struct dyn_clock clock = { ranges, 1 };
+	struct dyn_clock less;
+	struct dyn_clock back;
+	struct dyn_slice bytes;
+	char *text;
+
+	assert_true(dyn_clock_check(&clock));
+	assert_true(dyn_clock_covers(&clock, last));
+	assert_true(dyn_clock_counter(&clock, actor) == UINT64_MAX);
+	dyn_clock_minus(&clock, &before, 1, &arena.allocator, &less);
+	assert_true(dyn_clock_check(&less));
+	assert_int_equal(less.range_count, 2);
+	dyn_clock_add(&less, before, &arena.allocator, &back);
+	assert_int_equal(dyn_clock_compare(&back, &clock), DYN_CLOCK_EQUAL);
+	dyn_clock_encode(&less, &arena.allocator, &bytes);
+	assert_int_equal(dyn_clock_decode(bytes, true, &arena.allocator, &back),
+					 DYN_STATUS_OK);
+	assert_int_equal(dyn_clock_compare(&back, &less), DYN_CLOCK_EQUAL);
+	dyn_clock_format(&less, &arena.allocator, &text);
+	assert_string_equal(text, "{ffffffffffffffff.18446744073709551615:"
+							  "18446744073709551615!18446744073709551614}");
+	assert_int_equal(
+		dyn_clock_parse(dyn_slice_of(text), &arena.allocator, &back),
+		DYN_STATUS_OK);
+	assert_int_equal(dyn_clock_compare(&back, &less), DYN_CLOCK_EQUAL);
+	dyn_clock_minus(&less, &last, 1, &arena.allocator, &less);
+	assert_int_equal(less.range_count, 1);
+	assert_true(dyn_clock_counter(&less, actor) == UINT64_MAX - 2);
+}
+
+/* Each is a Clock to a protobuf reader, and not the canonical one. */
+static void
+what_is_not_canonical_is_refused(void **unused)
+{
+	static const struct
+	{
+		const char *what;
+		const char *bytes;
+		size_t size;
+	} bad[] = {
+#define BYTES(literal) literal, sizeof(literal) - 1
+		{ "no counter", BYTES("\x0a\x00") },
+		{ "counter 0", BYTES("\x0a\x02\x18\x00") },
+		{ "a long varint", BYTES("\x0a\x03\x18\x81\x00") },
+		{ "a long size", BYTES("\x0a\x82\x00\x18\x01") },
+		{ "an epoch of 0", BYTES("\x0a\x04\x10\x00\x18\x01") },
+		{ "fields the other way", BYTES("\x0a\x04\x18\x01\x10\x01") },
+		{ "a field twice", BYTES("\x0a\x04\x18\x01\x18\x01") },
+		{ "an unknown field", BYTES("\x0a\x04\x18\x01\x28\x01") },
+		{ "an unknown field outside", BYTES("\x0a\x02\x18\x01\x10\x01") },
+		{ "no exceptions", BYTES("\x0a\x04\x18\x01\x22\x00") },
+		{ "unpacked exceptions", BYTES("\x0a\x06\x18\x03\x20\x01\x20\x01") },
+		{ "half an exception", BYTES("\x0a\x05\x18\x03\x22\x01\x01") },
+		{ "exception 0", BYTES("\x0a\x06\x18\x03\x22\x02\x00\x01") },
+		{ "exception turned", BYTES("\x0a\x06\x18\x05\x22\x02\x03\x02") },
+		{ "exception at the top", BYTES("\x0a\x06\x18\x03\x22\x02\x03\x03") },
+		{ "exceptions that touch",
+		  BYTES("\x0a\x08\x18\x09\x22\x04\x02\x03\x04\x05") },
+		{ "an actor twice",
+		  BYTES("\x0a\x04\x10\x01\x18\x01\x0a\x04\x10\x01\x18\x02") },
+		{ "actors descending",
+		  BYTES("\x0a\x04\x10\x02\x18\x01\x0a\x04\x10\x01\x18\x01") },
+		{ "cut off", BYTES("\x0a\x03\x18\x01") },
+		{ "a counter of 65 bits",
+		  BYTES("\x0a\x0b\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02") },
+#undef BYTES
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (decode_hostile((const uint8_t *) bad[i].bytes, bad[i].size))
+			fail_msg("%s was accepted", bad[i].what);
+	assert_true(decode_hostile((const uint8_t *) "", 0));
+	assert_true(decode_hostile((const uint8_t *) "\x0a\x02\x18\x01", 4));
 }
 
 static void
@@ -221,35 +347,28 @@ mutated_bytes_decode_to_their_own_canonical_form_or_not_at_all(void **unused)
 {
 	struct prng prng = { 5 };
 	uint32_t accepted = 0;
+	uint32_t refused = 0;
 
 	for (int round = 0; round < 100000; round++)
 	{
 		struct dots a = random_dots(&prng);
 		struct dyn_clock clock = clock_of(&a);
-		struct dyn_clock back;
 		struct dyn_slice bytes;
-		struct dyn_slice again;
 		uint8_t mutated[1024];
+		size_t size;
 
 		dyn_clock_encode(&clock, &arena.allocator, &bytes);
+		assert_true(bytes.size < sizeof(mutated) - PRNG_MUTATE_ROOM);
 		memcpy(mutated, bytes.data, bytes.size);
-		for (uint32_t i = prng_below(&prng, 4); i > 0 && bytes.size > 0; i--)
-			mutated[prng_below(&prng, (uint32_t) bytes.size)] =
-				(uint8_t) prng_next(&prng);
-		if (bytes.size > 0 && prng_below(&prng, 4) == 0)
-			bytes.size = prng_below(&prng, (uint32_t) bytes.size);
-		bytes.data = mutated;
-		if (dyn_clock_decode(bytes, false, &arena.allocator, &back) ==
-			DYN_STATUS_OK)
-		{
+		size = prng_mutate(&prng, mutated, bytes.size, prng_below(&prng, 4));
+		if (decode_hostile(mutated, size))
 			accepted++;
-			assert_true(dyn_clock_check(&back));
-			dyn_clock_encode(&back, &arena.allocator, &again);
-			assert_true(dyn_slice_equal(bytes, again));
-		}
+		else
+			refused++;
 		dyn_arena_reset(&arena);
 	}
 	assert_true(accepted > 1000);
+	assert_true(refused > 1000);
 }
 
 static void
@@ -272,6 +391,53 @@ text_form_is_read_back(void **unused)
 		assert_same(&back, &a);
 		dyn_arena_reset(&arena);
 	}
+}
+
+/* Reversed and shuffled, and long enough that quadratic work would show. */
+static void
+entries_are_read_in_any_order(void **unused)
+{
+	enum
+	{
+		ENTRIES = 50000,
+		ENTRY_SIZE = 23 /* 0123456789abcdef.0:3!2, */
+	};
+	struct prng prng = { 7 };
+	uint32_t *order = malloc(ENTRIES * sizeof(*order));
+	char *text = malloc(ENTRIES * ENTRY_SIZE + 2);
+	struct dyn_clock sorted = { 0 };
+
+	for (int variant = 0; variant < 3; variant++)
+	{
+		struct dyn_clock clock;
+		size_t size = 0;
+
+		for (uint32_t i = 0; i < ENTRIES; i++)
+			order[i] = variant == 0 ? i : ENTRIES - 1 - i;
+		for (uint32_t i = ENTRIES - 1; variant == 2 && i > 0; i--)
+		{
+			uint32_t j = prng_below(&prng, i + 1);
+			uint32_t other = order[i];
+
+			order[i] = order[j];
+			order[j] = other;
+		}
+		text[size++] = '{';
+		for (uint32_t i = 0; i < ENTRIES; i++, size += ENTRY_SIZE)
+			snprintf(text + size, ENTRY_SIZE + 1, "%016x.0:3!2,", order[i]);
+		text[size - 1] = '}';
+		assert_int_equal(
+			dyn_clock_parse((struct dyn_slice){ (uint8_t *) text, size },
+							&arena.allocator, &clock),
+			DYN_STATUS_OK);
+		assert_int_equal(clock.range_count, 2 * ENTRIES);
+		if (variant == 0)
+			sorted = clock;
+		assert_int_equal(dyn_clock_sort_compare(&clock, &sorted), 0);
+	}
+	free(order);
+	free(text);
+	dyn_arena_reset(&arena);
 }
 
 static void
@@ -319,6 +485,10 @@ malformed_text_is_refused(void **unused)
 		"{a1b2c3d4e5f60718.1:9!1.2}",
 		"{a1b2c3d4e5f60718.1:3 !1}",
 		"{a1b2c3d4e5f60718.1:3,a1b2c3d4e5f60718.1:4}",
+		"{a1b2c3d4e5f60718.1:3,a1b2c3d4e5f60718.1:5!1..4}",
+		"{a1b2c3d4e5f60718.1:5!1..3,a1b2c3d4e5f60718.1:3}",
+		"{a1b2c3d4e5f60718.1:3,a1b2c3d4e5f60718.1:3}",
+		"{a1b2c3d4e5f60718.1:1,0000000000000001.0:1,a1b2c3d4e5f60718.1:9!1..8}",
 		"{a1b2c3d4e5f60718.99999999999999999999:1}",
 		"{a1b2c3d4e5f60718.1:18446744073709551616}",
 	};
@@ -360,6 +530,7 @@ more_than_256_entries_are_too_large_for_a_context(void **unused)
 					 DYN_STATUS_OK);
 }
 
+/* Each of them allocates once, so there is one place to fail at. */
 static void
 running_out_of_memory_leaves_nothing_behind(void **unused)
 {
@@ -367,42 +538,35 @@ running_out_of_memory_leaves_nothing_behind(void **unused)
 										{ { 2, 0 }, 2, 2 } };
 	struct dyn_clock clock = { ranges, 2 };
 	struct dyn_slice encoded;
+	struct failing failing;
+	struct dyn_clock out = { NULL, 77 };
+	struct dyn_slice bytes = { NULL, 77 };
+	char *text = NULL;
+	struct dyn_dot dot = { { 1, 0 }, 2 };
 
 	dyn_clock_encode(&clock, &arena.allocator, &encoded);
-	for (long n = 0; n < 3; n++)
-	{
-		struct failing failing;
-		struct dyn_clock out = { NULL, 77 };
-		struct dyn_slice bytes = { NULL, 77 };
-		char *text = NULL;
-		struct dyn_dot dot = { { 1, 0 }, 2 };
-
-		failing_init(&failing, 0);
-		assert_int_equal(
-			dyn_clock_union(&clock, &clock, &failing.allocator, &out),
-			DYN_STATUS_NO_MEMORY);
-		assert_int_equal(dyn_clock_add(&clock, dot, &failing.allocator, &out),
-						 DYN_STATUS_NO_MEMORY);
-		assert_int_equal(
-			dyn_clock_minus(&clock, &dot, 1, &failing.allocator, &out),
-			DYN_STATUS_NO_MEMORY);
-		assert_int_equal(dyn_clock_copy(&clock, &failing.allocator, &out),
-						 DYN_STATUS_NO_MEMORY);
-		assert_int_equal(
-			dyn_clock_decode(encoded, true, &failing.allocator, &out),
-			DYN_STATUS_NO_MEMORY);
-		assert_int_equal(
-			dyn_clock_parse(dyn_slice_of("{}"), &failing.allocator, &out),
-			DYN_STATUS_NO_MEMORY);
-		assert_int_equal(out.range_count, 77);
-		assert_int_equal(dyn_clock_encode(&clock, &failing.allocator, &bytes),
-						 DYN_STATUS_NO_MEMORY);
-		assert_int_equal(bytes.size, 77);
-		assert_int_equal(dyn_clock_format(&clock, &failing.allocator, &text),
-						 DYN_STATUS_NO_MEMORY);
-		assert_null(text);
-		assert_int_equal(failing.live, 0);
-	}
+	failing_init(&failing, 0);
+	assert_int_equal(dyn_clock_union(&clock, &clock, &failing.allocator, &out),
+					 DYN_STATUS_NO_MEMORY);
+	assert_int_equal(dyn_clock_add(&clock, dot, &failing.allocator, &out),
+					 DYN_STATUS_NO_MEMORY);
+	assert_int_equal(dyn_clock_minus(&clock, &dot, 1, &failing.allocator, &out),
+					 DYN_STATUS_NO_MEMORY);
+	assert_int_equal(dyn_clock_copy(&clock, &failing.allocator, &out),
+					 DYN_STATUS_NO_MEMORY);
+	assert_int_equal(dyn_clock_decode(encoded, true, &failing.allocator, &out),
+					 DYN_STATUS_NO_MEMORY);
+	assert_int_equal(
+		dyn_clock_parse(dyn_slice_of("{}"), &failing.allocator, &out),
+		DYN_STATUS_NO_MEMORY);
+	assert_int_equal(out.range_count, 77);
+	assert_int_equal(dyn_clock_encode(&clock, &failing.allocator, &bytes),
+					 DYN_STATUS_NO_MEMORY);
+	assert_int_equal(bytes.size, 77);
+	assert_int_equal(dyn_clock_format(&clock, &failing.allocator, &text),
+					 DYN_STATUS_NO_MEMORY);
+	assert_null(text);
+	assert_int_equal(failing.live, 0);
 }
 
 static int
@@ -426,11 +590,14 @@ main(void)
 		cmocka_unit_test(a_clock_is_its_set_of_dots),
 		cmocka_unit_test(minus_removes_exactly_these_dots),
 		cmocka_unit_test(counter_is_the_highest_covered),
+		cmocka_unit_test(the_last_counter_is_like_any_other),
+		cmocka_unit_test(what_is_not_canonical_is_refused),
 		cmocka_unit_test(latest_actor_is_the_greatest_epoch_of_a_start),
 		cmocka_unit_test(encoded_form_is_canonical_and_protobuf),
 		cmocka_unit_test(
 			mutated_bytes_decode_to_their_own_canonical_form_or_not_at_all),
 		cmocka_unit_test(text_form_is_read_back),
+		cmocka_unit_test(entries_are_read_in_any_order),
 		cmocka_unit_test(text_form_is_the_documented_one),
 		cmocka_unit_test(malformed_text_is_refused),
 		cmocka_unit_test(more_than_256_entries_are_too_large_for_a_context),
