@@ -49,6 +49,7 @@ typedef struct PendingKey
 struct DynamoWrite
 {
 	dlist_node	in_key;
+	dlist_node	in_time;		/* of all writes */
 	uint64		id;
 	SubTransactionId subid;
 	CommandId	cid;
@@ -65,6 +66,7 @@ typedef struct HashEntry
 static MemoryContext pending_context;	/* NULL: nothing is pending */
 static HTAB *pending_hash;
 static dlist_head pending_order;
+static dlist_head pending_writes;	/* as they were made */
 static Size pending_size;
 static uint64 last_id;			/* never given twice, in no transaction */
 
@@ -79,6 +81,7 @@ forget_all(void)
 	pending_hash = NULL;
 	pending_size = 0;
 	dlist_init(&pending_order);
+	dlist_init(&pending_writes);
 }
 
 static void
@@ -95,6 +98,7 @@ ensure_context(void)
 	pending_hash = hash_create("dynamo_fdw pending keys", 256, &ctl,
 							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	dlist_init(&pending_order);
+	dlist_init(&pending_writes);
 }
 
 static PendingKey *
@@ -138,11 +142,14 @@ remove_key(PendingKey *key)
 	uint64		hash = dyn_hash_position(key->bucket, key->key) ^ key->serverid;
 	HashEntry  *entry = hash_search(pending_hash, &hash, HASH_FIND, NULL);
 	PendingKey **link = &entry->keys;
+	dlist_iter	iter;
 
 	while (*link != key)
 		link = &(*link)->next;
 	*link = key->next;
 	dlist_delete(&key->in_order);
+	dlist_foreach(iter, &key->writes)
+		dlist_delete(&dlist_container(DynamoWrite, in_key, iter.cur)->in_time);
 	dlist_init(&key->writes);
 }
 
@@ -225,6 +232,7 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 	dynfdw_check(dyn_clock_copy(&spec->context, &allocator,
 								&write->spec.context), "vclock");
 	dlist_push_tail(&key->writes, &write->in_key);
+	dlist_push_tail(&pending_writes, &write->in_time);
 	pending_size += sizeof(*write);
 	MemoryContextSwitchTo(old);
 	return true;
@@ -682,27 +690,28 @@ static void
 at_subxact(SubXactEvent event, SubTransactionId subid,
 		   SubTransactionId parent, void *arg)
 {
-	dlist_mutable_iter key_iter;
+	dlist_node *node;
+	dlist_node *before;
 
 	if (pending_context == NULL || (event != SUBXACT_EVENT_ABORT_SUB &&
 									event != SUBXACT_EVENT_COMMIT_SUB))
 		return;
-	dlist_foreach_modify(key_iter, &pending_order)
+	/* Its writes are the last ones: those of subtransactions within it have
+	 * become its own, or are gone. */
+	for (node = pending_writes.head.prev; node != &pending_writes.head;
+		 node = before)
 	{
-		PendingKey *key = dlist_container(PendingKey, in_order, key_iter.cur);
-		dlist_mutable_iter iter;
+		DynamoWrite *write = dlist_container(DynamoWrite, in_time, node);
 
-		dlist_foreach_modify(iter, &key->writes)
+		before = node->prev;
+		if (write->subid != subid)
+			break;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			write->subid = parent;
+		else
 		{
-			DynamoWrite *write = dlist_container(DynamoWrite, in_key,
-												 iter.cur);
-
-			if (write->subid != subid)
-				continue;
-			if (event == SUBXACT_EVENT_COMMIT_SUB)
-				write->subid = parent;
-			else
-				dlist_delete(&write->in_key);
+			dlist_delete(&write->in_key);
+			dlist_delete(&write->in_time);
 		}
 	}
 }
@@ -711,6 +720,7 @@ void
 dynfdw_xact_init(void)
 {
 	dlist_init(&pending_order);
+	dlist_init(&pending_writes);
 	RegisterXactCallback(at_xact, NULL);
 	RegisterSubXactCallback(at_subxact, NULL);
 }
