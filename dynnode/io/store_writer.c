@@ -57,6 +57,19 @@ refuse_full(struct dyn_store_state *self, const struct dyn_store_batch *batch)
 	pthread_mutex_unlock(&self->mutex);
 }
 
+/* Before a completion is told, so that whoever hears it sees its sizes. */
+static void
+update_sizes(struct dyn_store_state *self)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(self->env.mdb, &info);
+	pthread_mutex_lock(&self->mutex);
+	self->stats.map_size = self->env.map_size;
+	self->stats.used_size = (info.me_last_pgno + 1) * self->env.page_size;
+	pthread_mutex_unlock(&self->mutex);
+}
+
 /*
  * One attempt.  A disk that is full in the middle of a commit (a file system
  * that does not keep what fallocate promised) leaves the last commit as it
@@ -73,6 +86,7 @@ try_commit(struct dyn_store_state *self, struct dyn_store_batch *const *batches,
 
 	if (code == 0)
 	{
+		update_sizes(self);
 		committed(self, batches, count,
 				  dyn_store_now_us(CLOCK_MONOTONIC) - begin_us);
 		return 0;
@@ -249,18 +263,6 @@ wait_for_batch(struct dyn_store_state *self)
 			break;
 }
 
-static void
-update_sizes(struct dyn_store_state *self)
-{
-	MDB_envinfo info;
-
-	mdb_env_info(self->env.mdb, &info);
-	pthread_mutex_lock(&self->mutex);
-	self->stats.map_size = self->env.map_size;
-	self->stats.used_size = (info.me_last_pgno + 1) * self->env.page_size;
-	pthread_mutex_unlock(&self->mutex);
-}
-
 void *
 dyn_store_writer_run(void *argument)
 {
@@ -293,7 +295,6 @@ dyn_store_writer_run(void *argument)
 				dyn_store_now_ms(CLOCK_MONOTONIC) + self->config.probe_ms;
 		}
 		check_readers(self);
-		update_sizes(self);
 	}
 	return NULL;
 }
