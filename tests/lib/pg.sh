@@ -71,6 +71,8 @@ SETTINGS
 }
 
 pg_start() {
+    # Whatever server the caller usually talks to, it is not this one.
+    unset PGHOST PGPORT PGUSER PGDATABASE PGPASSWORD PGOPTIONS PGSERVICE PGSSLMODE
     pg_dir=${pg_dir:-$scratch/pg}
     mkdir -p "$pg_dir"
     [ -d "$pg_dir/root" ] || pg_install "$pg_dir/root"
