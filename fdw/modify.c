@@ -13,7 +13,9 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/appendinfo.h"
+#include "optimizer/inherit.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
@@ -57,26 +59,13 @@ dynamoAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
 
 /* -------------------------------------------------------------------- plan */
 
-/* Which columns an UPDATE sets. */
-static Bitmapset *
-updated_columns(PlannerInfo *root, Index resultRelation)
-{
-	RangeTblEntry *rte = planner_rt_fetch(resultRelation, root);
-
-#if PG_VERSION_NUM >= 160000
-	if (rte->perminfoindex == 0)
-		return NULL;
-	return getRTEPermissionInfo(root->parse->rteperminfos, rte)->updatedCols;
-#else
-	return rte->updatedCols;
-#endif
-}
-
 static void
 check_updated(PlannerInfo *root, Index resultRelation)
 {
 	Oid			relid = planner_rt_fetch(resultRelation, root)->relid;
-	Bitmapset  *columns = updated_columns(root, resultRelation);
+	/* Of a partition, those of its parent: it has none of its own. */
+	Bitmapset  *columns =
+		get_rel_all_updated_cols(root, find_base_rel(root, resultRelation));
 	int			column = -1;
 
 	while ((column = bms_next_member(columns, column)) >= 0)

@@ -28,6 +28,7 @@ INSERT INTO parts VALUES ('1', 'a'), ('2', 'f'), ('3', 'z'), ('4', 'f');
 UPDATE parts SET value = 'f';
 SELECT tableoid::regclass, * FROM parts ORDER BY key;
 UPDATE parts SET value = 'f' WHERE key IN ('1', '2');
+UPDATE parts SET key = '5' WHERE key = '1';
 DELETE FROM parts WHERE key IN ('2', '3');
 SELECT tableoid::regclass, * FROM parts ORDER BY key;
 DELETE FROM parts;
