@@ -508,12 +508,12 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	if (nputs == 0)
 		return;
 	MemoryContextSwitchTo(working);
-	dynfdw_cluster_ready(cluster);
-	put.w = dynfdw_cluster_w(cluster, options);
-	put.timeout_ms = dynfdw_cluster_timeout_ms(cluster, options);
 	put.limit = options->limit_ms > 0
 		? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), options->limit_ms)
 		: DT_NOEND;
+	dynfdw_cluster_ready_by(cluster, put.limit);
+	put.w = dynfdw_cluster_w(cluster, options);
+	put.timeout_ms = dynfdw_cluster_timeout_ms(cluster, options);
 	move_deadline(&put);
 	put.states = MemoryContextAllocExtended(working, nputs * sizeof(PutState),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);

@@ -435,12 +435,13 @@ greet(DynamoCluster *cluster, DynamoCallGroup *group, TimestampTz until)
 }
 
 static void
-meet(DynamoCluster *cluster)
+meet(DynamoCluster *cluster, TimestampTz limit)
 {
 	DynamoCallGroup *group = dynfdw_group_begin(cluster, NULL);
 	TimestampTz until =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									cluster->options.connect_timeout_ms);
+		Min(limit,
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										cluster->options.connect_timeout_ms));
 	enum dyn_status worst = DYN_STATUS_OK;
 	StringInfoData why;
 	bool		known = false;
@@ -489,6 +490,12 @@ meet(DynamoCluster *cluster)
 void
 dynfdw_cluster_ready(DynamoCluster *cluster)
 {
+	dynfdw_cluster_ready_by(cluster, DT_NOEND);
+}
+
+void
+dynfdw_cluster_ready_by(DynamoCluster *cluster, TimestampTz limit)
+{
 	MemoryContext temporary;
 	MemoryContext old;
 	bool		any = false;
@@ -510,7 +517,7 @@ dynfdw_cluster_ready(DynamoCluster *cluster)
 	PG_TRY();
 	{
 		connect_listed(cluster);
-		meet(cluster);
+		meet(cluster, limit);
 	}
 	PG_CATCH();
 	{

@@ -62,6 +62,7 @@ typedef struct DynamoCall
 
 /* Ready to work: settings and ring are known. Raises 08001. */
 extern void dynfdw_cluster_ready(DynamoCluster *cluster);
+extern void dynfdw_cluster_ready_by(DynamoCluster *cluster, TimestampTz limit);
 
 /* Another number when ALTER SERVER named other nodes: what was learned before
  * is gone. */

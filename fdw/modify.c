@@ -229,6 +229,25 @@ context_of_slot(ModifyState *state, TupleTableSlot *slot)
 	return clock;
 }
 
+/* What the cluster tells of a row cannot be told to it. */
+static void
+refuse_told(const ModifyState *state, TupleTableSlot *slot)
+{
+	for (int i = 0; i < state->relation->natts; i++)
+	{
+		const DynamoColumn *column = &state->relation->columns[i];
+
+		if (column->role <= DYNAMO_ROLE_VCLOCK || slot->tts_isnull[i])
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("cannot insert a value into column \"%s\"",
+						column->name),
+				 errdetail("It is the %s of a row, which the cluster knows.",
+						   dynfdw_role_name(column->role))));
+	}
+}
+
 /* Does the key have a live row, in the store or in this transaction? */
 static bool
 key_exists(ModifyState *state, struct dyn_slice key)
@@ -271,6 +290,7 @@ insert_row(ModifyState *state, TupleTableSlot *slot)
 	MemoryContextReset(state->temporary);
 	old = MemoryContextSwitchTo(state->temporary);
 	slot_getallattrs(slot);
+	refuse_told(state, slot);
 	spec.key = key_of_slot(state, slot);
 	spec.value = value_of_slot(state, slot);
 	spec.context = context_of_slot(state, slot);

@@ -394,6 +394,30 @@ needs_value(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 	return false;
 }
 
+/* The exact clause that names the keys: one key rather than a list. */
+static RestrictInfo *
+choose_exact(PlannerInfo *root, RelOptInfo *baserel, List *clauses)
+{
+	RestrictInfo *best = NULL;
+	DynamoKeyTest best_test = DYNAMO_KEY_ANY;
+	ListCell   *cell;
+
+	foreach(cell, clauses)
+	{
+		RestrictInfo *info = lfirst_node(RestrictInfo, cell);
+		DynamoKeyTest test;
+
+		if (info->pseudoconstant ||
+			!restriction_is_securely_promotable(info, baserel) ||
+			match_clause(root, baserel, (Node *) info->clause, &test) == NULL ||
+			!is_exact(test) || (best != NULL && test >= best_test))
+			continue;
+		best = info;
+		best_test = test;
+	}
+	return best;
+}
+
 ForeignScan *
 dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
 					 Oid foreigntableid, ForeignPath *best_path, List *tlist,
@@ -403,30 +427,21 @@ dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
 	List	   *exprs = NIL;
 	List	   *recheck = NIL;
 	List	   *local = NIL;
-	Expr	   *exact = NULL;
-	DynamoKeyTest exact_test = DYNAMO_KEY_EQUALS;
-	Node	   *exact_clause = NULL;
+	RestrictInfo *exact = choose_exact(root, baserel, scan_clauses);
 	int			flags = 0;
 	ListCell   *cell;
 
-	/* The first exact clause names the keys; the others are filters. */
+	/* All other clauses are filters, and perhaps bounds. */
 	foreach(cell, scan_clauses)
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, cell);
 		DynamoKeyTest test;
 		Expr	   *expr;
 
-		if (info->pseudoconstant)
+		if (info->pseudoconstant || info == exact)
 			continue;
 		expr = restriction_is_securely_promotable(info, baserel)
 			? match_clause(root, baserel, (Node *) info->clause, &test) : NULL;
-		if (expr != NULL && is_exact(test) && exact == NULL)
-		{
-			exact = expr;
-			exact_test = test;
-			exact_clause = (Node *) info->clause;
-			continue;
-		}
 		local = lappend(local, info->clause);
 		if (expr != NULL && !is_exact(test))
 		{
@@ -436,9 +451,13 @@ dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
 	}
 	if (exact != NULL)
 	{
-		tests = list_make1_int(exact_test);
-		exprs = list_make1(exact);
-		recheck = list_make1(exact_clause);
+		DynamoKeyTest test;
+		Expr	   *expr = match_clause(root, baserel, (Node *) exact->clause,
+										&test);
+
+		tests = list_make1_int(test);
+		exprs = list_make1(expr);
+		recheck = list_make1(exact->clause);
 	}
 	if (!needs_value(root, baserel, foreigntableid))
 		flags |= DYNAMO_SCAN_KEYS_ONLY;

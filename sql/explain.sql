@@ -24,6 +24,8 @@ INSERT INTO few VALUES ('k1'), ('k2');
 ANALYZE few;
 EXPLAIN (COSTS OFF) SELECT * FROM few JOIN kv USING (key);
 SELECT count(*) FROM few JOIN kv USING (key);
+-- one key rather than a list
+EXPLAIN (COSTS OFF) SELECT * FROM kv WHERE key IN ('k1', 'k2') AND key = current_setting('application_name');
 DROP TABLE few;
 
 -- one round trip, by literal, parameter, init plan and stable function

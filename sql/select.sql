@@ -111,6 +111,7 @@ SELECT key, value, siblings, context @> vclock AS covers, context = vclock AS sa
        written_at BETWEEN now() - interval '1 minute' AND now() + interval '1 minute' AS recent,
        length(coordinator), partition BETWEEN 0 AND 4095 AS in_range
   FROM wide ORDER BY value;
+INSERT INTO wide (key, value, siblings) VALUES ('w', 'c', 2);
 SELECT vclock_merge(vclock) = vclock_merge(context) AS rows_make_the_context FROM wide;
 
 -- an open cursor, and the server is altered beside it: first its timeout, then
