@@ -382,10 +382,8 @@ typedef struct Flush
 } Flush;
 
 static DynamoPut *
-new_put(Flush *flush, const PendingKey *key, bool checked_create)
+add_put(Flush *flush, const DynamoPut *put, bool checked_create)
 {
-	DynamoPut  *put;
-
 	if (flush->nputs == flush->capacity)
 	{
 		flush->capacity = flush->capacity ? flush->capacity * 2 : 64;
@@ -397,11 +395,16 @@ new_put(Flush *flush, const PendingKey *key, bool checked_create)
 			: palloc(flush->capacity);
 	}
 	flush->checked_creates[flush->nputs] = checked_create;
-	put = &flush->puts[flush->nputs++];
-	memset(put, 0, sizeof(*put));
-	put->bucket = key->bucket;
-	put->key = key->key;
-	return put;
+	flush->puts[flush->nputs] = *put;
+	return &flush->puts[flush->nputs++];
+}
+
+static DynamoPut *
+new_put(Flush *flush, const PendingKey *key, bool checked_create)
+{
+	DynamoPut	put = {.bucket = key->bucket,.key = key->key};
+
+	return add_put(flush, &put, checked_create);
 }
 
 static DynamoPutMode
@@ -450,10 +453,13 @@ has_value(const DynamoPut *put, struct dyn_slice value)
 	return false;
 }
 
-/* One put for a key; more only for equal values inserted twice, which one
- * put could not keep apart, and for very many values. */
+/*
+ * One put for a key; more only for equal values inserted twice, which one put
+ * could not keep apart, and for very many values.  Those go when the first
+ * has been applied: what it replaces or guards against must not be they.
+ */
 static void
-fold_to_puts(Flush *flush, PendingKey *key)
+fold_to_puts(Flush *flush, Flush *rest, PendingKey *key)
 {
 	DynamoPending state;
 	bool		checked;
@@ -464,6 +470,9 @@ fold_to_puts(Flush *flush, PendingKey *key)
 	if (!state.any || (state.nrows == 0 && mode != DYNAMO_PUT_REPLACE &&
 					   dyn_clock_is_empty(&state.context)))
 		return;
+	/* What the transaction itself has deleted does not exist any more. */
+	if (mode == DYNAMO_PUT_CREATE && !dyn_clock_is_empty(&state.context))
+		mode = DYNAMO_PUT_GUARDED;
 	put = new_put(flush, key, checked);
 	put->mode = mode;
 	put->context = state.context;
@@ -481,7 +490,7 @@ fold_to_puts(Flush *flush, PendingKey *key)
 			continue;
 		if (has_value(put, value) || put->nvalues == DYN_VALUES_MAX)
 		{
-			put = new_put(flush, key, false);
+			put = new_put(rest, key, false);
 			put->values = palloc(DYN_VALUES_MAX * sizeof(struct dyn_slice));
 		}
 		put->values[put->nvalues++] = value;
@@ -580,8 +589,31 @@ raise_outcome(DynamoCluster *cluster, const Flush *flush)
 static bool
 goes_with(const PendingKey *a, const PendingKey *b)
 {
-	return a->serverid == b->serverid && a->w == b->w &&
-		a->timeout_ms == b->timeout_ms;
+	return a->serverid == b->serverid && a->userid == b->userid &&
+		a->w == b->w && a->timeout_ms == b->timeout_ms;
+}
+
+/* Send, the rest only after everything else was applied; `flush` has the
+ * outcomes of all. */
+static void
+send_puts(DynamoCluster *cluster, Flush *flush, Flush *rest,
+		  const DynamoRequestOptions *options, DynamoRequestStats *stats)
+{
+	bool		applied = true;
+
+	dynfdw_multi_put(cluster, flush->puts, flush->nputs, options, stats);
+	if (rest->nputs == 0)
+		return;
+	for (int i = 0; i < flush->nputs; i++)
+		applied &= is_applied(&flush->puts[i]);
+	if (applied)
+		dynfdw_multi_put(cluster, rest->puts, rest->nputs, options, stats);
+	for (int i = 0; i < rest->nputs; i++)
+	{
+		if (!applied)
+			rest->puts[i].status = DYN_STATUS_ABORTED;
+		add_put(flush, &rest->puts[i], false);
+	}
 }
 
 static void
@@ -591,6 +623,7 @@ send_group(PendingKey *lead, bool at_statement, DynamoRequestStats *stats)
 	DynamoRequestOptions options = {.w = lead->w,
 	.timeout_ms = lead->timeout_ms};
 	Flush		flush = {0};
+	Flush		rest = {0};
 	dlist_mutable_iter iter;
 
 	if (GetForeignServerExtended(lead->serverid, FSV_MISSING_OK) == NULL)
@@ -608,12 +641,12 @@ send_group(PendingKey *lead, bool at_statement, DynamoRequestStats *stats)
 		if (key != lead && ((at_statement && !key->at_statement) ||
 							!goes_with(key, lead)))
 			continue;
-		fold_to_puts(&flush, key);
+		fold_to_puts(&flush, &rest, key);
 		if (key != lead)
 			remove_key(key);
 	}
 	remove_key(lead);
-	dynfdw_multi_put(cluster, flush.puts, flush.nputs, &options, stats);
+	send_puts(cluster, &flush, &rest, &options, stats);
 	raise_outcome(cluster, &flush);
 }
 
