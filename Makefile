@@ -6,6 +6,7 @@
 #   make install    install it              make installcheck  regression tests
 #   make demo       a tour on real data     make demo-stop   stop what it started
 #   make bench      figures beside postgres_fdw
+#   make fuzz       libFuzzer on everything that decodes strangers' bytes
 #   STRICT=1        warnings are errors     SANITIZE=address,undefined
 #
 # `make deps` installs the Debian packages that are missing; every target that
