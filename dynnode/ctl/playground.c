@@ -234,9 +234,14 @@ start_one(const struct playground *self, int node)
 
 	if (ctl_node_state(self, node, &pid) != CTL_NODE_STOPPED)
 		return ctl_complain("that node is running", NULL);
-	return ctl_node_start(self, node) && ctl_node_wait_formed(self, node, node)
-			   ? CTL_OK
-			   : CTL_FAILED;
+	if (!ctl_node_start(self, node) || !ctl_node_wait_formed(self, node, node))
+		return CTL_FAILED;
+	/* The others must have seen it come back, too. */
+	for (int other = 1; other <= self->nodes; other++)
+		if (ctl_node_state(self, other, &pid) == CTL_NODE_RUNNING &&
+			!ctl_node_wait_formed(self, other, other))
+			return CTL_FAILED;
+	return CTL_OK;
 }
 
 static int

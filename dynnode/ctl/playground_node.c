@@ -220,7 +220,33 @@ ctl_node_start(const struct playground *self, int node)
 	return ctl_complain(path, strerror(errno)) == CTL_OK;
 }
 
-/* Is it up, and does it know its cluster? */
+/* Does this WELCOME show every node up that runs, so that the first statement
+ * of whoever waits for us meets a whole cluster? */
+static bool
+knows_all(const struct playground *self, const Dyn__Welcome *welcome)
+{
+	struct dyn_ring ring;
+
+	if (!welcome->formed ||
+		dyn_ring_decode(dyn_slice_of_bytes(welcome->ring),
+						&self->ctl->arena.allocator, &ring) != DYN_STATUS_OK)
+		return false;
+	for (int node = 1; node <= self->nodes; node++)
+	{
+		char address[64];
+		bool up = false;
+		pid_t pid;
+
+		ctl_node_address(self, node, address);
+		for (uint32_t i = 0; i < ring.member_count; i++)
+			up = up || (i < welcome->n_peer_up && welcome->peer_up[i] &&
+						strcmp(ring.members[i].address, address) == 0);
+		if (!up && ctl_node_state(self, node, &pid) == CTL_NODE_RUNNING)
+			return false;
+	}
+	return true;
+}
+
 static bool
 is_formed(const struct playground *self, int node)
 {
@@ -229,7 +255,7 @@ is_formed(const struct playground *self, int node)
 	char address[64];
 	void *reply = NULL;
 	const char *text;
-	bool formed = false;
+	bool formed;
 
 	ctl_node_address(self, node, address);
 	client = dyn_client_open(address);
@@ -237,26 +263,10 @@ is_formed(const struct playground *self, int node)
 		return false;
 	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
 	hello.agent = "dynctl playground";
-	if (dyn_client_ask(client, 300, DYN_MESSAGE_HELLO, &hello.base,
-					   DYN_MESSAGE_WELCOME, &self->ctl->arena, &reply,
-					   &text) == DYN_STATUS_OK)
-	{
-		const Dyn__Welcome *welcome = reply;
-		size_t up = 0;
-
-		/* All living nodes must have found each other, so that the first
-		 * statement of whoever waits for us meets a whole cluster. */
-		for (size_t i = 0; i < welcome->n_peer_up; i++)
-			up += welcome->peer_up[i] != 0;
-		for (int other = 1; other <= self->nodes; other++)
-		{
-			pid_t pid;
-
-			if (ctl_node_state(self, other, &pid) != CTL_NODE_RUNNING)
-				up++;
-		}
-		formed = welcome->formed && up >= (size_t) self->nodes;
-	}
+	formed = dyn_client_ask(client, 300, DYN_MESSAGE_HELLO, &hello.base,
+							DYN_MESSAGE_WELCOME, &self->ctl->arena, &reply,
+							&text) == DYN_STATUS_OK &&
+			 knows_all(self, reply);
 	dyn_client_close(&client);
 	return formed;
 }
