@@ -16,6 +16,8 @@ enum
 	TAG_FLAGS = DYN_WIRE_TAG(6, DYN_WIRE_VARINT),
 	TAG_VALUE = DYN_WIRE_TAG(7, DYN_WIRE_BYTES),
 
+	VERSION_SIZE_MIN = 20, /* a counter and a request id */
+
 	HASH_SEED = 0x64796e6f,
 	HASH_SEED_TOMBSTONE = 0x746f6d62
 };
@@ -57,12 +59,25 @@ greater_record(const struct dyn_version *a, const struct dyn_version *b)
 	return order < 0 ? b : a;
 }
 
+/* By bisection: whoever sends many versions must not cost quadratic time. */
 static bool
 has_dot(const struct dyn_object *self, struct dyn_dot dot)
 {
-	for (uint32_t i = 0; i < self->version_count; i++)
-		if (dyn_dot_compare(self->versions[i].dot, dot) == 0)
+	uint32_t low = 0;
+	uint32_t high = self->version_count;
+
+	while (low < high)
+	{
+		uint32_t middle = low + (high - low) / 2;
+		int order = dyn_dot_compare(self->versions[middle].dot, dot);
+
+		if (order == 0)
 			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
 	return false;
 }
 
@@ -234,19 +249,35 @@ row_clock(const struct dyn_object *self, const struct dyn_version *version,
 	return dyn_clock_minus(&self->context, dots, count, allocator, out);
 }
 
+/* Each row has a clock of its own, as long as context and versions together. */
+static bool
+rows_are_too_large(const struct dyn_object *self)
+{
+	uint64_t clock_size =
+		((uint64_t) self->context.range_count + self->version_count) *
+		sizeof(struct dyn_clock_range);
+
+	return self->version_count != 0 &&
+		   clock_size > DYN_ROWS_SIZE_MAX / self->version_count;
+}
+
 enum dyn_status
 dyn_object_rows(const struct dyn_object *self,
 				const struct dyn_allocator *allocator, struct dyn_row **rows,
 				uint32_t *row_count)
 {
-	struct dyn_row *result = allocator->allocate(
-		allocator->context, self->version_count * sizeof(*result));
-	struct dyn_dot *dots = allocator->allocate(
-		allocator->context, self->version_count * sizeof(*dots));
+	struct dyn_row *result;
+	struct dyn_dot *dots;
 	uint32_t count = 0;
-	enum dyn_status status =
-		result && dots ? DYN_STATUS_OK : DYN_STATUS_NO_MEMORY;
+	enum dyn_status status;
 
+	if (rows_are_too_large(self))
+		return DYN_STATUS_TOO_LARGE;
+	result = allocator->allocate(allocator->context,
+								 self->version_count * sizeof(*result));
+	dots = allocator->allocate(allocator->context,
+							   self->version_count * sizeof(*dots));
+	status = result && dots ? DYN_STATUS_OK : DYN_STATUS_NO_MEMORY;
 	for (uint32_t i = 0; i < self->version_count && status == DYN_STATUS_OK;
 		 i++)
 	{
@@ -412,34 +443,31 @@ get_version(struct dyn_slice bytes, struct dyn_version *out)
 	return !reader.failed && dyn_wire_at_end(&reader) && flags <= UINT32_MAX;
 }
 
-/* How many versions stand behind the context; what is malformed is found when
- * they are read. */
-static size_t
-count_versions(struct dyn_wire_reader reader)
+/* How many versions stand behind the context.  False when one of them is too
+ * small to be one, so that memory stays in proportion to the input. */
+static bool
+count_versions(struct dyn_wire_reader reader, size_t *count)
 {
-	size_t count = 0;
-
-	while (dyn_wire_next_is(&reader, TAG_VERSIONS))
+	*count = 0;
+	while (!dyn_wire_at_end(&reader))
 	{
-		dyn_wire_get_bytes(&reader);
-		count++;
+		if (!dyn_wire_next_is(&reader, TAG_VERSIONS) ||
+			dyn_wire_get_bytes(&reader).size < VERSION_SIZE_MIN)
+			return false;
+		(*count)++;
 	}
-	return count;
+	return true;
 }
 
 /* Everything behind the context. False when it is not canonical. */
 static bool
 get_versions(struct dyn_wire_reader *reader, struct dyn_object *out)
 {
-	while (!dyn_wire_at_end(reader))
+	while (dyn_wire_next_is(reader, TAG_VERSIONS))
 	{
 		struct dyn_version *version = &out->versions[out->version_count];
-		struct dyn_slice bytes;
 
-		if (!dyn_wire_next_is(reader, TAG_VERSIONS))
-			return false;
-		bytes = dyn_wire_get_bytes(reader);
-		if (reader->failed || !get_version(bytes, version) ||
+		if (!get_version(dyn_wire_get_bytes(reader), version) ||
 			!dyn_clock_covers(&out->context, version->dot))
 			return false;
 		if (out->version_count > 0 &&
@@ -464,14 +492,14 @@ dyn_object_decode(struct dyn_slice bytes, const struct dyn_allocator *allocator,
 	if (!dyn_wire_next_is(&reader, TAG_CONTEXT))
 		return DYN_STATUS_BAD_REQUEST;
 	context = dyn_wire_get_bytes(&reader);
-	if (reader.failed || context.size == 0)
+	if (reader.failed || context.size == 0 ||
+		!count_versions(reader, &version_max))
 		return DYN_STATUS_BAD_REQUEST;
 	status = dyn_clock_decode(context, false, allocator, &result.context);
 	if (status != DYN_STATUS_OK)
 		return status;
 	/* One piece for the versions and, behind them, the bytes that their
 	 * values point into. */
-	version_max = count_versions(reader);
 	result.versions = allocator->allocate(
 		allocator->context, version_max * sizeof(*result.versions) +
 								(size_t) (reader.end - reader.at));

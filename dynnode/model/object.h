@@ -11,7 +11,7 @@
  * whole object after an update, never "the new value only".  The algebra is
  * the one of dotted version vectors with explicit dots (Dynamo 2007, section
  * 4.4 repaired; laws and counter-examples are tests in
- * tests/unit/test_object.c):
+ * tests/unit/test_object*.c):
  *
  *     sync(A, B)  keeps a version that both hold, or one holds and the
  *                 other's context does not cover; contexts are united.
@@ -37,6 +37,13 @@
 
 #include "model/clock.h"
 #include "model/types.h"
+
+enum
+{
+	/* what the clocks of all rows of one key may take: a key of some 2000
+	 * siblings can still be read, and reconciled */
+	DYN_ROWS_SIZE_MAX = 256 * 1024 * 1024
+};
 
 struct dyn_version
 {
@@ -90,7 +97,8 @@ enum dyn_status dyn_object_put(const struct dyn_object *self,
 							   struct dyn_object *out);
 
 /* The rows of an object, in the order of their versions. *rows is an array
- * of *row_count; its memory and the clocks' come from the allocator. */
+ * of *row_count; its memory and the clocks' come from the allocator.
+ * TOO_LARGE, before anything is allocated, beyond DYN_ROWS_SIZE_MAX. */
 enum dyn_status dyn_object_rows(const struct dyn_object *self,
 								const struct dyn_allocator *allocator,
 								struct dyn_row **rows, uint32_t *row_count);
@@ -111,6 +119,7 @@ uint64_t dyn_object_hash(const struct dyn_object *self, struct dyn_slice key);
  * Encoded form (message Object): equal objects give equal bytes.  Decoding
  * checks everything (order, canonical clock, dots covered) and returns
  * BAD_REQUEST otherwise; whoever reads from a disk calls that CORRUPT.
+ * Decoding takes at most 16 times the memory of its input.
  */
 enum dyn_status dyn_object_encode(const struct dyn_object *self,
 								  const struct dyn_allocator *allocator,

@@ -6,7 +6,7 @@
  * Messages go through protobuf-c (message.h).  Clocks and objects are encoded
  * by hand for two reasons: their form must be canonical (equal values, equal
  * bytes), which a general reader does not check, and they are decoded on
- * every read and write.  tests/unit/test_object.c holds both against
+ * every read and write.  tests/unit/test_object_bytes.c holds both against
  * protobuf-c, byte for byte.
  *
  * Canonical: fields ascend, none has its default value, numbers are as short

@@ -6,8 +6,8 @@
  * Every write is an event with a number (0 .. ORACLE_EVENTS - 1).  A replica
  * knows two sets of numbers: the events it has seen, and those of them that
  * live.  Merging two replicas keeps what lives in both, or lives in one and
- * was never seen by the other.  That is the definition (notes: 3.1); the
- * model's clocks and objects are compared with it after every operation.
+ * was never seen by the other.  That is the definition; the model's clocks
+ * and objects are compared with it.
  *
  *-------------------------------------------------------------------------
  */

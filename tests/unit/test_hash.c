@@ -28,6 +28,59 @@ positions_are_pinned_for_ever(void **unused)
 						 vectors[i].position);
 }
 
+/* XXH3_64 as its authors publish it, with their test data and without a seed,
+ * on each of its ways by length; so another library or version that hashed
+ * otherwise would be noticed before it moved a key. */
+static void
+bytes_are_hashed_as_xxh3_says(void **unused)
+{
+	static const struct
+	{
+		size_t size;
+		uint64_t hash;
+	} vectors[] = {
+		{ 0, 0x2d06800538d394c2 },    { 1, 0xc44bdff4074eecdb },
+		{ 6, 0x27b56a84cd2d7325 },    { 12, 0xa713daf0dfbb77e7 },
+		{ 24, 0xa3fe70bf9d3510eb },   { 48, 0x397da259ecba1f11 },
+		{ 80, 0xbcdefbbb2c47c90a },   { 195, 0xcd94217ee362ec3a },
+		{ 403, 0xcdeb804d65c6dea4 },  { 512, 0x617e49599013cb6b },
+		{ 2048, 0xdd59e2c3a5f038e0 }, { 2240, 0x6e73a90539cf2948 },
+		{ 2367, 0xcb37aeb9e5d361ed },
+	};
+	uint8_t bytes[2367];
+	uint64_t generator = 2654435761U;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+	{
+		bytes[i] = (uint8_t) (generator >> 56);
+		generator *= 11400714785074694797ULL;
+	}
+	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+		assert_int_equal(
+			dyn_hash_bytes((struct dyn_slice){ bytes, vectors[i].size }),
+			vectors[i].hash);
+}
+
+/* The definition of a position: XXH3_64 of bucket, NUL, key. */
+static void
+a_position_is_the_hash_of_bucket_nul_key(void **unused)
+{
+	static const uint8_t bytes[] = "cart\0alice";
+	uint8_t longest[DYN_BUCKET_SIZE_MAX + 1 + DYN_KEY_SIZE_MAX];
+	struct dyn_slice bucket = { longest, DYN_BUCKET_SIZE_MAX };
+	struct dyn_slice key = { longest + DYN_BUCKET_SIZE_MAX + 1,
+							 DYN_KEY_SIZE_MAX };
+
+	assert_int_equal(
+		dyn_hash_position(dyn_slice_of("cart"), dyn_slice_of("alice")),
+		dyn_hash_bytes((struct dyn_slice){ bytes, sizeof(bytes) - 1 }));
+	memset(longest, 0xff, sizeof(longest));
+	longest[DYN_BUCKET_SIZE_MAX] = 0;
+	assert_int_equal(
+		dyn_hash_position(bucket, key),
+		dyn_hash_bytes((struct dyn_slice){ longest, sizeof(longest) }));
+}
+
 static void
 bucket_and_key_cannot_be_shifted_into_each_other(void **unused)
 {
@@ -91,6 +144,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(positions_are_pinned_for_ever),
+		cmocka_unit_test(bytes_are_hashed_as_xxh3_says),
+		cmocka_unit_test(a_position_is_the_hash_of_bucket_nul_key),
 		cmocka_unit_test(bucket_and_key_cannot_be_shifted_into_each_other),
 		cmocka_unit_test(partitions_are_contiguous_ranges_of_cells),
 		cmocka_unit_test(sizes_of_keys_and_buckets_are_checked),

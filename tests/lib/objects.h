@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * objects.h
+ *      Short ways to make objects in unit tests, and to look into them.
+ *
+ * Everything lives in `arena`, which a test resets when it likes; every
+ * object made here is checked.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TESTS_OBJECTS_H
+#define TESTS_OBJECTS_H
+
+#include "model/arena.h"
+#include "model/object.h"
+
+#include "prng.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum
+{
+	REPLICAS = 3
+};
+
+static struct dyn_arena arena;
+
+static inline struct dyn_request_id
+request_of(uint32_t number)
+{
+	struct dyn_request_id id = { { 0 } };
+
+	memcpy(id.bytes, &number, sizeof(number));
+	return id;
+}
+
+/* One value under an actor; the object afterwards. */
+static inline struct dyn_object
+put(struct dyn_object object, const struct dyn_clock *context,
+	const char *value, uint64_t actor, uint32_t request)
+{
+	struct dyn_slice bytes =
+		value ? dyn_slice_of(value) : (struct dyn_slice){ NULL, 0 };
+	struct dyn_update update = { .request = request_of(request),
+								 .context = context,
+								 .values = &bytes,
+								 .value_count = value != NULL };
+	struct dyn_object out;
+
+	assert_int_equal(dyn_object_put(&object, &update,
+									(struct dyn_actor){ actor, 0 },
+									&arena.allocator, &out),
+					 DYN_STATUS_OK);
+	assert_true(dyn_object_check(&out));
+	return out;
+}
+
+static inline struct dyn_object
+sync_of(struct dyn_object a, struct dyn_object b)
+{
+	struct dyn_object out;
+
+	assert_int_equal(dyn_object_sync(&a, &b, &arena.allocator, &out),
+					 DYN_STATUS_OK);
+	assert_true(dyn_object_check(&out));
+	return out;
+}
+
+static inline struct dyn_slice
+encoded(struct dyn_object object)
+{
+	struct dyn_slice bytes;
+
+	assert_int_equal(dyn_object_encode(&object, &arena.allocator, &bytes),
+					 DYN_STATUS_OK);
+	return bytes;
+}
+
+static inline bool
+has_value(struct dyn_object object, const char *value)
+{
+	for (uint32_t i = 0; i < object.version_count; i++)
+		if (dyn_slice_equal(object.versions[i].value, dyn_slice_of(value)))
+			return true;
+	return false;
+}
+
+static inline struct dyn_row *
+rows_of(struct dyn_object *object, uint32_t *count)
+{
+	struct dyn_row *rows;
+
+	assert_int_equal(dyn_object_rows(object, &arena.allocator, &rows, count),
+					 DYN_STATUS_OK);
+	return rows;
+}
+
+/* Three objects that share some past. */
+static inline void
+random_objects(struct prng *prng, struct dyn_object objects[REPLICAS])
+{
+	memset(objects, 0, REPLICAS * sizeof(*objects));
+	for (int step = 0; step < 12; step++)
+	{
+		uint32_t r = prng_below(prng, REPLICAS);
+		uint32_t other = prng_below(prng, REPLICAS);
+		const struct dyn_clock *context =
+			prng_below(prng, 2) ? &objects[other].context : NULL;
+
+		if (prng_below(prng, 2) == 0)
+			objects[r] =
+				put(objects[r], context, prng_below(prng, 6) ? "x" : NULL,
+					50 + r, (uint32_t) step);
+		else
+			objects[r] = sync_of(objects[r], objects[other]);
+	}
+}
+
+static inline int
+set_up(void **unused)
+{
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
+	return 0;
+}
+
+static inline int
+tear_down(void **unused)
+{
+	dyn_arena_destroy(&arena);
+	return 0;
+}
+
+#endif
