@@ -18,6 +18,7 @@
 #define DYN_CORE_EFFECT_H
 
 #include "model/arena.h"
+#include "model/tree.h"
 #include "model/types.h"
 
 enum dyn_effect_type
@@ -27,6 +28,7 @@ enum dyn_effect_type
 	DYN_EFFECT_STORE,   /* commit these writes, all or none, then STORED */
 	DYN_EFFECT_LOAD,    /* read committed records, then LOADED */
 	DYN_EFFECT_SCAN,    /* read one page, then SCANNED */
+	DYN_EFFECT_TREE,    /* read hashes of the tree, then TREE */
 	DYN_EFFECT_CONNECT, /* from now on keep connections to this peer */
 	DYN_EFFECT_LOG,     /* a line for people */
 	DYN_EFFECT_FATAL    /* the node must not go on */
@@ -59,14 +61,21 @@ struct dyn_record_key
 enum dyn_table
 {
 	DYN_TABLE_MAIN, /* objects by (bucket, cell, key) */
-	DYN_TABLE_META  /* the node's own records by name (key.key only) */
+	DYN_TABLE_META, /* the node's own records by name (key.key only) */
+	DYN_TABLE_HINTS /* objects held for others' slots, in the same order */
 };
 
+/*
+ * Every write to DYN_TABLE_MAIN changes the hash tree (model/tree.h) in the
+ * same transaction; the store itself takes the item of the record that it
+ * replaces out, so that neither order nor aborts of commits matter.
+ */
 struct dyn_write
 {
 	enum dyn_table table;
 	struct dyn_record_key key;
 	uint64_t hash;           /* object hash, kept with the record */
+	uint8_t slots;           /* HINTS: bit s = for slot s of the partition */
 	struct dyn_slice object; /* encoded; empty = remove the record */
 };
 
@@ -95,6 +104,7 @@ struct dyn_effect
 		struct
 		{
 			uint64_t token;
+			enum dyn_table table; /* MAIN or HINTS */
 			const struct dyn_record_key *keys;
 			uint32_t key_count;
 			bool hash_only;
@@ -102,10 +112,14 @@ struct dyn_effect
 		struct
 		{
 			uint64_t token;
+			enum dyn_table table; /* MAIN or HINTS */
+			/* Empty = all, in the order (bucket, cell, key): then the cursor
+			 * and each item tell their bucket. */
 			struct dyn_slice bucket;
 			uint16_t cell_first;
-			uint16_t cell_last; /* inclusive */
-			bool has_after;     /* resume after (after_cell, after_key) */
+			uint16_t cell_last;            /* inclusive */
+			bool has_after;                /* resume after what stands here */
+			struct dyn_slice after_bucket; /* when bucket is empty */
 			uint16_t after_cell;
 			struct dyn_slice after_key;
 			struct dyn_slice key_min; /* inclusive; empty = none */
@@ -115,6 +129,13 @@ struct dyn_effect
 			uint32_t items_max; /* at least 1 */
 			uint32_t bytes_max; /* keys and objects; at least one item fits */
 		} scan;
+		struct
+		{
+			uint64_t token;
+			enum dyn_tree_level level;
+			const uint32_t *nodes; /* numbers of that level, ascending */
+			uint32_t node_count;
+		} tree;
 		struct
 		{
 			uint32_t peer_index;

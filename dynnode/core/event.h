@@ -19,6 +19,7 @@ enum dyn_event_type
 	DYN_EVENT_STORED,    /* a STORE effect was committed and synced, or not */
 	DYN_EVENT_LOADED,    /* a LOAD effect was performed */
 	DYN_EVENT_SCANNED,   /* a SCAN effect was performed */
+	DYN_EVENT_TREE,      /* a TREE effect was performed */
 	DYN_EVENT_TICK,      /* time passed (dyn_node_deadline was reached) */
 	DYN_EVENT_PEER_UP,   /* the connection to a peer's sockets stands */
 	DYN_EVENT_PEER_DOWN, /* ... is gone: nothing sent meanwhile arrives */
@@ -47,14 +48,17 @@ struct dyn_loaded
 {
 	enum dyn_loaded_state state;
 	uint64_t hash;           /* object hash, as stored with the record */
+	uint8_t slots;           /* as written; HINTS only */
 	struct dyn_slice object; /* encoded; empty when the LOAD was hash_only */
 };
 
 struct dyn_scanned
 {
 	enum dyn_loaded_state state; /* FOUND or CORRUPT */
+	struct dyn_slice bucket;     /* empty when the SCAN named one */
 	struct dyn_slice key;
 	uint64_t hash;
+	uint8_t slots;
 	struct dyn_slice object; /* encoded; empty when hash_only */
 };
 
@@ -90,10 +94,18 @@ struct dyn_event
 			enum dyn_status status; /* OK, IO_ERROR */
 			const struct dyn_scanned *items;
 			uint32_t item_count;
-			bool end;            /* nothing of the range is left */
-			uint16_t after_cell; /* cursor, when not at the end */
+			bool end;                      /* nothing of the range is left */
+			struct dyn_slice after_bucket; /* cursor, when not at the end */
+			uint16_t after_cell;
 			struct dyn_slice after_key;
 		} scanned;
+		struct
+		{
+			uint64_t token;
+			enum dyn_status status; /* OK, IO_ERROR */
+			const uint64_t *hashes; /* in the order of the nodes */
+			uint32_t hash_count;
+		} tree;
 		struct
 		{
 			uint32_t peer_index;

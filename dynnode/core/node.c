@@ -280,6 +280,8 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 		case DYN_EVENT_SCANNED:
 			dyn_scan_done(self, event);
 			break;
+		case DYN_EVENT_TREE:
+			break;
 		case DYN_EVENT_TICK:
 			tick(self);
 			break;

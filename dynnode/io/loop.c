@@ -56,6 +56,7 @@ dyn_loop_perform(struct dyn_loop *self)
 			case DYN_EFFECT_STORE:
 			case DYN_EFFECT_LOAD:
 			case DYN_EFFECT_SCAN:
+			case DYN_EFFECT_TREE:
 				self->store->ops->submit(self->store, effect);
 				self->submitted = true;
 				break;

@@ -119,6 +119,7 @@ perform(struct founder *self, const struct dyn_effect *effect)
 		case DYN_EFFECT_STORE:
 		case DYN_EFFECT_LOAD:
 		case DYN_EFFECT_SCAN:
+		case DYN_EFFECT_TREE:
 			self->store->ops->submit(self->store, effect);
 			break;
 		case DYN_EFFECT_LOG:

@@ -95,6 +95,7 @@ perform(struct fuzznode *self, const struct dyn_effect *effect)
 			break;
 		case DYN_EFFECT_LOAD:
 		case DYN_EFFECT_SCAN:
+		case DYN_EFFECT_TREE:
 			self->store->ops->submit(self->store, effect);
 			break;
 		case DYN_EFFECT_CONNECT:

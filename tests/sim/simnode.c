@@ -125,6 +125,7 @@ perform(struct dyn_world *world, uint32_t index,
 			break;
 		case DYN_EFFECT_LOAD:
 		case DYN_EFFECT_SCAN:
+		case DYN_EFFECT_TREE:
 			self->store->ops->submit(self->store, effect);
 			break;
 		case DYN_EFFECT_CONNECT:
