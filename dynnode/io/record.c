@@ -9,7 +9,7 @@ enum
 {
 	AT_MAGIC = 0,
 	AT_FORMAT = 2,
-	AT_FLAGS = 3,
+	AT_SLOTS = 3,
 	AT_SIZE = 4,
 	AT_HASH = 8,
 	AT_OBJECT_SUM = 16,
@@ -105,15 +105,15 @@ head_sum(struct dyn_slice name, const uint8_t *head)
 }
 
 enum dyn_status
-dyn_record_encode(struct dyn_slice name, uint64_t hash, struct dyn_slice object,
-				  uint8_t *out)
+dyn_record_encode(struct dyn_slice name, uint64_t hash, uint8_t slots,
+				  struct dyn_slice object, uint8_t *out)
 {
 	if (object.size > UINT32_MAX - DYN_RECORD_HEAD_SIZE)
 		return DYN_STATUS_TOO_LARGE;
 	out[AT_MAGIC] = 'D';
 	out[AT_MAGIC + 1] = 'y';
 	out[AT_FORMAT] = DYN_RECORD_FORMAT;
-	out[AT_FLAGS] = 0;
+	out[AT_SLOTS] = slots;
 	put_number(out + AT_SIZE, object.size, 4);
 	put_number(out + AT_HASH, hash, 8);
 	put_number(out + AT_OBJECT_SUM, dyn_hash_bytes(object), 8);
@@ -131,7 +131,6 @@ dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes)
 	return name.size != 0 && name.size <= DYN_RECORD_KEY_SIZE_MAX &&
 		   bytes.size >= DYN_RECORD_HEAD_SIZE && head[AT_MAGIC] == 'D' &&
 		   head[AT_MAGIC + 1] == 'y' && head[AT_FORMAT] == DYN_RECORD_FORMAT &&
-		   head[AT_FLAGS] == 0 &&
 		   get_number(head + AT_SIZE, 4) == bytes.size - DYN_RECORD_HEAD_SIZE &&
 		   get_number(head + AT_HEAD_SUM, 8) == head_sum(name, head);
 }
@@ -149,6 +148,7 @@ dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
 	if (get_number(bytes.data + AT_OBJECT_SUM, 8) != dyn_hash_bytes(object))
 		return DYN_STATUS_CORRUPT;
 	out->hash = get_number(bytes.data + AT_HASH, 8);
+	out->slots = bytes.data[AT_SLOTS];
 	out->object = object;
 	return DYN_STATUS_OK;
 }

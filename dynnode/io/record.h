@@ -5,7 +5,7 @@
  *
  *     key    = bucket, 0x00, cell (2 bytes, big-endian), key
  *     record = head (32 bytes), object
- *     head   = 'D' 'y', format (1), flags (1), object size (4),
+ *     head   = 'D' 'y', format (1), slots (1), object size (4),
  *              object hash (8), checksum of the object (8),
  *              checksum of the key and the 24 bytes before it (8)
  *
@@ -15,7 +15,9 @@
  * key as well: a record that lies under a wrong key is noticed without
  * reading the object.
  *
- * A record of the meta table is the same under the bare name, hash 0.
+ * A hint looks like a record of the main table, in a table of its own; only
+ * there slots are other than 0.  A record of the meta table is the same under
+ * the bare name, hash 0.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,6 +46,7 @@ struct dyn_record_name
 struct dyn_record
 {
 	uint64_t hash;
+	uint8_t slots; /* of a hint: for whom */
 	struct dyn_slice object;
 };
 
@@ -69,7 +72,8 @@ bool dyn_record_name_split(struct dyn_slice name, struct dyn_slice bucket,
 /* Writes DYN_RECORD_HEAD_SIZE + object.size bytes.  TOO_LARGE when the
  * object does not fit the head's size. */
 enum dyn_status dyn_record_encode(struct dyn_slice name, uint64_t hash,
-								  struct dyn_slice object, uint8_t *out);
+								  uint8_t slots, struct dyn_slice object,
+								  uint8_t *out);
 
 /* OK or CORRUPT: any byte of name or record is not as it was written. */
 enum dyn_status dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,

@@ -23,8 +23,16 @@
 /* A table of its own says that this program made the store, and which
  * format it has; LMDB itself knows nothing of that. */
 static const char *const table_names[] = {
-	[DYN_TABLE_MAIN] = "main", [DYN_TABLE_META] = "meta"
+	[DYN_TABLE_MAIN] = "main",
+	[DYN_TABLE_META] = "meta",
+	[DYN_TABLE_HINTS] = "hints",
 };
+
+enum
+{
+	TABLE_COUNT = sizeof(table_names) / sizeof(table_names[0])
+};
+
 static const char about_table[] = "dynnode";
 static const char format_key[] = "format";
 static const char format_value[] = "1";
@@ -286,7 +294,7 @@ make_tables(struct dyn_store_env *self, MDB_txn *txn)
 
 	if (code == 0)
 		code = mdb_put(txn, self->about, &key, &value, 0);
-	for (int i = 0; code == 0 && i < 2; i++)
+	for (int i = 0; code == 0 && i < TABLE_COUNT; i++)
 		code = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &self->tables[i]);
 	return code;
 }
@@ -321,9 +329,12 @@ open_tables(struct dyn_store_env *self, MDB_txn *txn, const char *file,
 	if (code != 0)
 		return explain_open(file, code, reason, reason_size);
 	status = check_format(txn, self->about, reason, reason_size);
-	for (int i = 0; status == DYN_STATUS_OK && i < 2; i++)
+	for (int i = 0; status == DYN_STATUS_OK && i < TABLE_COUNT; i++)
 	{
-		code = mdb_dbi_open(txn, table_names[i], 0, &self->tables[i]);
+		/* Stores of the first release have no hints. */
+		code = mdb_dbi_open(txn, table_names[i],
+							i == DYN_TABLE_HINTS ? MDB_CREATE : 0,
+							&self->tables[i]);
 		if (code != 0)
 			status = refuse(reason, reason_size, "open a table", code);
 	}
@@ -384,7 +395,7 @@ dyn_store_env_open(struct dyn_store_env *self, const char *directory,
 	self->page_size = (size_t) sysconf(_SC_PAGESIZE);
 	self->map_size_max = map_size_max / self->page_size * self->page_size;
 	self->no_sync = no_sync;
-	mdb_env_set_maxdbs(self->mdb, 3);
+	mdb_env_set_maxdbs(self->mdb, TABLE_COUNT + 1);
 	mdb_env_set_maxreaders(self->mdb, READERS_MAX);
 	init_map_lock(self);
 	snprintf(file, sizeof(file), "%s/data.mdb", directory);

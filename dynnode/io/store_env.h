@@ -24,7 +24,7 @@
 struct dyn_store_env
 {
 	MDB_env *mdb;
-	MDB_dbi tables[2]; /* by enum dyn_table */
+	MDB_dbi tables[3]; /* by enum dyn_table */
 	MDB_dbi about;     /* who made the store */
 	pthread_rwlock_t map_lock;
 	size_t file_size; /* when it was opened */

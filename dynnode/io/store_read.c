@@ -85,14 +85,14 @@ is_sound_at(MDB_cursor *cursor, MDB_cursor_op move, MDB_val key, int *code)
 
 /* Is the absence of this key believable? */
 static bool
-are_neighbours_sound(struct dyn_store_reader *reader, struct dyn_slice name)
+are_neighbours_sound(struct dyn_store_reader *reader, MDB_dbi table,
+					 struct dyn_slice name)
 {
 	MDB_cursor *cursor;
 	bool sound;
 	int code;
 
-	if (mdb_cursor_open(reader->txn, reader->env->tables[DYN_TABLE_MAIN],
-						&cursor) != 0)
+	if (mdb_cursor_open(reader->txn, table, &cursor) != 0)
 		return false;
 	sound = is_sound_at(cursor, MDB_SET_RANGE, val_of(name), &code);
 	if (sound)
@@ -103,8 +103,8 @@ are_neighbours_sound(struct dyn_store_reader *reader, struct dyn_slice name)
 }
 
 static void
-load_one(struct dyn_store_reader *reader, const struct dyn_record_key *key,
-		 struct dyn_loaded *out)
+load_one(struct dyn_store_reader *reader, MDB_dbi table,
+		 const struct dyn_record_key *key, struct dyn_loaded *out)
 {
 	struct dyn_record_name name;
 	struct dyn_record record;
@@ -116,12 +116,12 @@ load_one(struct dyn_store_reader *reader, const struct dyn_record_key *key,
 	if (key->key.size == 0 || dyn_record_name_make(key, &name))
 		return;
 	lookup = val_of(dyn_record_name_slice(&name));
-	code = mdb_get(reader->txn, reader->env->tables[DYN_TABLE_MAIN], &lookup,
-				   &value);
+	code = mdb_get(reader->txn, table, &lookup, &value);
 	if (code == MDB_NOTFOUND)
-		out->state = are_neighbours_sound(reader, dyn_record_name_slice(&name))
-						 ? DYN_LOADED_ABSENT
-						 : DYN_LOADED_CORRUPT;
+		out->state =
+			are_neighbours_sound(reader, table, dyn_record_name_slice(&name))
+				? DYN_LOADED_ABSENT
+				: DYN_LOADED_CORRUPT;
 	else if (code != 0)
 		out->state = state_of_failure(code);
 	else if (dyn_record_decode(slice_of(lookup), slice_of(value), &record))
@@ -130,6 +130,7 @@ load_one(struct dyn_store_reader *reader, const struct dyn_record_key *key,
 	{
 		out->state = DYN_LOADED_FOUND;
 		out->hash = record.hash;
+		out->slots = record.slots;
 		out->object = record.object;
 	}
 }
@@ -164,7 +165,8 @@ dyn_store_read_load(struct dyn_store_reader *reader,
 	{
 		records[i].state = DYN_LOADED_IO_ERROR;
 		if (begun)
-			load_one(reader, &effect->load.keys[i], &records[i]);
+			load_one(reader, reader->env->tables[effect->load.table],
+					 &effect->load.keys[i], &records[i]);
 		*corrupt += records[i].state == DYN_LOADED_CORRUPT;
 		if (effect->load.hash_only)
 			records[i].object = (struct dyn_slice){ NULL, 0 };
@@ -393,6 +395,7 @@ add(struct page *page, const struct found *found)
 	if (dyn_record_decode(found->name, found->value, &record) != DYN_STATUS_OK)
 		item.state = DYN_LOADED_CORRUPT;
 	item.hash = record.hash;
+	item.slots = record.slots;
 	if (!effect->scan.hash_only)
 		item.object = record.object;
 	size = item.key.size + item.object.size;
@@ -466,7 +469,8 @@ scan(struct dyn_store_reader *reader, struct page *page,
 {
 	enum outcome outcome;
 
-	if (mdb_cursor_open(reader->txn, reader->env->tables[DYN_TABLE_MAIN],
+	if (mdb_cursor_open(reader->txn,
+						reader->env->tables[page->effect->scan.table],
 						&page->cursor) != 0)
 		return DYN_STATUS_IO_ERROR;
 	outcome = fill(page);

@@ -40,6 +40,7 @@ static bool
 add_item(struct dyn_store_batch *self, const struct dyn_write *write)
 {
 	struct dyn_store_item *item = &self->items[self->item_count++];
+	uint8_t slots = write->table == DYN_TABLE_HINTS ? write->slots : 0;
 	struct dyn_record_name name;
 
 	if (make_name(write, &name) != DYN_STATUS_OK)
@@ -54,7 +55,7 @@ add_item(struct dyn_store_batch *self, const struct dyn_write *write)
 		(struct dyn_slice){ self->bytes + self->size,
 							DYN_RECORD_HEAD_SIZE + write->object.size };
 	self->size += item->record.size;
-	return dyn_record_encode(item->name, write->hash, write->object,
+	return dyn_record_encode(item->name, write->hash, slots, write->object,
 							 (uint8_t *) item->record.data) == DYN_STATUS_OK;
 }
 

@@ -171,7 +171,7 @@ copy_records(const struct dyn_simdisk *from, struct dyn_simdisk *to)
 			dyn_simdisk_at(from, DYN_TABLE_META, i);
 
 		dyn_simdisk_put(to, DYN_TABLE_META, &record->key, record->hash,
-						record->object);
+						record->slots, record->object);
 	}
 }
 

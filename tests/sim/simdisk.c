@@ -3,6 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum
+{
+	TABLE_COUNT = 3 /* by enum dyn_table */
+};
+
 struct table
 {
 	struct dyn_simrecord *records; /* sorted */
@@ -12,7 +17,7 @@ struct table
 
 struct dyn_simdisk
 {
-	struct table tables[2];
+	struct table tables[TABLE_COUNT];
 	bool full;
 	uint64_t version;
 };
@@ -125,7 +130,7 @@ dyn_simdisk_free(struct dyn_simdisk **self)
 {
 	if (*self == NULL)
 		return;
-	for (int t = 0; t < 2; t++)
+	for (int t = 0; t < TABLE_COUNT; t++)
 	{
 		struct table *table = &(*self)->tables[t];
 
@@ -219,7 +224,7 @@ remove_record(struct table *table, uint32_t index)
 
 void
 dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table which,
-				const struct dyn_record_key *key, uint64_t hash,
+				const struct dyn_record_key *key, uint64_t hash, uint8_t slots,
 				struct dyn_simblob *object)
 {
 	struct table *table = &self->tables[which];
@@ -241,6 +246,7 @@ dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table which,
 	dyn_simblob_release(record->object);
 	record->object = object;
 	record->hash = hash;
+	record->slots = slots;
 	record->corrupt = false;
 }
 

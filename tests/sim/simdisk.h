@@ -30,7 +30,8 @@ struct dyn_simrecord
 {
 	struct dyn_record_key key; /* bucket empty in DYN_TABLE_META */
 	uint64_t hash;
-	bool corrupt; /* damaged on disk: the checksum would not match */
+	uint8_t slots; /* of a hint */
+	bool corrupt;  /* damaged on disk: the checksum would not match */
 	struct dyn_simblob *object;
 };
 
@@ -58,7 +59,7 @@ uint32_t dyn_simdisk_seek(const struct dyn_simdisk *self, enum dyn_table table,
 /* Insert, overwrite or (object NULL) remove. Takes a hold of the object. */
 void dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table table,
 					 const struct dyn_record_key *key, uint64_t hash,
-					 struct dyn_simblob *object);
+					 uint8_t slots, struct dyn_simblob *object);
 
 /* Damage one record of the main table; a later write of it heals it. */
 void dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index);

@@ -173,6 +173,7 @@ take_writes(struct job *job, const struct dyn_effect *effect)
 		job->tables[i] = write->table;
 		record->key = own_key(&write->key, write->table == DYN_TABLE_META);
 		record->hash = write->hash;
+		record->slots = write->table == DYN_TABLE_HINTS ? write->slots : 0;
 		if (write->object.size > 0)
 			record->object = dyn_simblob_new(write->object);
 	}
@@ -183,7 +184,8 @@ apply_job(struct simstore *self, const struct job *job)
 {
 	for (uint32_t i = 0; i < job->record_count; i++)
 		dyn_simdisk_put(self->disk, job->tables[i], &job->records[i].key,
-						job->records[i].hash, job->records[i].object);
+						job->records[i].hash, job->records[i].slots,
+						job->records[i].object);
 }
 
 static void
@@ -252,6 +254,7 @@ add_found(struct job *job, const struct dyn_record_key *key,
 	if (state == DYN_LOADED_FOUND)
 	{
 		found->hash = record->hash;
+		found->slots = record->slots;
 		if (!hash_only)
 			found->object = dyn_simblob_hold(record->object);
 	}
@@ -267,7 +270,7 @@ take_load(struct simstore *self, struct job *job)
 	{
 		const struct dyn_record_key *key = &load->load.keys[i];
 		const struct dyn_simrecord *record =
-			dyn_simdisk_get(self->disk, DYN_TABLE_MAIN, key);
+			dyn_simdisk_get(self->disk, load->load.table, key);
 		enum dyn_loaded_state state = DYN_LOADED_FOUND;
 
 		if (dyn_simrandom_chance(&self->random, self->config.io_error_rate))
@@ -299,19 +302,19 @@ scan_wants(const struct dyn_effect *scan, struct dyn_slice key)
 static uint32_t
 scan_start(const struct simstore *self, const struct dyn_effect *scan)
 {
+	enum dyn_table table = scan->scan.table;
 	struct dyn_record_key from = { .bucket = scan->scan.bucket,
 								   .cell = scan->scan.cell_first };
 	uint32_t index;
 
 	if (!scan->scan.has_after || scan->scan.after_cell < from.cell)
-		return dyn_simdisk_seek(self->disk, DYN_TABLE_MAIN, &from);
+		return dyn_simdisk_seek(self->disk, table, &from);
 	from.cell = scan->scan.after_cell;
 	from.key = scan->scan.after_key;
-	index = dyn_simdisk_seek(self->disk, DYN_TABLE_MAIN, &from);
-	if (index < dyn_simdisk_count(self->disk, DYN_TABLE_MAIN) &&
-		dyn_record_key_compare(
-			&dyn_simdisk_at(self->disk, DYN_TABLE_MAIN, index)->key, &from) ==
-			0)
+	index = dyn_simdisk_seek(self->disk, table, &from);
+	if (index < dyn_simdisk_count(self->disk, table) &&
+		dyn_record_key_compare(&dyn_simdisk_at(self->disk, table, index)->key,
+							   &from) == 0)
 		index++;
 	return index;
 }
@@ -320,14 +323,14 @@ static void
 take_scan(struct simstore *self, struct job *job)
 {
 	const struct dyn_effect *scan = &job->request;
-	uint32_t count = dyn_simdisk_count(self->disk, DYN_TABLE_MAIN);
+	uint32_t count = dyn_simdisk_count(self->disk, scan->scan.table);
 	uint64_t bytes = 0;
 
 	job->end = true;
 	for (uint32_t i = scan_start(self, scan); i < count; i++)
 	{
 		const struct dyn_simrecord *record =
-			dyn_simdisk_at(self->disk, DYN_TABLE_MAIN, i);
+			dyn_simdisk_at(self->disk, scan->scan.table, i);
 		uint64_t size = record->key.key.size;
 
 		if (!dyn_slice_equal(record->key.bucket, scan->scan.bucket) ||
@@ -356,10 +359,13 @@ take_snapshot(struct simstore *self, struct job *job)
 {
 	uint32_t max = job->type == DYN_EFFECT_LOAD ? job->request.load.key_count
 												: job->request.scan.items_max;
-	uint32_t all = dyn_simdisk_count(self->disk, DYN_TABLE_MAIN);
 
-	if (job->type == DYN_EFFECT_SCAN && max > all)
-		max = all;
+	if (job->type == DYN_EFFECT_SCAN)
+	{
+		uint32_t all = dyn_simdisk_count(self->disk, job->request.scan.table);
+
+		max = max < all ? max : all;
+	}
 	job->records = dyn_sim_allocate(max * sizeof(*job->records));
 	job->states = dyn_sim_allocate(max * sizeof(*job->states));
 	job->taken = true;
@@ -447,6 +453,7 @@ deliver_load(struct simstore *self, struct job *job, struct dyn_event *event)
 	{
 		records[i].state = job->states[i];
 		records[i].hash = job->records[i].hash;
+		records[i].slots = job->records[i].slots;
 		if (job->records[i].object != NULL)
 			records[i].object = dyn_simblob_slice(job->records[i].object);
 	}
@@ -469,6 +476,7 @@ deliver_scan(struct simstore *self, struct job *job, struct dyn_event *event)
 		items[i].state = job->states[i];
 		items[i].key = job->records[i].key.key;
 		items[i].hash = job->records[i].hash;
+		items[i].slots = job->records[i].slots;
 		if (job->records[i].object != NULL)
 			items[i].object = dyn_simblob_slice(job->records[i].object);
 	}

@@ -41,7 +41,7 @@ make_sample(size_t object_size)
 		sample.object[i] = (uint8_t) (i * 7 + 3);
 	sample.size = DYN_RECORD_HEAD_SIZE + object_size;
 	assert_int_equal(
-		dyn_record_encode(dyn_record_name_slice(&sample.name), 0x1122334455,
+		dyn_record_encode(dyn_record_name_slice(&sample.name), 0x1122334455, 0,
 						  (struct dyn_slice){ sample.object, object_size },
 						  sample.record),
 		DYN_STATUS_OK);
@@ -66,8 +66,30 @@ what_was_written_is_read(void **state)
 
 		assert_int_equal(decode(&sample, &record), DYN_STATUS_OK);
 		assert_true(record.hash == 0x1122334455);
+		assert_int_equal(record.slots, 0);
 		assert_int_equal(record.object.size, size);
 		assert_memory_equal(record.object.data, sample.object, size);
+	}
+}
+
+static void
+the_slots_of_a_hint_are_kept_and_covered_by_its_checksum(void **state)
+{
+	struct sample sample = make_sample(OBJECT_SIZE);
+	struct dyn_slice name = dyn_record_name_slice(&sample.name);
+	struct dyn_record record;
+
+	for (unsigned slots = 0; slots <= UINT8_MAX; slots++)
+	{
+		assert_int_equal(
+			dyn_record_encode(name, 7, (uint8_t) slots,
+							  (struct dyn_slice){ sample.object, OBJECT_SIZE },
+							  sample.record),
+			DYN_STATUS_OK);
+		assert_int_equal(decode(&sample, &record), DYN_STATUS_OK);
+		assert_int_equal(record.slots, slots);
+		sample.record[3] ^= (uint8_t) (1 << slots % 8);
+		assert_int_equal(decode(&sample, &record), DYN_STATUS_CORRUPT);
 	}
 }
 
@@ -193,6 +215,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_written_is_read),
+		cmocka_unit_test(
+			the_slots_of_a_hint_are_kept_and_covered_by_its_checksum),
 		cmocka_unit_test(every_flipped_bit_of_a_record_is_noticed),
 		cmocka_unit_test(
 			every_flipped_bit_of_a_key_is_noticed_by_the_head_alone),

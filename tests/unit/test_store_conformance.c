@@ -30,7 +30,8 @@
 enum
 {
 	BUCKETS = 4,
-	KEYS = 400, /* of the main table, over all buckets */
+	TABLES = 2, /* main and hints */
+	KEYS = 400, /* of each, over all buckets */
 	METAS = 5,
 	OBJECT_SIZE_MAX = 9000,
 	READS_MAX = 8,    /* in flight */
@@ -40,7 +41,7 @@ enum
 	WAIT_MS = 10000
 };
 
-/* A key of either table and all that was ever written to it. */
+/* A key of a table and all that was ever written to it. */
 struct change
 {
 	uint64_t position; /* of its STORE */
@@ -63,7 +64,7 @@ struct reading
 	struct dyn_effect effect;
 	uint64_t position_min;
 	struct dyn_record_key places[ITEMS_MAX];
-	struct key *keys[ITEMS_MAX];
+	const struct key *keys[ITEMS_MAX];
 };
 
 struct bench
@@ -75,7 +76,7 @@ struct bench
 	struct dyn_simdisk *disk; /* the simulated one's */
 	uint64_t now_ms;
 
-	struct key keys[KEYS]; /* in the order of a scan */
+	struct key keys[TABLES][KEYS]; /* in the order of a scan */
 	struct key metas[METAS];
 	uint64_t submitted; /* STOREs */
 	uint64_t stored;    /* ... whose completion was dispatched */
@@ -96,6 +97,8 @@ struct kind
 	void (*clean)(struct bench *bench);
 };
 
+static const enum dyn_table tables[TABLES] = { DYN_TABLE_MAIN,
+											   DYN_TABLE_HINTS };
 static const char bucket_63[] =
 	"abbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 static const char *const buckets[BUCKETS] = { "a", "ab", bucket_63, "b" };
@@ -132,6 +135,19 @@ static uint64_t
 hash_of(uint64_t version)
 {
 	return version * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* The main table keeps none, whatever it was given. */
+static uint8_t
+slots_of(uint64_t version)
+{
+	return (uint8_t) (version * 0x5d);
+}
+
+static bool
+are_slots(enum dyn_table table, uint64_t version, uint8_t slots)
+{
+	return slots == (table == DYN_TABLE_HINTS ? slots_of(version) : 0);
 }
 
 /* ---- the oracle ---- */
@@ -187,23 +203,28 @@ make_key(struct bench *bench, struct key *key)
 }
 
 static void
-make_keys(struct bench *bench)
+make_keys(struct bench *bench, struct key *keys)
 {
 	uint32_t count = 0;
 
 	while (count < KEYS)
 	{
-		struct key *key = &bench->keys[count];
+		struct key *key = &keys[count];
 		bool is_new = true;
 
 		make_key(bench, key);
 		for (uint32_t i = 0; i < count && is_new; i++)
-			is_new = compare_keys(&bench->keys[i], key) != 0;
+			is_new = compare_keys(&keys[i], key) != 0;
 		count += is_new;
 	}
-	qsort(bench->keys, KEYS, sizeof(struct key), compare_keys);
+	qsort(keys, KEYS, sizeof(struct key), compare_keys);
 	for (uint32_t i = 0; i < KEYS; i++)
-		bench->keys[i].place.key.data = bench->keys[i].bytes;
+		keys[i].place.key.data = keys[i].bytes;
+}
+
+static void
+make_metas(struct bench *bench)
+{
 	for (uint32_t i = 0; i < METAS; i++)
 	{
 		bench->metas[i].bytes[0] = (uint8_t) ('A' + i);
@@ -227,15 +248,17 @@ store(struct bench *bench)
 	for (uint32_t i = 0; i < count; i++)
 	{
 		bool is_meta = below(bench, 20) == 0;
+		uint64_t table = below(bench, TABLES);
 		struct key *key = is_meta ? &bench->metas[below(bench, METAS)]
-								  : &bench->keys[below(bench, KEYS)];
+								  : &bench->keys[table][below(bench, KEYS)];
 		uint64_t version = below(bench, 3) == 0 ? 0 : ++bench->version_last;
 
-		writes[i].table = is_meta ? DYN_TABLE_META : DYN_TABLE_MAIN;
+		writes[i].table = is_meta ? DYN_TABLE_META : tables[table];
 		writes[i].key = key->place;
 		if (version != 0)
 		{
 			writes[i].hash = hash_of(version);
+			writes[i].slots = slots_of(version);
 			writes[i].object = object_of(version, objects[i]);
 		}
 		note_change(key, bench->submitted, version);
@@ -267,13 +290,15 @@ load(struct bench *bench)
 {
 	struct reading *reading = new_reading(bench, DYN_EFFECT_LOAD);
 	uint32_t count = 1 + (uint32_t) below(bench, ITEMS_MAX);
+	uint64_t table = below(bench, TABLES);
 
 	for (uint32_t i = 0; i < count; i++)
 	{
-		reading->keys[i] = &bench->keys[below(bench, KEYS)];
+		reading->keys[i] = &bench->keys[table][below(bench, KEYS)];
 		reading->places[i] = reading->keys[i]->place;
 	}
 	reading->effect.load.token = (uint64_t) (reading - bench->readings);
+	reading->effect.load.table = tables[table];
 	reading->effect.load.keys = reading->places;
 	reading->effect.load.key_count = count;
 	reading->effect.load.hash_only = below(bench, 3) == 0;
@@ -285,10 +310,13 @@ scan(struct bench *bench)
 {
 	struct reading *reading = new_reading(bench, DYN_EFFECT_SCAN);
 	struct dyn_effect *effect = &reading->effect;
-	const struct key *some = &bench->keys[below(bench, KEYS)];
-	const struct key *after = &bench->keys[below(bench, KEYS)];
+	uint64_t table = below(bench, TABLES);
+	const struct key *keys = bench->keys[table];
+	const struct key *some = &keys[below(bench, KEYS)];
+	const struct key *after = &keys[below(bench, KEYS)];
 
 	effect->scan.token = (uint64_t) (reading - bench->readings);
+	effect->scan.table = tables[table];
 	effect->scan.bucket = some->place.bucket;
 	effect->scan.cell_first = below(bench, 2) ? some->place.cell : 0;
 	effect->scan.cell_last = DYN_CELL_COUNT - 1;
@@ -301,9 +329,9 @@ scan(struct bench *bench)
 		effect->scan.after_key = after->place.key;
 	}
 	if (below(bench, 3) == 0)
-		effect->scan.key_min = bench->keys[below(bench, KEYS)].place.key;
+		effect->scan.key_min = keys[below(bench, KEYS)].place.key;
 	if (below(bench, 3) == 0)
-		effect->scan.key_max = bench->keys[below(bench, KEYS)].place.key;
+		effect->scan.key_max = keys[below(bench, KEYS)].place.key;
 	if (below(bench, 3) == 0)
 	{
 		effect->scan.prefix = some->place.key;
@@ -343,8 +371,10 @@ is_load_at(const struct reading *reading, const struct dyn_event *event,
 
 		if (record->state != (version ? DYN_LOADED_FOUND : DYN_LOADED_ABSENT))
 			return false;
-		if (version != 0 && !is_version(version, record->hash, record->object,
-										reading->effect.load.hash_only))
+		if (version != 0 &&
+			(!is_version(version, record->hash, record->object,
+						 reading->effect.load.hash_only) ||
+			 !are_slots(reading->effect.load.table, version, record->slots)))
 			return false;
 	}
 	return true;
@@ -382,6 +412,7 @@ is_item(const struct dyn_effect *effect, const struct dyn_scanned *item,
 {
 	return item->state == DYN_LOADED_FOUND &&
 		   dyn_slice_equal(item->key, key->place.key) &&
+		   are_slots(effect->scan.table, version, item->slots) &&
 		   is_version(version, item->hash, item->object,
 					  effect->scan.hash_only);
 }
@@ -397,13 +428,14 @@ static bool
 is_page_at(const struct bench *bench, const struct dyn_effect *effect,
 		   const struct dyn_event *event, uint64_t position)
 {
+	const struct key *keys = bench->keys[effect->scan.table == DYN_TABLE_HINTS];
 	const struct key *last = NULL;
 	uint32_t count = 0;
 	size_t bytes = 0;
 
 	for (uint32_t i = 0; i < KEYS; i++)
 	{
-		const struct key *key = &bench->keys[i];
+		const struct key *key = &keys[i];
 		uint64_t version = version_at(key, position);
 		uint8_t buffer[OBJECT_SIZE_MAX];
 		size_t size = key->place.key.size;
@@ -567,7 +599,9 @@ run(const struct kind *kind, uint64_t seed, uint64_t ops)
 	assert_non_null(bench);
 	bench->random = dyn_simrandom_stream(seed, 1);
 	bench->kind = kind;
-	make_keys(bench);
+	for (uint32_t t = 0; t < TABLES; t++)
+		make_keys(bench, bench->keys[t]);
+	make_metas(bench);
 	kind->open(bench);
 	for (uint64_t i = 0; i < ops; i++)
 		operate(bench);
@@ -589,8 +623,9 @@ run(const struct kind *kind, uint64_t seed, uint64_t ops)
 				  (unsigned long long) bench->scans,
 				  (unsigned long long) bench->items);
 	kind->clean(bench);
-	for (uint32_t i = 0; i < KEYS; i++)
-		free(bench->keys[i].changes);
+	for (uint32_t t = 0; t < TABLES; t++)
+		for (uint32_t i = 0; i < KEYS; i++)
+			free(bench->keys[t][i].changes);
 	for (uint32_t i = 0; i < METAS; i++)
 		free(bench->metas[i].changes);
 	free(bench);
