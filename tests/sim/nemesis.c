@@ -187,8 +187,6 @@ strike_node(struct dyn_world *world, enum kind kind, uint32_t node)
 	{
 		target->paused_until_ms =
 			world->now_ms + 1 + below(world, swarm->pause_ms_max);
-		dyn_world_push(world, target->paused_until_ms, DYN_WORLD_WAKE, node,
-					   target->life, NULL);
 	}
 	else if (kind == FULL)
 	{
@@ -201,8 +199,7 @@ strike_node(struct dyn_world *world, enum kind kind, uint32_t node)
 	else if (kind == FAIL)
 	{
 		dyn_simstore_fail(target->store);
-		dyn_world_push(world, world->now_ms, DYN_WORLD_WAKE, node, target->life,
-					   NULL);
+		dyn_simnode_plan(world, node);
 	}
 	else if (kind == DAMAGE)
 		(void) dyn_nemesis_damage(world, node);

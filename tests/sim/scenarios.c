@@ -196,8 +196,7 @@ full_store(struct dyn_world *world)
 	for (uint32_t i = 0; i < 3; i++)
 	{
 		dyn_simdisk_set_full(world->nodes[i].disk, false);
-		dyn_world_push(world, world->now_ms, DYN_WORLD_WAKE, i,
-					   world->nodes[i].life, NULL);
+		dyn_simnode_plan(world, i);
 	}
 	pass(world, 2000);
 	EXPECT(put(world, owner(world, key, 2), key, NULL).status == DYN_STATUS_OK);

@@ -44,8 +44,8 @@ world_time(const struct dyn_simnode *self, uint64_t clock_ms)
 		   (passed * 1000 + self->clock_per_mille - 1) / self->clock_per_mille;
 }
 
-static void
-plan_wake(struct dyn_world *world, uint32_t index)
+void
+dyn_simnode_plan(struct dyn_world *world, uint32_t index)
 {
 	struct dyn_simnode *self = &world->nodes[index];
 	uint64_t at_ms;
@@ -64,7 +64,8 @@ plan_wake(struct dyn_world *world, uint32_t index)
 	if (at_ms >= self->wake_at_ms)
 		return;
 	self->wake_at_ms = at_ms;
-	dyn_world_push(world, at_ms, DYN_WORLD_WAKE, index, self->life, NULL);
+	dyn_world_push(world, at_ms, DYN_WORLD_WAKE, index, ++self->wake_serial,
+				   NULL);
 }
 
 /* ------------------------------------------------------------------ effects */
@@ -186,7 +187,7 @@ dyn_simnode_take(struct dyn_world *world, uint32_t index,
 	else if (event->type != DYN_EVENT_TICK)
 		dyn_world_say(world, "node %u event %d", index, (int) event->type);
 	step(world, index, event);
-	plan_wake(world, index);
+	dyn_simnode_plan(world, index);
 }
 
 /* -------------------------------------------------------------------- store */
@@ -213,18 +214,18 @@ complete(void *context, const struct dyn_event *event)
 }
 
 void
-dyn_simnode_wake(struct dyn_world *world, uint32_t index)
+dyn_simnode_wake(struct dyn_world *world, uint32_t index, uint64_t serial)
 {
 	struct dyn_simnode *self = &world->nodes[index];
 	struct dyn_event tick = { .type = DYN_EVENT_TICK };
 	const char *reason;
 
-	if (self->node == NULL)
+	if (self->node == NULL || serial != self->wake_serial)
 		return;
 	self->wake_at_ms = UINT64_MAX;
 	if (self->paused_until_ms > world->now_ms)
 	{
-		plan_wake(world, index);
+		dyn_simnode_plan(world, index);
 		return;
 	}
 	if (!self->store->ops->dispatch(self->store, &reason) || self->dying)
@@ -236,7 +237,7 @@ dyn_simnode_wake(struct dyn_world *world, uint32_t index)
 	}
 	if (world_time(self, dyn_node_deadline(self->node)) <= world->now_ms)
 		step(world, index, &tick);
-	plan_wake(world, index);
+	dyn_simnode_plan(world, index);
 }
 
 /* ---------------------------------------------------------- start and crash */
@@ -333,6 +334,7 @@ dyn_simnode_start(struct dyn_world *world, uint32_t index)
 	self->dying = false;
 	self->paused_until_ms = 0;
 	self->wake_at_ms = UINT64_MAX;
+	self->wake_serial++;
 	self->started_at_ms = world->now_ms;
 	self->clock_base_ms = dyn_simrandom_below(&world->random, 1000000000);
 	self->clock_per_mille =
@@ -346,7 +348,7 @@ dyn_simnode_start(struct dyn_world *world, uint32_t index)
 		free_completion(self);
 		return;
 	}
-	plan_wake(world, index);
+	dyn_simnode_plan(world, index);
 }
 
 void

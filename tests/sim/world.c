@@ -80,9 +80,7 @@ end_full(struct dyn_world *self, uint32_t index)
 	if (self->now_ms < node->full_until_ms)
 		return;
 	dyn_simdisk_set_full(node->disk, false);
-	if (node->node != NULL)
-		dyn_world_push(self, self->now_ms, DYN_WORLD_WAKE, index, node->life,
-					   NULL);
+	dyn_simnode_plan(self, index);
 }
 
 static void
@@ -94,8 +92,7 @@ handle(struct dyn_world *self, struct dyn_simevent *event)
 			dyn_simnet_arrive(self, event);
 			break;
 		case DYN_WORLD_WAKE:
-			if (self->nodes[event->who].life == event->what)
-				dyn_simnode_wake(self, event->who);
+			dyn_simnode_wake(self, event->who, event->what);
 			break;
 		case DYN_WORLD_LINK_TRY:
 			dyn_simnet_try(self, event->what);

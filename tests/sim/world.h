@@ -59,6 +59,7 @@ struct dyn_simnode
 	void *completion; /* of the store's callback */
 	uint32_t life;    /* counts its starts */
 	uint64_t wake_at_ms;
+	uint64_t wake_serial; /* of the WAKE that counts */
 	uint64_t paused_until_ms;
 	uint64_t last_pause_ms;
 	uint64_t full_until_ms;
@@ -127,7 +128,9 @@ void dyn_simnode_start(struct dyn_world *world, uint32_t index);
 /* Power off; it starts again after down_ms (UINT64_MAX = not by itself). */
 void dyn_simnode_crash(struct dyn_world *world, uint32_t index,
 					   uint64_t down_ms);
-void dyn_simnode_wake(struct dyn_world *world, uint32_t index);
+/* Something outside has changed: look again when it must wake. */
+void dyn_simnode_plan(struct dyn_world *world, uint32_t index);
+void dyn_simnode_wake(struct dyn_world *world, uint32_t index, uint64_t serial);
 void dyn_simnode_take(struct dyn_world *world, uint32_t index,
 					  struct dyn_event *event);
 /* Its own clock at this moment. */
