@@ -179,6 +179,8 @@ session() {
 
 session_close() {
     local in=${session_in[$1]} out=${session_out[$1]}
+    # Closing alone is not enough: sessions opened later have inherited it.
+    (printf '%s\n' '\q' >&"$in") 2>/dev/null
     exec {in}>&- {out}<&-
     wait "${session_client[$1]}" 2>/dev/null
 }
