@@ -15,6 +15,7 @@ enum
 	TAG_WRITTEN_AT = DYN_WIRE_TAG(5, DYN_WIRE_VARINT),
 	TAG_FLAGS = DYN_WIRE_TAG(6, DYN_WIRE_VARINT),
 	TAG_VALUE = DYN_WIRE_TAG(7, DYN_WIRE_BYTES),
+	TAG_EXPIRES_AT = DYN_WIRE_TAG(8, DYN_WIRE_VARINT),
 
 	VERSION_SIZE_MIN = 20, /* a counter and a request id */
 
@@ -54,6 +55,8 @@ greater_record(const struct dyn_version *a, const struct dyn_version *b)
 
 	if (order == 0 && a->written_at_ms != b->written_at_ms)
 		order = a->written_at_ms < b->written_at_ms ? -1 : 1;
+	if (order == 0 && a->expires_at_ms != b->expires_at_ms)
+		order = a->expires_at_ms < b->expires_at_ms ? -1 : 1;
 	if (order == 0)
 		order = a->flags < b->flags ? -1 : 1;
 	return order < 0 ? b : a;
@@ -200,6 +203,8 @@ dyn_object_put(const struct dyn_object *self, const struct dyn_update *update,
 									.dot = { actor, counter + 1 + i },
 									.request = update->request,
 									.written_at_ms = update->written_at_ms,
+									.expires_at_ms = update->expires_at_ms,
+									.flags = update->flags,
 									.value = update->values[i] });
 	*out = result;
 	return DYN_STATUS_OK;
@@ -213,6 +218,67 @@ dyn_object_has_request(const struct dyn_object *self,
 		if (dyn_request_id_compare(&self->versions[i].request, request) == 0)
 			return true;
 	return false;
+}
+
+/* ------------------------------------------------------------------- view */
+
+/* The version that the last write has won with, or NULL. */
+static const struct dyn_version *
+find_winner(const struct dyn_object *self)
+{
+	const struct dyn_version *winner = NULL;
+
+	/* They ascend by dot, so of equal stamps the later one stays. */
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if ((self->versions[i].flags & DYN_VERSION_LWW) &&
+			(winner == NULL ||
+			 self->versions[i].written_at_ms >= winner->written_at_ms))
+			winner = &self->versions[i];
+	return winner;
+}
+
+static bool
+is_shown(const struct dyn_version *self, const struct dyn_version *winner,
+		 uint64_t now_ms)
+{
+	if ((self->flags & DYN_VERSION_LWW) && self != winner)
+		return false;
+	return self->expires_at_ms == 0 || now_ms < self->expires_at_ms;
+}
+
+void
+dyn_object_view(struct dyn_object *self, uint64_t now_ms)
+{
+	const struct dyn_version *winner = find_winner(self);
+	uint32_t count = 0;
+
+	/* What was written down already stands before the one looked at, so the
+	 * winner is found in its place. */
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (is_shown(&self->versions[i], winner, now_ms))
+			self->versions[count++] = self->versions[i];
+	self->version_count = count;
+}
+
+bool
+dyn_object_is_dead(const struct dyn_object *self, uint64_t now_ms)
+{
+	const struct dyn_version *winner = find_winner(self);
+
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (is_shown(&self->versions[i], winner, now_ms))
+			return false;
+	return !dyn_clock_is_empty(&self->context);
+}
+
+uint64_t
+dyn_object_stamp(const struct dyn_object *self, uint64_t wall_ms)
+{
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (self->versions[i].written_at_ms >= wall_ms)
+			wall_ms = self->versions[i].written_at_ms +
+					  (self->versions[i].written_at_ms != UINT64_MAX);
+	return wall_ms;
 }
 
 /* ------------------------------------------------------------------- rows */
@@ -350,6 +416,7 @@ version_size(const struct dyn_version *self)
 	size += number_size(self->flags);
 	if (self->value.size != 0)
 		size += 1 + dyn_wire_varint_size(self->value.size) + self->value.size;
+	size += number_size(self->expires_at_ms);
 	return size;
 }
 
@@ -378,10 +445,12 @@ put_version(uint8_t *at, const struct dyn_version *self)
 		(struct dyn_slice){ self->request.bytes, sizeof(self->request.bytes) });
 	at = put_number(at, TAG_WRITTEN_AT, self->written_at_ms);
 	at = put_number(at, TAG_FLAGS, self->flags);
-	if (self->value.size == 0)
-		return at;
-	*at++ = TAG_VALUE;
-	return dyn_wire_put_bytes(at, self->value);
+	if (self->value.size != 0)
+	{
+		*at++ = TAG_VALUE;
+		at = dyn_wire_put_bytes(at, self->value);
+	}
+	return put_number(at, TAG_EXPIRES_AT, self->expires_at_ms);
 }
 
 enum dyn_status
@@ -440,6 +509,7 @@ get_version(struct dyn_slice bytes, struct dyn_version *out)
 		if (out->value.size == 0)
 			return false;
 	}
+	out->expires_at_ms = dyn_wire_get_number(&reader, TAG_EXPIRES_AT);
 	return !reader.failed && dyn_wire_at_end(&reader) && flags <= UINT32_MAX;
 }
 

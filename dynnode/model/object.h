@@ -24,6 +24,16 @@
  *                 versions; so whoever read one row cannot erase another.
  *                 Versions with one request id and one value (a retried
  *                 write, twins) are one row, whose clock covers all of them.
+ *     view(S, t)  what a reader at time t is shown, with the context of all.
+ *                 Of the versions marked LWW only the one with the greatest
+ *                 stamp (written_at_ms, then dot) is left; then those that
+ *                 have expired go.  In this order, so that the end of a
+ *                 version brings back nothing that it had replaced.
+ *
+ * sync and put know nothing of stamps and expiry: storing and repairing stay
+ * pure algebra, and whoever reads takes the view.  A row's clock in a view
+ * covers what the view hides.  An object whose view is empty is dead: what
+ * removes it must remove all of it, as a tombstone.
  *
  * An object is a value: arrays come from the allocator of the call that made
  * it, value bytes are borrowed from the inputs of that call (encoded bytes
@@ -45,12 +55,23 @@ enum
 	DYN_ROWS_SIZE_MAX = 256 * 1024 * 1024
 };
 
+/* What the flags of a version say; bits that are not known here are kept. */
+enum
+{
+	/* put in a bucket where the last write wins: it yields to any other of
+	 * this kind with a greater stamp */
+	DYN_VERSION_LWW = 1
+};
+
 struct dyn_version
 {
 	struct dyn_dot dot;
 	struct dyn_request_id request; /* of the put that made it */
-	uint64_t written_at_ms;        /* wall clock of the coordinator; advisory */
-	uint32_t flags;                /* 0 for now */
+	uint64_t written_at_ms;        /* wall clock of the coordinator; advisory,
+									* but for LWW, whose stamp it is */
+	uint64_t expires_at_ms;        /* wall clock from which on nobody is shown
+									* it; 0 = never */
+	uint32_t flags;                /* DYN_VERSION_... */
 	struct dyn_slice value;
 };
 
@@ -69,6 +90,8 @@ struct dyn_update
 	const struct dyn_slice *values;
 	uint32_t value_count;
 	uint64_t written_at_ms;
+	uint64_t expires_at_ms;
+	uint32_t flags;
 };
 
 /* One row as a reader sees it: a live version with its twins. */
@@ -102,6 +125,21 @@ enum dyn_status dyn_object_put(const struct dyn_object *self,
 enum dyn_status dyn_object_rows(const struct dyn_object *self,
 								const struct dyn_allocator *allocator,
 								struct dyn_row **rows, uint32_t *row_count);
+
+/* Leave only what a reader at this time is shown.  In place: the array stays
+ * as large as it was, the context as it is. */
+void dyn_object_view(struct dyn_object *self, uint64_t now_ms);
+
+/* Does a reader at this time see none of it?  (A tombstone, or expired.) */
+bool dyn_object_is_dead(const struct dyn_object *self, uint64_t now_ms);
+
+/*
+ * The stamp of a version that is to replace all of these: the wall clock, or
+ * more than the greatest stamp here when that is ahead of it.  (A hybrid
+ * logical clock: who has seen a version writes a later one, whatever the
+ * clocks of nodes show.)
+ */
+uint64_t dyn_object_stamp(const struct dyn_object *self, uint64_t wall_ms);
 
 /* Is there a live version with this request id? */
 bool dyn_object_has_request(const struct dyn_object *self,

@@ -39,17 +39,29 @@ request_of(uint32_t number)
 	return id;
 }
 
+/* What a bucket's rules add to a version. */
+struct extras
+{
+	uint64_t written_at_ms;
+	uint64_t expires_at_ms;
+	uint32_t flags;
+};
+
 /* One value under an actor; the object afterwards. */
 static inline struct dyn_object
-put(struct dyn_object object, const struct dyn_clock *context,
-	const char *value, uint64_t actor, uint32_t request)
+put_with(struct dyn_object object, const struct dyn_clock *context,
+		 const char *value, uint64_t actor, uint32_t request,
+		 struct extras extras)
 {
 	struct dyn_slice bytes =
 		value ? dyn_slice_of(value) : (struct dyn_slice){ NULL, 0 };
 	struct dyn_update update = { .request = request_of(request),
 								 .context = context,
 								 .values = &bytes,
-								 .value_count = value != NULL };
+								 .value_count = value != NULL,
+								 .written_at_ms = extras.written_at_ms,
+								 .expires_at_ms = extras.expires_at_ms,
+								 .flags = extras.flags };
 	struct dyn_object out;
 
 	assert_int_equal(dyn_object_put(&object, &update,
@@ -58,6 +70,14 @@ put(struct dyn_object object, const struct dyn_clock *context,
 					 DYN_STATUS_OK);
 	assert_true(dyn_object_check(&out));
 	return out;
+}
+
+static inline struct dyn_object
+put(struct dyn_object object, const struct dyn_clock *context,
+	const char *value, uint64_t actor, uint32_t request)
+{
+	return put_with(object, context, value, actor, request,
+					(struct extras){ 0 });
 }
 
 static inline struct dyn_object
@@ -114,8 +134,11 @@ random_objects(struct prng *prng, struct dyn_object objects[REPLICAS])
 
 		if (prng_below(prng, 2) == 0)
 			objects[r] =
-				put(objects[r], context, prng_below(prng, 6) ? "x" : NULL,
-					50 + r, (uint32_t) step);
+				put_with(objects[r], context, prng_below(prng, 6) ? "x" : NULL,
+						 50 + r, (uint32_t) step,
+						 (struct extras){ .written_at_ms = r * 1000,
+										  .expires_at_ms = step % 3 * 500,
+										  .flags = step % 2 });
 		else
 			objects[r] = sync_of(objects[r], objects[other]);
 	}
