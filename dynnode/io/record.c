@@ -79,16 +79,18 @@ dyn_record_name_slice(const struct dyn_record_name *self)
 }
 
 bool
-dyn_record_name_split(struct dyn_slice name, struct dyn_slice bucket,
-					  uint16_t *cell, struct dyn_slice *key)
+dyn_record_name_parse(struct dyn_slice name, struct dyn_record_key *out)
 {
-	size_t fixed = bucket.size + 1 + DYN_RECORD_CELL_SIZE;
+	const uint8_t *fence = name.size ? memchr(name.data, 0, name.size) : NULL;
+	size_t bucket_size = fence ? (size_t) (fence - name.data) : 0;
+	size_t fixed = bucket_size + 1 + DYN_RECORD_CELL_SIZE;
 
-	if (name.size < fixed || memcmp(name.data, bucket.data, bucket.size) != 0 ||
-		name.data[bucket.size] != 0)
+	if (bucket_size == 0 || bucket_size > DYN_BUCKET_SIZE_MAX ||
+		name.size < fixed)
 		return false;
-	*cell = (uint16_t) (name.data[fixed - 2] << 8 | name.data[fixed - 1]);
-	*key = (struct dyn_slice){ name.data + fixed, name.size - fixed };
+	out->bucket = (struct dyn_slice){ name.data, bucket_size };
+	out->cell = (uint16_t) (fence[1] << 8 | fence[2]);
+	out->key = (struct dyn_slice){ name.data + fixed, name.size - fixed };
 	return true;
 }
 

@@ -64,10 +64,9 @@ enum dyn_status dyn_record_name_make_meta(struct dyn_slice name,
 
 struct dyn_slice dyn_record_name_slice(const struct dyn_record_name *self);
 
-/* Does this key of the main table belong to the bucket, and where in it?
- * *key borrows from name. */
-bool dyn_record_name_split(struct dyn_slice name, struct dyn_slice bucket,
-						   uint16_t *cell, struct dyn_slice *key);
+/* The place that a key of the main table stands for; borrows from name.
+ * False when it can be none: such a name was never written. */
+bool dyn_record_name_parse(struct dyn_slice name, struct dyn_record_key *out);
 
 /* Writes DYN_RECORD_HEAD_SIZE + object.size bytes.  TOO_LARGE when the
  * object does not fit the head's size. */

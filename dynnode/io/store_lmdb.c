@@ -11,6 +11,7 @@
 
 #include "core/memory.h"
 #include "io/store_directory.h"
+#include "io/store_scan.h"
 #include "io/store_state.h"
 #include "io/store_writer.h"
 
@@ -44,7 +45,7 @@ run_reader(void *argument)
 	{
 		uint64_t corrupt = 0;
 		struct dyn_store_completion *completion =
-			dyn_store_read_scan(&self->scan_reader, &job->effect, &corrupt);
+			dyn_store_scan_page(&self->scan_reader, &job->effect, &corrupt);
 
 		dyn_memory_give(job);
 		pthread_mutex_lock(&self->mutex);
@@ -88,7 +89,7 @@ submit_load(struct dyn_store_state *self, const struct dyn_effect *effect)
 static void
 submit_scan(struct dyn_store_state *self, const struct dyn_effect *effect)
 {
-	struct dyn_slice *slices[5];
+	struct dyn_slice *slices[6];
 	struct dyn_store_scan_job *job;
 	struct dyn_effect copy = *effect;
 	size_t size = 0;
@@ -98,11 +99,12 @@ submit_scan(struct dyn_store_state *self, const struct dyn_effect *effect)
 	slices[2] = &copy.scan.key_min;
 	slices[3] = &copy.scan.key_max;
 	slices[4] = &copy.scan.prefix;
-	for (int i = 0; i < 5; i++)
+	slices[5] = &copy.scan.after_bucket;
+	for (int i = 0; i < 6; i++)
 		size += slices[i]->size;
 	job = dyn_memory_take(sizeof(*job) + size);
 	size = 0;
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		if (slices[i]->size != 0)
 		{
 			memcpy(job->bytes + size, slices[i]->data, slices[i]->size);

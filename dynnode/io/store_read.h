@@ -1,14 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * store_read.h
- *      LOAD and SCAN over one read transaction, as finished completions.
+ *      LOAD over one read transaction, as a finished completion; meta records.
  *
  * What cannot be read is never taken for absent.  A damaged record is
  * CORRUPT.  When a key is not found, its neighbours are looked at too: if
  * the key of a record was damaged on its page, the search for the true key
- * ends beside it, and the answer is CORRUPT.  A scan whose keys do not
- * ascend, or that would begin, skip or end on the word of a damaged record,
- * is an IO_ERROR, not a short page.
+ * ends beside it, and the answer is CORRUPT.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,12 +27,9 @@ struct dyn_store_completion
 struct dyn_store_completion *dyn_store_completion_new(enum dyn_event_type type);
 void dyn_store_completion_destroy(struct dyn_store_completion *self);
 
-/* effect->type LOAD or SCAN; *corrupt counts damaged records met. */
+/* effect->type LOAD; *corrupt counts damaged records met. */
 struct dyn_store_completion *
 dyn_store_read_load(struct dyn_store_reader *reader,
-					const struct dyn_effect *effect, uint64_t *corrupt);
-struct dyn_store_completion *
-dyn_store_read_scan(struct dyn_store_reader *reader,
 					const struct dyn_effect *effect, uint64_t *corrupt);
 
 /* All records of the meta table (struct dyn_store_ops). */
@@ -42,5 +37,29 @@ enum dyn_status dyn_store_read_meta(struct dyn_store_reader *reader,
 									const struct dyn_allocator *allocator,
 									struct dyn_slice **names,
 									struct dyn_slice **values, uint32_t *count);
+
+/* ---- for the other readers ---- */
+
+static inline struct dyn_slice
+dyn_store_slice_of(MDB_val value)
+{
+	return (struct dyn_slice){ value.mv_data, value.mv_size };
+}
+
+static inline MDB_val
+dyn_store_val_of(struct dyn_slice slice)
+{
+	return (MDB_val){ slice.size, (void *) slice.data };
+}
+
+/* Not zeroed, never NULL; for free(). */
+uint8_t *dyn_store_take_bytes(size_t size);
+
+/* Copies the slice's bytes to *to, which moves on; the slice follows. */
+void dyn_store_move_slice(struct dyn_slice *slice, uint8_t **to);
+
+/* Is the record where this move leads (if it leads to one) a sound one? */
+bool dyn_store_is_sound_at(MDB_cursor *cursor, MDB_cursor_op move, MDB_val key,
+						   int *code);
 
 #endif

@@ -26,7 +26,16 @@ text(const char *string)
 static struct dyn_record_key
 place_of(const char *key)
 {
-	return (struct dyn_record_key){ text("b"), (uint8_t) key[0], text(key) };
+	const char *slash = strchr(key, '/');
+	struct dyn_slice bucket = text("b");
+
+	if (slash != NULL)
+	{
+		bucket =
+			(struct dyn_slice){ (const uint8_t *) key, (size_t) (slash - key) };
+		key = slash + 1;
+	}
+	return (struct dyn_record_key){ bucket, (uint8_t) key[0], text(key) };
 }
 
 static void
@@ -59,6 +68,10 @@ note_scanned(struct storerig *rig, const struct dyn_event *event)
 {
 	rig->scan_status = event->scanned.status;
 	rig->scan_end = event->scanned.end;
+	rig->after_bucket_size = event->scanned.after_bucket.size;
+	if (rig->after_bucket_size != 0)
+		memcpy(rig->after_bucket, event->scanned.after_bucket.data,
+			   rig->after_bucket_size);
 	rig->after_cell = event->scanned.after_cell;
 	rig->after_key_size = event->scanned.after_key.size;
 	if (rig->after_key_size != 0)
@@ -265,9 +278,12 @@ storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
 {
 	struct dyn_effect effect = { .type = DYN_EFFECT_SCAN };
 
-	effect.scan.bucket = text("b");
+	if (!rig->scan_all)
+		effect.scan.bucket = text("b");
 	effect.scan.cell_last = DYN_CELL_COUNT - 1;
 	effect.scan.has_after = !restart;
+	effect.scan.after_bucket =
+		(struct dyn_slice){ rig->after_bucket, rig->after_bucket_size };
 	effect.scan.after_cell = rig->after_cell;
 	effect.scan.after_key =
 		(struct dyn_slice){ rig->after_key, rig->after_key_size };

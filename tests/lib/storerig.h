@@ -3,8 +3,9 @@
  * storerig.h
  *      A store on LMDB under test: one line for each thing a test does.
  *
- * Keys are C strings, in bucket "b"; their cell is the first letter.  What
- * must not happen ends the test program with a line on stderr.
+ * Keys are C strings, in bucket "b", or "c/key" for one in bucket "c"; their
+ * cell is the first letter.  What must not happen ends the test program with
+ * a line on stderr.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,12 +37,15 @@ struct storerig
 	uint64_t hash;
 	uint8_t *object;
 	size_t object_size;
-	const char *scan_min; /* range of the pages to come; NULL = none */
+	bool scan_all;        /* the pages to come are of all buckets */
+	const char *scan_min; /* ... and of this range; NULL = none */
 	const char *scan_max;
 	enum dyn_status scan_status;
 	bool scan_end;
 	uint32_t scan_found;
 	uint32_t scan_corrupt;
+	uint8_t after_bucket[DYN_BUCKET_SIZE_MAX];
+	size_t after_bucket_size;
 	uint16_t after_cell;
 	uint8_t after_key[DYN_KEY_SIZE_MAX];
 	size_t after_key_size;
@@ -85,7 +89,7 @@ enum dyn_loaded_state storerig_load(struct storerig *rig, const char *key);
 /* Is the key there with exactly this object? */
 bool storerig_has(struct storerig *rig, const char *key, const void *object,
 				  size_t size);
-/* One page of the bucket after the given cursor in rig (restart: from the
+/* One page of the bucket (or all) after the given cursor in rig (restart: from the
  * beginning). */
 void storerig_scan(struct storerig *rig, bool restart, uint32_t items_max);
 

@@ -307,6 +307,9 @@ scan_start(const struct simstore *self, const struct dyn_effect *scan)
 								   .cell = scan->scan.cell_first };
 	uint32_t index;
 
+	if (from.bucket.size == 0 && scan->scan.has_after)
+		from.bucket = scan->scan.after_bucket;
+
 	if (!scan->scan.has_after || scan->scan.after_cell < from.cell)
 		return dyn_simdisk_seek(self->disk, table, &from);
 	from.cell = scan->scan.after_cell;
@@ -319,6 +322,35 @@ scan_start(const struct simstore *self, const struct dyn_effect *scan)
 	return index;
 }
 
+/* From this record to the first one at or after it in a bucket and a cell of
+ * the range; the count of records when there is none. */
+static uint32_t
+scan_skip(const struct simstore *self, const struct dyn_effect *scan,
+		  uint32_t index)
+{
+	uint32_t count = dyn_simdisk_count(self->disk, scan->scan.table);
+
+	while (index < count)
+	{
+		struct dyn_record_key place =
+			dyn_simdisk_at(self->disk, scan->scan.table, index)->key;
+		bool is_named = scan->scan.bucket.size != 0;
+
+		if (is_named && !dyn_slice_equal(place.bucket, scan->scan.bucket))
+			return count;
+		if (place.cell > scan->scan.cell_last && is_named)
+			return count;
+		if (place.cell >= scan->scan.cell_first &&
+			place.cell <= scan->scan.cell_last)
+			return index;
+		place.key.size = 0;
+		place.cell = place.cell < scan->scan.cell_first ? scan->scan.cell_first
+														: DYN_CELL_COUNT;
+		index = dyn_simdisk_seek(self->disk, scan->scan.table, &place);
+	}
+	return count;
+}
+
 static void
 take_scan(struct simstore *self, struct job *job)
 {
@@ -329,13 +361,14 @@ take_scan(struct simstore *self, struct job *job)
 	job->end = true;
 	for (uint32_t i = scan_start(self, scan); i < count; i++)
 	{
-		const struct dyn_simrecord *record =
-			dyn_simdisk_at(self->disk, scan->scan.table, i);
-		uint64_t size = record->key.key.size;
+		const struct dyn_simrecord *record;
+		uint64_t size;
 
-		if (!dyn_slice_equal(record->key.bucket, scan->scan.bucket) ||
-			record->key.cell > scan->scan.cell_last)
+		i = scan_skip(self, scan, i);
+		if (i == count)
 			return;
+		record = dyn_simdisk_at(self->disk, scan->scan.table, i);
+		size = record->key.key.size;
 		if (!scan_wants(scan, record->key.key))
 			continue;
 		if (!scan->scan.hash_only && !record->corrupt)
@@ -392,6 +425,7 @@ keep_request(struct job *job, const struct dyn_effect *effect)
 	if (effect->type == DYN_EFFECT_SCAN)
 	{
 		keep_slice(job, &request->scan.bucket);
+		keep_slice(job, &request->scan.after_bucket);
 		keep_slice(job, &request->scan.after_key);
 		keep_slice(job, &request->scan.key_min);
 		keep_slice(job, &request->scan.key_max);
@@ -474,6 +508,8 @@ deliver_scan(struct simstore *self, struct job *job, struct dyn_event *event)
 	for (uint32_t i = 0; i < job->record_count; i++)
 	{
 		items[i].state = job->states[i];
+		if (job->request.scan.bucket.size == 0)
+			items[i].bucket = job->records[i].key.bucket;
 		items[i].key = job->records[i].key.key;
 		items[i].hash = job->records[i].hash;
 		items[i].slots = job->records[i].slots;
@@ -491,6 +527,8 @@ deliver_scan(struct simstore *self, struct job *job, struct dyn_event *event)
 		const struct dyn_record_key *last =
 			&job->records[job->record_count - 1].key;
 
+		if (job->request.scan.bucket.size == 0)
+			event->scanned.after_bucket = last->bucket;
 		event->scanned.after_cell = last->cell;
 		event->scanned.after_key = last->key;
 	}

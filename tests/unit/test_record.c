@@ -137,6 +137,23 @@ a_record_of_any_other_length_is_noticed(void **state)
 }
 
 static void
+a_name_that_was_never_made_is_no_place(void **state)
+{
+	static const char *const names[] = { "", "\0\0\0k", "bucket", "b\0\1" };
+	static const size_t sizes[] = { 0, 4, 6, 3 };
+	uint8_t bytes[DYN_BUCKET_SIZE_MAX + 5] = { 0 };
+	struct dyn_record_key place;
+
+	for (size_t i = 0; i < 4; i++)
+		assert_false(dyn_record_name_parse(
+			(struct dyn_slice){ (const uint8_t *) names[i], sizes[i] },
+			&place));
+	memset(bytes, 'x', DYN_BUCKET_SIZE_MAX + 1);
+	assert_false(dyn_record_name_parse(
+		(struct dyn_slice){ bytes, sizeof(bytes) }, &place));
+}
+
+static void
 the_longest_key_fits_lmdb_and_a_longer_one_is_refused(void **state)
 {
 	uint8_t bytes[DYN_KEY_SIZE_MAX + 1];
@@ -144,16 +161,15 @@ the_longest_key_fits_lmdb_and_a_longer_one_is_refused(void **state)
 								  DYN_CELL_COUNT - 1,
 								  { bytes, DYN_KEY_SIZE_MAX } };
 	struct dyn_record_name name;
-	struct dyn_slice back;
-	uint16_t cell;
+	struct dyn_record_key back;
 
 	memset(bytes, 'x', sizeof(bytes));
 	assert_int_equal(dyn_record_name_make(&key, &name), DYN_STATUS_OK);
 	assert_int_equal(name.size, 506);
-	assert_true(dyn_record_name_split(dyn_record_name_slice(&name), key.bucket,
-									  &cell, &back));
-	assert_int_equal(cell, DYN_CELL_COUNT - 1);
-	assert_int_equal(back.size, DYN_KEY_SIZE_MAX);
+	assert_true(dyn_record_name_parse(dyn_record_name_slice(&name), &back));
+	assert_true(dyn_slice_equal(back.bucket, key.bucket));
+	assert_int_equal(back.cell, DYN_CELL_COUNT - 1);
+	assert_true(dyn_slice_equal(back.key, key.key));
 
 	key.key.size++;
 	assert_int_equal(dyn_record_name_make(&key, &name), DYN_STATUS_BAD_REQUEST);
@@ -221,6 +237,7 @@ main(void)
 		cmocka_unit_test(
 			every_flipped_bit_of_a_key_is_noticed_by_the_head_alone),
 		cmocka_unit_test(a_record_of_any_other_length_is_noticed),
+		cmocka_unit_test(a_name_that_was_never_made_is_no_place),
 		cmocka_unit_test(the_longest_key_fits_lmdb_and_a_longer_one_is_refused),
 		cmocka_unit_test(names_sort_as_bucket_cell_key),
 		cmocka_unit_test(the_format_is_what_it_always_was),

@@ -317,7 +317,8 @@ scan(struct bench *bench)
 
 	effect->scan.token = (uint64_t) (reading - bench->readings);
 	effect->scan.table = tables[table];
-	effect->scan.bucket = some->place.bucket;
+	if (below(bench, 2) == 0)
+		effect->scan.bucket = some->place.bucket;
 	effect->scan.cell_first = below(bench, 2) ? some->place.cell : 0;
 	effect->scan.cell_last = DYN_CELL_COUNT - 1;
 	if (below(bench, 3) == 0)
@@ -325,6 +326,8 @@ scan(struct bench *bench)
 	if (below(bench, 2) == 0)
 	{
 		effect->scan.has_after = true;
+		if (effect->scan.bucket.size == 0)
+			effect->scan.after_bucket = after->place.bucket;
 		effect->scan.after_cell = after->place.cell;
 		effect->scan.after_key = after->place.key;
 	}
@@ -380,20 +383,31 @@ is_load_at(const struct reading *reading, const struct dyn_event *event,
 	return true;
 }
 
+static bool
+is_after_cursor(const struct dyn_effect *effect,
+				const struct dyn_record_key *place)
+{
+	int order = dyn_slice_compare(place->bucket, effect->scan.after_bucket);
+
+	if (effect->scan.bucket.size == 0 && order != 0)
+		return order > 0;
+	if (place->cell != effect->scan.after_cell)
+		return place->cell > effect->scan.after_cell;
+	return dyn_slice_compare(place->key, effect->scan.after_key) > 0;
+}
+
 /* Written without a thought for seeks: every key is looked at. */
 static bool
 is_in_range(const struct dyn_effect *effect, const struct dyn_record_key *place)
 {
 	struct dyn_slice prefix = effect->scan.prefix;
 
-	if (!dyn_slice_equal(place->bucket, effect->scan.bucket) ||
+	if ((effect->scan.bucket.size != 0 &&
+		 !dyn_slice_equal(place->bucket, effect->scan.bucket)) ||
 		place->cell < effect->scan.cell_first ||
 		place->cell > effect->scan.cell_last)
 		return false;
-	if (effect->scan.has_after &&
-		(place->cell < effect->scan.after_cell ||
-		 (place->cell == effect->scan.after_cell &&
-		  dyn_slice_compare(place->key, effect->scan.after_key) <= 0)))
+	if (effect->scan.has_after && !is_after_cursor(effect, place))
 		return false;
 	if (effect->scan.key_min.size != 0 &&
 		dyn_slice_compare(place->key, effect->scan.key_min) < 0)
@@ -410,7 +424,12 @@ static bool
 is_item(const struct dyn_effect *effect, const struct dyn_scanned *item,
 		const struct key *key, uint64_t version)
 {
-	return item->state == DYN_LOADED_FOUND &&
+	struct dyn_slice bucket = { NULL, 0 };
+
+	if (effect->scan.bucket.size == 0)
+		bucket = key->place.bucket;
+	return dyn_slice_equal(item->bucket, bucket) &&
+		   item->state == DYN_LOADED_FOUND &&
 		   dyn_slice_equal(item->key, key->place.key) &&
 		   are_slots(effect->scan.table, version, item->slots) &&
 		   is_version(version, item->hash, item->object,
@@ -418,9 +437,13 @@ is_item(const struct dyn_effect *effect, const struct dyn_scanned *item,
 }
 
 static bool
-is_cursor(const struct dyn_event *event, const struct key *last)
+is_cursor(const struct dyn_effect *effect, const struct dyn_event *event,
+		  const struct key *last)
 {
-	return last != NULL && event->scanned.after_cell == last->place.cell &&
+	if (effect->scan.bucket.size == 0 &&
+		!dyn_slice_equal(event->scanned.after_bucket, last->place.bucket))
+		return false;
+	return event->scanned.after_cell == last->place.cell &&
 		   dyn_slice_equal(event->scanned.after_key, last->place.key);
 }
 
@@ -447,7 +470,7 @@ is_page_at(const struct bench *bench, const struct dyn_effect *effect,
 		if (count > 0 && (count == effect->scan.items_max ||
 						  bytes + size > effect->scan.bytes_max))
 			return event->scanned.item_count == count && !event->scanned.end &&
-				   is_cursor(event, last);
+				   is_cursor(effect, event, last);
 		if (count == event->scanned.item_count ||
 			!is_item(effect, &event->scanned.items[count], key, version))
 			return false;

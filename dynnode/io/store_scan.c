@@ -1,0 +1,411 @@
+#include "io/store_scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "io/record.h"
+
+struct page
+{
+	const struct dyn_effect *effect; /* the SCAN */
+	MDB_cursor *cursor;
+	struct dyn_slice bucket; /* the one that is being read */
+	struct dyn_scanned *items;
+	uint32_t count;
+	uint32_t capacity;
+	size_t size; /* of keys and objects */
+	size_t bucket_size;
+	uint16_t cell; /* of the last item of this bucket, or where it begins */
+	struct dyn_slice key;
+	uint16_t cell_last; /* of the last item of all */
+	bool end;
+};
+
+/* A record as the cursor finds it. */
+struct found
+{
+	struct dyn_slice name;
+	struct dyn_slice value;
+	struct dyn_record_key place;
+};
+
+enum outcome
+{
+	FOUND,   /* in the bucket and its range of cells */
+	OUTSIDE, /* a sound record behind that */
+	END,     /* of the table */
+	DAMAGED
+};
+
+static bool
+has_all_buckets(const struct dyn_effect *effect)
+{
+	return effect->scan.bucket.size == 0;
+}
+
+/* The first key of a cell that the range can hold. */
+static struct dyn_slice
+lowest_key(const struct dyn_effect *effect)
+{
+	if (dyn_slice_compare(effect->scan.prefix, effect->scan.key_min) > 0)
+		return effect->scan.prefix;
+	return effect->scan.key_min;
+}
+
+static bool
+is_above_range(const struct dyn_effect *effect, struct dyn_slice key)
+{
+	struct dyn_slice prefix = effect->scan.prefix;
+
+	if (effect->scan.key_max.size != 0 &&
+		dyn_slice_compare(key, effect->scan.key_max) > 0)
+		return true;
+	if (prefix.size == 0 || dyn_slice_compare(key, prefix) < 0)
+		return false;
+	return key.size < prefix.size ||
+		   memcmp(key.data, prefix.data, prefix.size) != 0;
+}
+
+/* ---- moving the cursor ---- */
+
+static enum outcome
+outcome_of(struct page *page, int code, MDB_val name, MDB_val value,
+		   struct found *out)
+{
+	if (code == MDB_NOTFOUND)
+		return END;
+	if (code != 0)
+		return DAMAGED;
+	out->name = dyn_store_slice_of(name);
+	out->value = dyn_store_slice_of(value);
+	if (dyn_record_name_parse(out->name, &out->place) &&
+		dyn_slice_equal(out->place.bucket, page->bucket) &&
+		out->place.cell <= page->effect->scan.cell_last)
+		return FOUND;
+	/* Believe in the end of the range only if a sound record says so. */
+	return dyn_record_head_is_sound(out->name, out->value) ? OUTSIDE : DAMAGED;
+}
+
+/*
+ * A damaged key sends the search past itself, and past sound ones beside it;
+ * it then lies just before the place where the search ended.  So that record
+ * has to be sound, unless the key itself was found.
+ */
+static bool
+is_place_believable(struct page *page, int code)
+{
+	MDB_val name = { 0, NULL };
+	bool sound;
+
+	sound = dyn_store_is_sound_at(page->cursor, code == 0 ? MDB_PREV : MDB_LAST,
+								  name, &code);
+	/* Back again; where there is no record before, the cursor stayed. */
+	if (code == 0)
+		mdb_cursor_get(page->cursor, &name, &(MDB_val){ 0, NULL }, MDB_NEXT);
+	return sound;
+}
+
+static enum outcome
+seek_name(struct page *page, struct dyn_slice name, struct found *out)
+{
+	MDB_val lookup = dyn_store_val_of(name);
+	MDB_val value = { 0, NULL };
+	int code = mdb_cursor_get(page->cursor, &lookup, &value, MDB_SET_RANGE);
+
+	if ((code == 0 || code == MDB_NOTFOUND) &&
+		!(code == 0 && dyn_slice_equal(dyn_store_slice_of(lookup), name)) &&
+		!is_place_believable(page, code))
+		return DAMAGED;
+	return outcome_of(page, code, lookup, value, out);
+}
+
+static enum outcome
+seek(struct page *page, uint16_t cell, struct dyn_slice key, struct found *out)
+{
+	struct dyn_record_key place = { page->bucket, cell, key };
+	struct dyn_record_name name;
+
+	if (dyn_record_name_make(&place, &name) != DYN_STATUS_OK)
+		return DAMAGED;
+	return seek_name(page, dyn_record_name_slice(&name), out);
+}
+
+/* Behind all records of the bucket: its name has no NUL, but each of them
+ * has one there. */
+static enum outcome
+seek_next_bucket(struct page *page, struct found *out)
+{
+	uint8_t name[DYN_BUCKET_SIZE_MAX + 1];
+
+	memcpy(name, page->bucket.data, page->bucket.size);
+	name[page->bucket.size] = 1;
+	return seek_name(page, (struct dyn_slice){ name, page->bucket.size + 1 },
+					 out);
+}
+
+static enum outcome
+move(struct page *page, MDB_cursor_op op, struct found *out)
+{
+	MDB_val name = { 0, NULL };
+	MDB_val value = { 0, NULL };
+	int code = mdb_cursor_get(page->cursor, &name, &value, op);
+
+	return outcome_of(page, code, name, value, out);
+}
+
+/* ---- the next record of the range ---- */
+
+/* Within the bucket, from a found record to the first one at or after it in
+ * the key range: at most one seek for each occupied cell and its lowest
+ * key. */
+static enum outcome
+settle_in_bucket(struct page *page, enum outcome outcome, struct found *found)
+{
+	const struct dyn_effect *effect = page->effect;
+	struct dyn_slice lowest = lowest_key(effect);
+
+	while (outcome == FOUND)
+	{
+		uint16_t cell = found->place.cell;
+		bool is_below = dyn_slice_compare(found->place.key, lowest) < 0;
+
+		if (!is_below && !is_above_range(effect, found->place.key))
+			break;
+		/* Nothing is passed over on the word of a damaged key. */
+		if (!dyn_record_head_is_sound(found->name, found->value))
+			return DAMAGED;
+		if (is_below)
+			outcome = seek(page, cell, lowest, found);
+		else if (cell >= effect->scan.cell_last)
+			return OUTSIDE;
+		else
+			outcome = seek(page, (uint16_t) (cell + 1), lowest, found);
+		/* A seek never goes back, unless a page lies about its keys. */
+		if (outcome == FOUND && found->place.cell < cell)
+			return DAMAGED;
+	}
+	return outcome;
+}
+
+/* The sound record found is the first one of its bucket, which becomes the
+ * one that is read. */
+static enum outcome
+enter_bucket(struct page *page, struct found *found)
+{
+	uint16_t cell_first = page->effect->scan.cell_first;
+
+	if (dyn_slice_compare(found->place.bucket, page->bucket) <= 0)
+		return DAMAGED;
+	page->bucket = found->place.bucket;
+	page->cell = cell_first;
+	page->key = (struct dyn_slice){ NULL, 0 };
+	if (found->place.cell < cell_first)
+		return seek(page, cell_first, lowest_key(page->effect), found);
+	return found->place.cell <= page->effect->scan.cell_last ? FOUND : OUTSIDE;
+}
+
+static enum outcome
+settle(struct page *page, enum outcome outcome, struct found *found)
+{
+	outcome = settle_in_bucket(page, outcome, found);
+	while (outcome == OUTSIDE && has_all_buckets(page->effect))
+	{
+		if (dyn_slice_equal(found->place.bucket, page->bucket))
+			outcome = seek_next_bucket(page, found);
+		else
+			outcome = enter_bucket(page, found);
+		outcome = settle_in_bucket(page, outcome, found);
+	}
+	return outcome;
+}
+
+static enum outcome
+first(struct page *page, struct found *found)
+{
+	const struct dyn_effect *effect = page->effect;
+	enum outcome outcome;
+
+	page->cell = effect->scan.cell_first;
+	page->bucket = effect->scan.bucket;
+	if (has_all_buckets(effect))
+	{
+		if (!effect->scan.has_after)
+			return settle(page, move(page, MDB_FIRST, found), found);
+		page->bucket = effect->scan.after_bucket;
+	}
+	if (!effect->scan.has_after ||
+		effect->scan.after_cell < effect->scan.cell_first)
+		return settle(
+			page,
+			seek(page, effect->scan.cell_first, lowest_key(effect), found),
+			found);
+	page->cell = effect->scan.after_cell;
+	page->key = effect->scan.after_key;
+	outcome = seek(page, page->cell, page->key, found);
+	if (outcome == FOUND && found->place.cell == page->cell &&
+		dyn_slice_equal(found->place.key, page->key))
+		outcome = move(page, MDB_NEXT, found);
+	return settle(page, outcome, found);
+}
+
+/* ---- a page ---- */
+
+/* Keys must ascend from the cursor on, or a reader would go round for ever
+ * or miss some. */
+static bool
+is_ascending(const struct page *page, const struct found *found)
+{
+	if (found->place.cell != page->cell)
+		return found->place.cell > page->cell;
+	if (page->key.size == 0)
+		return found->place.key.size != 0;
+	return dyn_slice_compare(found->place.key, page->key) > 0;
+}
+
+static bool
+begins_bucket(const struct page *page, uint32_t index)
+{
+	return index == 0 || !dyn_slice_equal(page->items[index].bucket,
+										  page->items[index - 1].bucket);
+}
+
+/* False when the page has no place for it. */
+static bool
+add(struct page *page, const struct found *found)
+{
+	const struct dyn_effect *effect = page->effect;
+	struct dyn_record record = { 0 };
+	struct dyn_scanned item = { .state = DYN_LOADED_FOUND,
+								.key = found->place.key };
+	size_t size;
+
+	if (dyn_record_decode(found->name, found->value, &record) != DYN_STATUS_OK)
+		item.state = DYN_LOADED_CORRUPT;
+	item.hash = record.hash;
+	item.slots = record.slots;
+	if (has_all_buckets(effect))
+		item.bucket = found->place.bucket;
+	if (!effect->scan.hash_only)
+		item.object = record.object;
+	size = item.key.size + item.object.size;
+	if (page->count > 0 && (page->count >= effect->scan.items_max ||
+							page->size + size > effect->scan.bytes_max))
+		return false;
+	page->items = dyn_memory_reserve(page->items, page->count, &page->capacity,
+									 sizeof(item));
+	page->items[page->count++] = item;
+	page->size += size;
+	if (begins_bucket(page, page->count - 1))
+		page->bucket_size += item.bucket.size;
+	page->cell = page->cell_last = found->place.cell;
+	page->key = found->place.key;
+	return true;
+}
+
+/* END, or FOUND when the page is full before that; DAMAGED when what follows
+ * cannot be trusted: the page is then worth nothing. */
+static enum outcome
+fill(struct page *page)
+{
+	struct found found;
+	enum outcome outcome = first(page, &found);
+
+	while (outcome == FOUND)
+	{
+		if (!is_ascending(page, &found))
+			return DAMAGED;
+		if (!add(page, &found))
+			return FOUND;
+		outcome = settle(page, move(page, MDB_NEXT, &found), &found);
+	}
+	page->end = outcome != DAMAGED;
+	return outcome;
+}
+
+static uint64_t
+count_corrupt(const struct page *page)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < page->count; i++)
+		count += page->items[i].state == DYN_LOADED_CORRUPT;
+	return count;
+}
+
+/* Everything that the page points to moves out of the map; a bucket once for
+ * all of its items. */
+static void
+finish(struct page *page, struct dyn_store_completion *out)
+{
+	struct dyn_slice bucket = { NULL, 0 };
+	const struct dyn_scanned *last;
+	uint8_t *at;
+
+	out->bytes = at = dyn_store_take_bytes(page->size + page->bucket_size);
+	for (uint32_t i = 0; i < page->count; i++)
+	{
+		struct dyn_scanned *item = &page->items[i];
+
+		if (i == 0 || !dyn_slice_equal(item->bucket, bucket))
+		{
+			dyn_store_move_slice(&item->bucket, &at);
+			bucket = item->bucket;
+		}
+		item->bucket = bucket;
+		dyn_store_move_slice(&item->key, &at);
+		dyn_store_move_slice(&item->object, &at);
+	}
+	out->items = page->items;
+	out->event.scanned.items = page->items;
+	out->event.scanned.item_count = page->count;
+	out->event.scanned.end = page->end;
+	if (page->end)
+		return;
+	last = &page->items[page->count - 1];
+	out->event.scanned.after_bucket = last->bucket;
+	out->event.scanned.after_cell = page->cell_last;
+	out->event.scanned.after_key = last->key;
+}
+
+static enum dyn_status
+scan(struct dyn_store_reader *reader, struct page *page,
+	 struct dyn_store_completion *out)
+{
+	enum outcome outcome;
+
+	if (mdb_cursor_open(reader->txn,
+						reader->env->tables[page->effect->scan.table],
+						&page->cursor) != 0)
+		return DYN_STATUS_IO_ERROR;
+	outcome = fill(page);
+	mdb_cursor_close(page->cursor);
+	if (outcome == DAMAGED)
+	{
+		dyn_memory_give(page->items);
+		return DYN_STATUS_IO_ERROR;
+	}
+	finish(page, out);
+	return DYN_STATUS_OK;
+}
+
+struct dyn_store_completion *
+dyn_store_scan_page(struct dyn_store_reader *reader,
+					const struct dyn_effect *effect, uint64_t *corrupt)
+{
+	struct dyn_store_completion *self =
+		dyn_store_completion_new(DYN_EVENT_SCANNED);
+	struct page page = { .effect = effect };
+
+	self->event.scanned.token = effect->scan.token;
+	self->event.scanned.status = DYN_STATUS_IO_ERROR;
+	if (dyn_store_reader_begin(reader) != 0)
+		return self;
+	self->event.scanned.status = scan(reader, &page, self);
+	if (self->event.scanned.status == DYN_STATUS_OK)
+		*corrupt += count_corrupt(&page);
+	else
+		*corrupt += 1;
+	dyn_store_reader_end(reader);
+	return self;
+}
