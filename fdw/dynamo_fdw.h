@@ -188,6 +188,7 @@ typedef enum DynamoWriteKind
 typedef struct DynamoWriteSpec
 {
 	DynamoWriteKind kind;
+	CommandId	cid;			/* of the statement, not of its triggers */
 	DynamoPutMode mode;			/* of an INSERT; GUARDED of the others */
 	struct dyn_slice key;
 	struct dyn_slice value;		/* not of a DELETE */

@@ -8,6 +8,7 @@
 #include "dynamo_fdw.h"
 
 #include "access/sysattr.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -36,6 +37,7 @@ typedef struct ModifyState
 	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
 	bool		streams;		/* COPY: may send before its end */
 	AttrNumber	ctid;			/* of the row's handle, in the plan's slot */
+	CommandId	cid;			/* of the statement: triggers have later ones */
 	MemoryContext temporary;	/* of one row */
 	DynamoRequestStats stats;
 } ModifyState;
@@ -107,6 +109,7 @@ begin(ResultRelInfo *resultRelInfo, EState *estate)
 {
 	ModifyState *state = palloc0(sizeof(*state));
 
+	state->cid = estate->es_output_cid;
 	state->relation = dynfdw_relation(RelationGetRelid(resultRelInfo->ri_RelationDesc),
 									  GetUserId());
 	state->temporary = AllocSetContextCreate(estate->es_query_cxt,
@@ -144,7 +147,9 @@ dynamoBeginForeignInsert(ModifyTableState *mtstate,
 	state = begin(resultRelInfo, mtstate->ps.state);
 	/* COPY has no plan; otherwise a partition of an INSERT that may read. */
 	state->streams = mtstate->ps.plan == NULL;
-	if (mtstate->ps.plan != NULL)
+	if (mtstate->ps.plan == NULL)
+		state->cid = GetCurrentCommandId(true);
+	else
 		state->do_nothing =
 			((ModifyTable *) mtstate->ps.plan)->onConflictAction ==
 			ONCONFLICT_NOTHING;
@@ -284,7 +289,7 @@ static bool
 insert_row(ModifyState *state, TupleTableSlot *slot)
 {
 	MemoryContext old;
-	DynamoWriteSpec spec = {.kind = DYNAMO_WRITE_INSERT};
+	DynamoWriteSpec spec = {.kind = DYNAMO_WRITE_INSERT,.cid = state->cid};
 	DynamoInsertMode mode = state->relation->options.insert_mode;
 
 	MemoryContextReset(state->temporary);
@@ -373,7 +378,7 @@ static DynamoWriteSpec
 change_of(const ModifyState *state, const DynamoHandle *handle,
 		  DynamoWriteKind kind)
 {
-	DynamoWriteSpec spec = {.kind = kind,.key = handle->key,
+	DynamoWriteSpec spec = {.kind = kind,.cid = state->cid,.key = handle->key,
 		.context = handle->clock,.replaces = handle->pending,
 		.mode = state->relation->options.conflict_error
 	? DYNAMO_PUT_GUARDED : DYNAMO_PUT_SIBLING};

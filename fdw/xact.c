@@ -52,7 +52,6 @@ struct DynamoWrite
 	dlist_node	in_time;		/* of all writes */
 	uint64		id;
 	SubTransactionId subid;
-	CommandId	cid;
 	DynamoWriteSpec spec;
 	bool		hidden;			/* scratch of fold() */
 };
@@ -174,10 +173,11 @@ dynfdw_buffered_size(void)
  * Has this command changed the row already?  A join may bring a row several
  * times; as everywhere in PostgreSQL only the first change counts.  (Two would
  * make two siblings of one.)  A row is known by its clock, as long as it is
- * pending by its write.
+ * pending by its write.  What its own trigger has changed is an error, as on
+ * other tables.
  */
 static bool
-is_changed(PendingKey *key, const DynamoWriteSpec *spec, CommandId cid)
+is_changed(PendingKey *key, const DynamoWriteSpec *spec)
 {
 	dlist_iter	iter;
 
@@ -186,10 +186,17 @@ is_changed(PendingKey *key, const DynamoWriteSpec *spec, CommandId cid)
 		const DynamoWrite *write = dlist_container(DynamoWrite, in_key,
 												   iter.cur);
 
-		if (write->cid == cid && write->spec.kind != DYNAMO_WRITE_INSERT &&
-			write->spec.replaces == spec->replaces &&
-			dyn_clock_sort_compare(&write->spec.context, &spec->context) == 0)
-			return true;
+		if (write->spec.cid < spec->cid ||
+			write->spec.kind == DYNAMO_WRITE_INSERT ||
+			write->spec.replaces != spec->replaces ||
+			dyn_clock_sort_compare(&write->spec.context, &spec->context) != 0)
+			continue;
+		if (write->spec.cid > spec->cid)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+					 errmsg("a row to be changed was already modified by an operation triggered by the current command"),
+					 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+		return true;
 	}
 	return false;
 }
@@ -206,7 +213,7 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 	if (spec->kind != DYNAMO_WRITE_INSERT)
 	{
 		key = find_key(rel->serverid, rel->bucket, spec->key, false);
-		if (key != NULL && is_changed(key, spec, GetCurrentCommandId(true)))
+		if (key != NULL && is_changed(key, spec))
 			return false;
 	}
 	old = MemoryContextSwitchTo(pending_context);
@@ -224,7 +231,6 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 	write = palloc0(sizeof(*write));
 	write->id = ++last_id;
 	write->subid = GetCurrentSubTransactionId();
-	write->cid = GetCurrentCommandId(true);
 	write->spec = *spec;
 	write->spec.key = key->key;
 	if (spec->kind != DYNAMO_WRITE_DELETE)
@@ -248,7 +254,7 @@ replaces(const DynamoWrite *write, const DynamoWrite *earlier)
 		return write->spec.replaces == earlier->id;
 	/* An INSERT that covers something, or everything: what its command could
 	 * see. */
-	return earlier->cid < write->cid &&
+	return earlier->spec.cid < write->spec.cid &&
 		(write->spec.mode == DYNAMO_PUT_REPLACE ||
 		 !dyn_clock_is_empty(&write->spec.context));
 }
@@ -289,7 +295,7 @@ fold(PendingKey *key, CommandId curcid, DynamoPending *out)
 		DynamoWrite *write = dlist_container(DynamoWrite, in_key, iter.cur);
 
 		write->hidden = write->spec.kind == DYNAMO_WRITE_DELETE;
-		if (write->cid >= curcid)
+		if (write->spec.cid >= curcid)
 			continue;
 		out->any = true;
 		hide_replaced(key, write);
@@ -305,7 +311,7 @@ fold(PendingKey *key, CommandId curcid, DynamoPending *out)
 	{
 		DynamoWrite *write = dlist_container(DynamoWrite, in_key, iter.cur);
 
-		if (!write->hidden && write->cid < curcid)
+		if (!write->hidden && write->spec.cid < curcid)
 			out->rows[out->nrows++] = write;
 	}
 }
@@ -440,7 +446,7 @@ static bool
 same_version(const DynamoWrite *a, const DynamoWrite *b)
 {
 	return a->spec.kind == DYNAMO_WRITE_UPDATE &&
-		b->spec.kind == DYNAMO_WRITE_UPDATE && a->cid == b->cid &&
+		b->spec.kind == DYNAMO_WRITE_UPDATE && a->spec.cid == b->spec.cid &&
 		dyn_slice_equal(a->spec.value, b->spec.value);
 }
 

@@ -19,6 +19,24 @@ COMMIT;
 SELECT key, value FROM kv ORDER BY key;
 DELETE FROM kv USING generate_series(1, 3) n RETURNING key;
 
+-- also when a trigger has statements of its own; what those have changed is not changed again
+CREATE TABLE seen (key text);
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO seen VALUES (NEW.key); RETURN NEW; END';
+CREATE TRIGGER see BEFORE UPDATE ON kv FOR EACH ROW EXECUTE FUNCTION see();
+INSERT INTO kv VALUES ('t', '0');
+UPDATE kv SET value = n FROM (VALUES ('n'), ('n'), ('n')) s (n) WHERE key = 't' RETURNING key, value;
+SELECT key, value FROM kv;
+CREATE OR REPLACE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN IF NEW.value = ''outer'' THEN UPDATE kv SET value = ''inner'' WHERE key = NEW.key; END IF; RETURN NEW; END';
+UPDATE kv SET value = 'outer' WHERE key = 't';
+BEGIN;
+INSERT INTO kv VALUES ('u', '0');
+UPDATE kv SET value = 'outer' WHERE key = 'u';
+COMMIT;
+SELECT key, value FROM kv;
+DROP TRIGGER see ON kv;
+DELETE FROM kv;
+
 -- a partition that is changed and that rows move into
 CREATE TABLE parts (key text, value text) PARTITION BY LIST (value);
 CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a');
