@@ -198,9 +198,14 @@ class Queries:
     def pattern(self, key):
         rng = self.rng
         text = self.words.any()[:3].rstrip("\\")
+        word = rng.choice(self.words.keys).replace("\\", "b")[:9]
+        hole = rng.randrange(len(word))
         pattern = rng.one_of(text + "%", text + "_", "%" + text, text,
                              text[:1] + "%" + text[1:], text + "\\%",
-                             "\\" + text + "%", text + "\\\\", "%", "")
+                             "\\" + text + "%", text + "\\\\", "%", "",
+                             word[:hole] + "_" + word[hole + 1:],
+                             word[:hole] + "%" + word[hole + 1:],
+                             word[:hole] + "\\" + word[hole:])
         form = rng.randrange(8)
         if form < 3:
             return "%s LIKE %s" % (key, literal(pattern))
@@ -368,8 +373,9 @@ class Case:
         self.answers = {}
 
     def on(self, table):
-        text = re.sub(r"@(_\w+)?", lambda m: table + (m.group(1) or ""),
-                      self.text)
+        # ^@ is an operator.
+        text = re.sub(r"(?<!\^)@(_\w+)?",
+                      lambda m: table + (m.group(1) or ""), self.text)
         return "%s %s %s" % (self.before, text, self.after)
 
 
@@ -452,7 +458,7 @@ def judge(name, cases, foreign, heap):
                    for line in case.answers[heap]) for case in cases)
     TAP.test("%s: %d of them find something, %d are errors" %
              (name, full, errors), full * 3 > len(cases)
-             and errors * 10 < len(cases),
+             and errors * 50 <= len(cases),
              [line for case in cases for line in case.answers[heap]
               if line.startswith("ERROR")][:9])
 
@@ -594,7 +600,10 @@ class Transactions:
             "SELECT key, value FROM @;",
             "SELECT key FROM @ WHERE %s;" % self.where(),
             "SELECT key, value FROM @ WHERE %s;" % self.where(),
-            "SELECT count(*) FROM outside o LEFT JOIN @ t ON t.key = o.k;")
+            "SELECT count(*) FROM outside o LEFT JOIN @ t ON t.key = o.k;",
+            # A scan that is run again.
+            "SELECT g, s.* FROM generate_series(1, 4) g, LATERAL (SELECT key, "
+            "value FROM @ WHERE key >= 'k' || g OFFSET 0) s;")
 
     def steps(self):
         """One transaction."""
@@ -721,7 +730,8 @@ def main():
         variants = VARIANTS + (ICU_VARIANTS if ICU else [])
         test_reading(server, name, variants, options.seed, options.queries,
                      options.bucket + "_" + name, letters)
-    server.run("INSERT INTO outside SELECT 'k' || n, n FROM "
+    # Some of them twice: then a join brings a row twice.
+    server.run("INSERT INTO outside SELECT 'k' || n % 15, n FROM "
                "generate_series(0, 50) n;", "diff_c")
     test_writing(server, "diff_c", options.seed, options.transactions,
                  options.bucket + "_write")
