@@ -383,8 +383,8 @@ is_founder(const struct dyn_node *node)
 		   strcmp(node->config.seeds[0], node->config.address) == 0;
 }
 
-/* The peers of all other seeds, when each has told who it is and that it
- * belongs nowhere. */
+/* The peers of all other seeds, when each has told who it is, that it wants to
+ * be one of us, and that it belongs nowhere. */
 static bool
 everybody_is_there(struct dyn_node *node, uint32_t *peers, uint32_t *count)
 {
@@ -398,7 +398,7 @@ everybody_is_there(struct dyn_node *node, uint32_t *peers, uint32_t *count)
 			continue;
 		index = dyn_peer_of_address(node, seed);
 		if (index < 0 || !node->peers[index]->identified ||
-			node->peers[index]->formed)
+			node->peers[index]->formed || node->peers[index]->stranger)
 			return false;
 		for (uint32_t j = 0; j < *count; j++)
 			if (dyn_node_id_compare(&node->peers[peers[j]]->id,

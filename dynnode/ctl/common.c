@@ -51,7 +51,7 @@ ctl_hello(struct ctl *self, struct dyn_client *client)
 	welcome = ctl_ask(self, client, DYN_MESSAGE_HELLO, &hello.base,
 					  DYN_MESSAGE_WELCOME);
 	/* Whoever answers may be anybody. */
-	if (welcome == NULL || welcome->settings != NULL)
+	if (welcome == NULL || !welcome->formed || welcome->settings != NULL)
 		return welcome;
 	fprintf(stderr, "dynctl: %s: its welcome tells no settings\n",
 			dyn_client_address(client));
