@@ -235,7 +235,14 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (status == DYN_STATUS_OK && object.size == 0)
 		status = DYN_STATUS_BAD_REQUEST;
 	self->remembered |= remembered;
-	take(node, request, op, slot, status, object);
+	/* Its answer was full: this key once more.  Each answer holds one object
+	 * at least, so this ends. */
+	if (status == DYN_STATUS_TOO_LARGE &&
+		dyn_peer_is_reachable(node,
+							  dyn_cluster_owner(node, self->partition, slot)))
+		ask(node, request, op, self, slot);
+	else
+		take(node, request, op, slot, status, object);
 }
 
 void

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <zmq.h>
 
 enum
@@ -90,7 +91,7 @@ receive(struct wire *self, long wait_ms, struct dyn_slice *frame)
 	return true;
 }
 
-/* First status of a reply's results: batches of one are asked here. */
+/* The first status that is no OK, of a reply's results. */
 static void
 print_results(unsigned type, const ProtobufCMessage *body)
 {
@@ -104,10 +105,13 @@ print_results(unsigned type, const ProtobufCMessage *body)
 			text = ((const Dyn__Error *) body)->text;
 			break;
 		case DYN_MESSAGE_PUT_REPLY:
-			if (((const Dyn__PutReply *) body)->n_results > 0)
+			for (size_t i = ((const Dyn__PutReply *) body)->n_results; i-- > 0;)
 			{
-				status = ((const Dyn__PutReply *) body)->results[0]->status;
-				text = ((const Dyn__PutReply *) body)->results[0]->text;
+				const Dyn__PutResult *one =
+					((const Dyn__PutReply *) body)->results[i];
+
+				status = one->status != DYN_STATUS_OK ? one->status : status;
+				text = one->status != DYN_STATUS_OK ? one->text : text;
 			}
 			break;
 		case DYN_MESSAGE_GET_REPLY:
@@ -380,7 +384,8 @@ put_init(struct put *self)
 {
 	dyn__put_request__init(&self->request);
 	dyn__put_op__init(&self->op);
-	memset(self->id, 7, sizeof(self->id));
+	/* An id that was used before would make it a retry, and store nothing. */
+	getrandom(self->id, sizeof(self->id), 0);
 	self->value = (ProtobufCBinaryData){ 1, (uint8_t *) "v" };
 	self->op.key = (ProtobufCBinaryData){ 8, (uint8_t *) "wire-key" };
 	self->op.request_id = (ProtobufCBinaryData){ 16, self->id };
@@ -632,6 +637,50 @@ put_ops_4097(struct wire *self)
 	put_send(self, &put);
 }
 
+/* One put of many keys, each with a value of so many bytes. */
+static void
+put_many(struct wire *self, int first, int count, Dyn__PutMode mode,
+		 size_t size)
+{
+	struct put put;
+	Dyn__PutOp **ops =
+		dyn_arena_allocate(&self->arena, (size_t) count * sizeof(*ops));
+
+	put_init(&put);
+	put.value = many_bytes(self, size);
+	put.op.mode = mode;
+	for (int i = 0; i < count; i++)
+	{
+		char *key = dyn_arena_allocate(&self->arena, 32);
+
+		ops[i] = dyn_arena_allocate(&self->arena, sizeof(*ops[i]));
+		*ops[i] = put.op;
+		ops[i]->request_id = many_bytes(self, 16);
+		getrandom(ops[i]->request_id.data, 16, 0);
+		ops[i]->key.len = (size_t) snprintf(key, 32, "large-%d", first + i);
+		ops[i]->key.data = (uint8_t *) key;
+	}
+	put.request.n_ops = (size_t) count;
+	put.request.ops = ops;
+	put_send(self, &put);
+}
+
+/* The coordinator reads more than two peers' answers hold at once. */
+static void
+replace_much(struct wire *self)
+{
+	struct dyn_slice frame;
+
+	for (int first = 0; first < 70; first += 10)
+	{
+		put_many(self, first, 10, DYN__PUT_MODE__SIBLING, 1024 * 1024);
+		if (!receive(self, 20000, &frame))
+			printf("no answer to the values\n");
+	}
+	put_many(self, 0, 70, DYN__PUT_MODE__REPLACE, 1);
+	zmq_poll(&(zmq_pollitem_t){ self->socket, 0, ZMQ_POLLIN, 0 }, 1, 20000);
+}
+
 /* Twice the same request id, one value: the second is answered, not applied. */
 static void
 put_twice(struct wire *self)
@@ -640,7 +689,6 @@ put_twice(struct wire *self)
 	struct dyn_slice frame;
 
 	put_init(&put);
-	memset(put.id, 9, sizeof(put.id));
 	put.op.key = (ProtobufCBinaryData){ 5, (uint8_t *) "twice" };
 	put_send(self, &put);
 	if (!receive(self, ANSWER_WAIT_MS, &frame))
@@ -769,6 +817,7 @@ static const struct
 	{ "put_values_65", put_values_65 },
 	{ "put_ops_4097", put_ops_4097 },
 	{ "put_twice", put_twice },
+	{ "replace_much", replace_much },
 	{ "get_r_9", get_r_9 },
 	{ "get_key_0", get_key_0 },
 	{ "get_key_441", get_key_441 },
