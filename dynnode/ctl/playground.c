@@ -8,8 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* -------------------------------------------------------------- settings */
+
+static void
+settings_path(const struct playground *self, char out[CTL_PATH_SIZE])
+{
+	snprintf(out, CTL_PATH_SIZE, "%s/playground", self->dir);
+}
 
 static bool
 save(const struct playground *self)
@@ -17,7 +24,7 @@ save(const struct playground *self)
 	char path[CTL_PATH_SIZE];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/playground", self->dir);
+	settings_path(self, path);
 	file = fopen(path, "we");
 	if (file == NULL)
 		return false;
@@ -33,7 +40,7 @@ load(struct playground *self)
 	FILE *file;
 	bool good;
 
-	snprintf(path, sizeof(path), "%s/playground", self->dir);
+	settings_path(self, path);
 	file = fopen(path, "re");
 	if (file == NULL)
 		return false;
@@ -46,19 +53,23 @@ load(struct playground *self)
 
 /* -------------------------------------------------------------- commands */
 
+/* Those of `which`, by number; NULL = all. */
 static int
-stop_all(const struct playground *self)
+stop_nodes(const struct playground *self, const bool *which)
 {
 	pid_t pid;
 
 	for (int node = 1; node <= self->nodes; node++)
-		if (ctl_node_state(self, node, &pid) != CTL_NODE_STOPPED)
+		if ((which == NULL || which[node]) &&
+			ctl_node_state(self, node, &pid) != CTL_NODE_STOPPED)
 		{
 			kill(pid, SIGTERM);
 			kill(pid, SIGCONT);
 		}
 	for (int node = 1; node <= self->nodes; node++)
 	{
+		if (which != NULL && !which[node])
+			continue;
 		ctl_node_wait_stopped(self, node, CTL_STOP_WAIT_MS);
 		if (ctl_node_state(self, node, &pid) != CTL_NODE_STOPPED)
 			kill(pid, SIGKILL);
@@ -200,29 +211,59 @@ agrees(const struct playground *self)
 	return false;
 }
 
+/* One that is paused would not answer, however long we wait. */
+static bool
+refuse_paused(const struct playground *self)
+{
+	pid_t pid;
+
+	for (int node = 1; node <= self->nodes; node++)
+		if (ctl_node_state(self, node, &pid) == CTL_NODE_PAUSED)
+		{
+			fprintf(stderr,
+					"dynctl: playground: node %d is paused: resume it first\n",
+					node);
+			return true;
+		}
+	return false;
+}
+
+/* A start that fails leaves all as it was: what ran runs on, and a new
+ * playground keeps no settings that the next try would contradict. */
+static int
+give_up_start(const struct playground *self, bool is_new, const bool *started)
+{
+	char path[CTL_PATH_SIZE];
+
+	stop_nodes(self, started);
+	settings_path(self, path);
+	if (is_new)
+		unlink(path);
+	return CTL_FAILED;
+}
+
 static int
 start_all(struct playground *self)
 {
 	bool is_new = !load(self);
+	bool started[DYN_MEMBERS_MAX + 1] = { false };
 	bool good = true;
 
 	if (!(is_new ? plan_new(self) : agrees(self)))
 		return CTL_USAGE;
 	if (is_new && !save(self))
 		return ctl_complain(self->dir, strerror(errno));
+	if (refuse_paused(self))
+		return CTL_FAILED;
 	for (int node = 1; node <= self->nodes && good; node++)
 	{
 		pid_t pid;
 
 		if (ctl_node_state(self, node, &pid) == CTL_NODE_STOPPED)
-			good = ctl_node_start(self, node);
+			good = started[node] = ctl_node_start(self, node);
 	}
-	good = good && ctl_node_wait_formed(self, 1, self->nodes);
-	if (!good)
-	{
-		stop_all(self);
-		return CTL_FAILED;
-	}
+	if (!good || !ctl_node_wait_formed(self, 1, self->nodes))
+		return give_up_start(self, is_new, started);
 	print_status(self);
 	return CTL_OK;
 }
@@ -307,7 +348,7 @@ ctl_playground(struct ctl *ctl)
 	if (arguments->word_count == 2)
 		return one_node(&self, verb, arguments->words[1]);
 	if (strcmp(verb, "stop") == 0)
-		return stop_all(&self);
+		return stop_nodes(&self, NULL);
 	if (strcmp(verb, "status") == 0)
 	{
 		print_status(&self);

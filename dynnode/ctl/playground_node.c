@@ -21,6 +21,15 @@ ctl_complain(const char *text, const char *detail)
 	return CTL_FAILED;
 }
 
+static uint64_t
+now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t) time.tv_sec * 1000 + (uint64_t) time.tv_nsec / 1000000;
+}
+
 static void
 sleep_ms(long ms)
 {
@@ -302,9 +311,9 @@ bool
 ctl_node_wait_formed(const struct playground *self, int first, int last)
 {
 	int node = first; /* whose turn it is: those before it are fine */
+	uint64_t until_ms = now_ms() + CTL_START_WAIT_MS;
 
-	for (int waited = 0; node <= last && waited < CTL_START_WAIT_MS;
-		 waited += 50)
+	while (node <= last && now_ms() < until_ms)
 	{
 		waitpid(-1, NULL, WNOHANG);
 		/* The others may wait in vain for one that has ended. */
@@ -318,7 +327,7 @@ ctl_node_wait_formed(const struct playground *self, int first, int last)
 		if (is_formed(self, node))
 		{
 			node++;
-			waited = 0;
+			until_ms = now_ms() + CTL_START_WAIT_MS;
 		}
 		else
 			sleep_ms(50);
