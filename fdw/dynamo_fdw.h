@@ -213,7 +213,6 @@ extern void dynfdw_xact_init(void);
 typedef struct DynamoHandle
 {
 	struct dyn_slice key;
-	struct dyn_slice value;
 	struct dyn_clock clock;
 	uint64		pending;		/* 0: a row of the store */
 } DynamoHandle;

@@ -32,7 +32,8 @@ dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	ExplainPropertyText("Strategy", state->by_keys ? "multi-get"
 						: "scan of all partitions", es);
 	ExplainPropertyText("Bucket", state->relation->options.bucket, es);
-	if (state->flags & DYNAMO_SCAN_KEYS_ONLY)
+	/* A multi-get brings whole objects, wanted or not. */
+	if (!state->by_keys && (state->flags & DYNAMO_SCAN_KEYS_ONLY))
 		ExplainPropertyText("Values", "not fetched", es);
 	initStringInfo(&pushed);
 	foreach(cell, state->tests)

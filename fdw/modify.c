@@ -7,6 +7,7 @@
  */
 #include "dynamo_fdw.h"
 
+#include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -37,6 +38,7 @@ typedef struct ModifyState
 	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
 	bool		streams;		/* COPY: may send before its end */
 	AttrNumber	ctid;			/* of the row's handle, in the plan's slot */
+	AttrNumber	whole;			/* of the row itself; 0 = not there */
 	CommandId	cid;			/* of the statement: triggers have later ones */
 	MemoryContext temporary;	/* of one row */
 	DynamoRequestStats stats;
@@ -57,6 +59,13 @@ dynamoAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
 							  -1, InvalidOid, 0);
 
 	add_row_identity_var(root, var, rtindex, "ctid");
+	/* The row that is returned; a DELETE has nothing else to take it from. */
+	if (root->parse->commandType == CMD_DELETE &&
+		root->parse->returningList != NIL)
+	{
+		var = makeVar(rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0);
+		add_row_identity_var(root, var, rtindex, "wholerow");
+	}
 }
 
 /* -------------------------------------------------------------------- plan */
@@ -131,8 +140,12 @@ dynamoBeginForeignModify(ModifyTableState *mtstate,
 	state = begin(resultRelInfo, mtstate->ps.state);
 	state->do_nothing = linitial_int(fdw_private) != 0;
 	if (mtstate->operation != CMD_INSERT)
-		state->ctid = ExecFindJunkAttributeInTlist(outerPlan(mtstate->ps.plan)->targetlist,
-												   "ctid");
+	{
+		List	   *tlist = outerPlan(mtstate->ps.plan)->targetlist;
+
+		state->ctid = ExecFindJunkAttributeInTlist(tlist, "ctid");
+		state->whole = ExecFindJunkAttributeInTlist(tlist, "wholerow");
+	}
 }
 
 void
@@ -386,6 +399,36 @@ change_of(const ModifyState *state, const DynamoHandle *handle,
 	return spec;
 }
 
+/* Does anybody see the row after it was written? */
+static bool
+is_looked_at(const ResultRelInfo *resultRelInfo)
+{
+	return resultRelInfo->ri_projectReturning != NULL ||
+		(resultRelInfo->ri_TrigDesc != NULL &&
+		 resultRelInfo->ri_TrigDesc->trig_update_after_row);
+}
+
+/* The old version's clock and so on are not those of the new one, which gets
+ * its own when it is sent. */
+static void
+forget_told(ModifyState *state, TupleTableSlot *slot)
+{
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		DynamoColumnRole role = state->relation->columns[i].role;
+
+		nulls[i] = slot->tts_isnull[i] || role == DYNAMO_ROLE_VCLOCK ||
+			role == DYNAMO_ROLE_CONTEXT || role == DYNAMO_ROLE_WRITTEN_AT ||
+			role == DYNAMO_ROLE_COORDINATOR;
+	}
+	ExecForceStoreHeapTuple(heap_form_tuple(desc, slot->tts_values, nulls),
+							slot, false);
+}
+
 TupleTableSlot *
 dynamoExecForeignUpdate(EState *estate, ResultRelInfo *resultRelInfo,
 						TupleTableSlot *slot, TupleTableSlot *planSlot)
@@ -405,8 +448,32 @@ dynamoExecForeignUpdate(EState *estate, ResultRelInfo *resultRelInfo,
 	spec.value = value_of_slot(state, slot);
 	if (!dynfdw_buffer_write(state->relation, &spec))
 		slot = NULL;
+	else if (is_looked_at(resultRelInfo))
+		forget_told(state, slot);
 	MemoryContextSwitchTo(old);
 	return slot;
+}
+
+/* The row as the scan has found it; lives as long as the state's temporary
+ * memory. */
+static void
+take_whole_row(ModifyState *state, TupleTableSlot *planSlot,
+			   TupleTableSlot *slot)
+{
+	MemoryContext old;
+	HeapTupleData tuple = {.t_tableOid = state->relation->relid};
+	bool		isnull;
+	Datum		datum = ExecGetJunkAttribute(planSlot, state->whole, &isnull);
+
+	if (isnull)
+		elog(ERROR, "wholerow is NULL");
+	tuple.t_data = DatumGetHeapTupleHeader(datum);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
+	ItemPointerSetInvalid(&tuple.t_self);
+	MemoryContextReset(state->temporary);
+	old = MemoryContextSwitchTo(state->temporary);
+	ExecForceStoreHeapTuple(heap_copytuple(&tuple), slot, false);
+	MemoryContextSwitchTo(old);
 }
 
 TupleTableSlot *
@@ -420,13 +487,7 @@ dynamoExecForeignDelete(EState *estate, ResultRelInfo *resultRelInfo,
 	if (!dynfdw_buffer_write(state->relation, &spec))
 		return NULL;
 	if (resultRelInfo->ri_projectReturning != NULL)
-	{
-		DynamoRowData row = {.key = handle->key,.value = handle->value,
-			.clock = handle->pending ? NULL : &handle->clock,
-		.siblings = 1};
-
-		dynfdw_fill_slot(state->relation, &row, slot);
-	}
+		take_whole_row(state, planSlot, slot);
 	return slot;
 }
 

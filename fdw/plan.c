@@ -375,8 +375,6 @@ needs_value(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 	char	   *name;
 	ListCell   *cell;
 
-	if (bms_is_member(baserel->relid, root->all_result_relids))
-		return true;
 	pull_varattnos((Node *) baserel->reltarget->exprs, baserel->relid, &attrs);
 	foreach(cell, baserel->baserestrictinfo)
 		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause,

@@ -32,8 +32,8 @@ enum
 
 /* ----------------------------------------------------------------- handles */
 
-/* The rows that an UPDATE's or DELETE's scan has returned: their clocks and
- * values, by number; the number travels as the row's ctid. */
+/* The rows that an UPDATE's or DELETE's scan has returned: their keys and
+ * clocks, by number; the number travels as the row's ctid. */
 typedef struct HandleTable
 {
 	struct HandleTable *next;
@@ -112,7 +112,6 @@ set_handle(HandleTable *table, const DynamoRowData *row, uint64 pending,
 			: palloc(table->capacity * sizeof(*table->handles));
 	}
 	handle->key = copy_slice(row->key);
-	handle->value = copy_slice(row->value);
 	handle->pending = pending;
 	if (row->clock != NULL)
 		dynfdw_check(dyn_clock_copy(row->clock, &allocator, &handle->clock),

@@ -50,6 +50,26 @@ UPDATE cart SET value = '2' WHERE key = 'frank' RETURNING key, value;
 DELETE FROM cart WHERE key = 'frank' RETURNING key, value;
 SELECT count(*) FROM cart WHERE key = 'frank';
 
+-- RETURNING: an updated row has no clock of its own yet, a deleted one has all that was read
+CREATE FOREIGN TABLE told (key text, value text, vclock vclock, context vclock, siblings int, written_at timestamptz, coordinator text, partition int) SERVER write_store OPTIONS (bucket 'write_told');
+INSERT INTO told (key, value) VALUES ('t', '1');
+INSERT INTO told (key, value) VALUES ('t', '2');
+UPDATE told SET value = value || 'u' WHERE value = '1' RETURNING value, vclock, context, written_at, coordinator, partition IS NULL AS no_partition;
+WITH d AS (DELETE FROM told WHERE key = 't' RETURNING *)
+SELECT value, context @> vclock AS has_clocks, siblings, written_at > '2020-01-01' AS has_time, length(coordinator), partition IS NULL AS no_partition FROM d ORDER BY value COLLATE "C";
+SELECT count(*) FROM told;
+-- pending rows, and rows of a partition
+CREATE TABLE shops (key text, value text, shop text) PARTITION BY LIST (key);
+CREATE FOREIGN TABLE shop_a (key text, shop text OPTIONS (field 'coordinator'), value text) SERVER write_store OPTIONS (bucket 'write_told');
+ALTER TABLE shops ATTACH PARTITION shop_a FOR VALUES IN ('a');
+CREATE TABLE shop_b PARTITION OF shops FOR VALUES IN ('b');
+BEGIN;
+INSERT INTO shops VALUES ('a', '1'), ('b', '1');
+DELETE FROM shops RETURNING tableoid::regclass, *;
+COMMIT;
+SELECT count(*) FROM shops;
+EXPLAIN (COSTS OFF) DELETE FROM told WHERE key LIKE 't%';
+
 -- UPDATE of all siblings: one value is one version, several stay several
 INSERT INTO cart VALUES ('gina', '1');
 INSERT INTO cart VALUES ('gina', '2');
