@@ -204,10 +204,11 @@ class Queries:
                              text[:1] + "%" + text[1:], text + "\\%",
                              "\\" + text + "%", text + "\\\\", "%", "",
                              word[:hole] + "_" + word[hole + 1:],
+                             word[:-1] + "_", word[:-1] + "_",
                              word[:hole] + "%" + word[hole + 1:],
                              word[:hole] + "\\" + word[hole:])
-        form = rng.randrange(8)
-        if form < 3:
+        form = rng.randrange(9)
+        if form < 3 or form == 8:
             return "%s LIKE %s" % (key, literal(pattern))
         if form == 3:
             self.parameters.append(literal(pattern))
@@ -224,9 +225,9 @@ class Queries:
         rng = self.rng
         key = alias + ".key"
         roll = rng.randrange(100)
-        if roll < 40:
+        if roll < 36:
             return self.comparison(key)
-        if roll < 58:
+        if roll < 50:
             return self.membership(key)
         if roll < 72 and not self.variant.is_bytes and self.variant.deterministic:
             return self.pattern(key)
