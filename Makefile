@@ -7,6 +7,7 @@
 #   make demo       a tour on real data     make demo-stop   stop what it started
 #   make bench      figures beside postgres_fdw
 #   make fuzz       libFuzzer on everything that decodes strangers' bytes
+#   make crash-images  power cuts at any moment of the store's work
 #   STRICT=1        warnings are errors     SANITIZE=address,undefined
 #
 # `make deps` installs the Debian packages that are missing; every target that
@@ -98,7 +99,7 @@ extension: $(B)/libmodel.a
 
 # Run every test; the last line counts. Nothing is installed but packages.
 check: all
-	$(MAKE) $(PARALLEL) unit-tests sim test-programs
+	$(MAKE) $(PARALLEL) unit-tests sim test-programs $(B)/crash-images
 	tests/run
 
 # The regression tests alone, against a private PostgreSQL and three nodes.
@@ -130,6 +131,7 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include dynnode/install.mk
+include tests/crash/crash.mk
 include tests/fuzz/fuzz.mk
 
 .PHONY: all daemon deps unit-tests sim test-programs extension clean check \

@@ -1,0 +1,464 @@
+#include "life.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "recorder.h"
+
+const char *const crash_outcome_names[CRASH_OUTCOME_COUNT] = {
+	[CRASH_FINE] = "fine",       [CRASH_REFUSED] = "refused",
+	[CRASH_DAMAGED] = "damaged", [CRASH_OLD] = "old",
+	[CRASH_MIXED] = "mixed",     [CRASH_WRONG] = "wrong",
+	[CRASH_DIED] = "died",
+};
+
+void
+crash_life_init(struct crash_life *self, uint64_t seed, const char *directory,
+				struct crash_tables tables)
+{
+	*self = (struct crash_life){ .seed = seed,
+								 .directory = directory,
+								 .tables = tables };
+	crash_load_init(&self->load, seed, tables.hints);
+}
+
+void
+crash_life_follow(struct crash_life *self, const struct crash_life *other,
+				  const struct crash_file *image, uint32_t state)
+{
+	*self = (struct crash_life){ .seed = other->seed,
+								 .number = other->number + 1,
+								 .directory = other->directory,
+								 .tables = other->tables,
+								 .no_sync = other->no_sync,
+								 .has_start = true };
+	crash_load_follow(&self->load, &other->load, state,
+					  other->seed * 1000 + self->number);
+	crash_file_copy(&self->start, image);
+}
+
+void
+crash_life_destroy(struct crash_life *self)
+{
+	crash_load_destroy(&self->load);
+	crash_file_destroy(&self->start);
+	crash_log_destroy(&self->log);
+}
+
+static bool
+fail(struct crash_life *self, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(self->text, sizeof(self->text), format, arguments);
+	va_end(arguments);
+	return false;
+}
+
+static void
+data_path(const struct crash_life *self, char path[4096])
+{
+	snprintf(path, 4096, "%s/data.mdb", self->directory);
+}
+
+static struct crash_subject
+subject_of(struct crash_life *self)
+{
+	return (struct crash_subject){ .config = { .directory = self->directory,
+											   .group_count_max =
+												   self->load.habits.group_max,
+											   .no_sync = self->no_sync },
+								   .tables = self->tables,
+								   .log = &self->log };
+}
+
+/* ---- recording ---- */
+
+/*
+ * True when the writer is about to touch the file, false when it has nothing
+ * left to do.  (When it has told of a commit and has more to do, it will
+ * arrive at once: its completions wait until then, so that the log does not
+ * depend on who was faster.)
+ */
+static bool
+wait_for_writer(struct crash_subject *subject)
+{
+	int rounds = 0;
+
+	for (;;)
+	{
+		struct pollfd fds[2] = {
+			{ .fd = crash_recorder_fd(), .events = POLLIN },
+			{ .fd = subject->store->ops->wakeup_fd(subject->store),
+			  .events = POLLIN }
+		};
+
+		if (crash_recorder_has_arrived())
+			return true;
+		if (crash_subject_is_done(subject))
+			return false;
+		if (rounds < 100 && poll(fds, 2, CRASH_WAIT_MS) > 0)
+			rounds++;
+		/* Only dispatch could make wakeup_fd quiet. */
+		else if (rounds++ > 20000)
+			return false;
+		else
+			poll(fds, 1, 1);
+	}
+}
+
+static void
+submit_one(struct crash_life *self, struct crash_subject *subject)
+{
+	struct dyn_write writes[CRASH_WRITES_MAX];
+	uint32_t count = crash_load_next(&self->load, writes);
+
+	crash_subject_submit(subject, writes, count);
+}
+
+/* A batch for an idle store, others while it writes, until it is idle. */
+static bool
+work(struct crash_life *self, struct crash_subject *subject)
+{
+	struct crash_load *load = &self->load;
+	bool is_well = true;
+	bool is_busy;
+
+	submit_one(self, subject);
+	do
+	{
+		is_busy = wait_for_writer(subject);
+		is_well = crash_subject_dispatch(subject) && is_well;
+		while (is_busy && load->batch_count < load->habits.batch_count &&
+			   dyn_simrandom_chance(&load->random, load->habits.pipe_rate))
+			submit_one(self, subject);
+		if (is_busy)
+			crash_recorder_release();
+	} while (is_busy);
+	if (is_well && subject->stored_count < subject->submitted_count)
+		return fail(self, "the store stands still");
+	return is_well;
+}
+
+static bool
+record(struct crash_life *self, struct crash_subject *subject)
+{
+	struct crash_load *load = &self->load;
+
+	if (!crash_subject_open(subject, 0))
+		return fail(self, "%s", subject->text);
+	while (load->batch_count < load->habits.batch_count)
+	{
+		if (!work(self, subject))
+		{
+			crash_subject_close(subject);
+			return fail(self, "%s", subject->text);
+		}
+		if (!dyn_simrandom_chance(&load->random, load->habits.reopen_rate))
+			continue;
+		crash_subject_close(subject);
+		if (!crash_subject_open(subject, load->batch_count))
+			return fail(self, "%s", subject->text);
+	}
+	crash_subject_close(subject);
+	return true;
+}
+
+/* The file must be what the log makes of it, or something went past. */
+static bool
+compare_file(struct crash_life *self, const char *path)
+{
+	struct crash_disk disk;
+	struct crash_file seen = { 0 };
+	struct crash_file file = { 0 };
+	bool is_same;
+
+	crash_disk_init(&disk, &self->log, self->has_start ? &self->start : NULL);
+	crash_disk_advance(&disk, self->log.count);
+	crash_disk_see(&disk, &seen);
+	if (!crash_file_load(&file, path))
+		is_same = fail(self, "could not read %s: %s", path, strerror(errno));
+	else
+	{
+		is_same = seen.size == file.size &&
+				  memcmp(seen.bytes, file.bytes, seen.used_size) == 0;
+		for (size_t i = seen.used_size; is_same && i < file.size; i++)
+			is_same = file.bytes[i] == 0;
+		if (!is_same)
+			fail(self, "the file is not what its log makes of it");
+	}
+	crash_file_destroy(&seen);
+	crash_file_destroy(&file);
+	crash_disk_destroy(&disk);
+	return is_same;
+}
+
+bool
+crash_life_record(struct crash_life *self)
+{
+	struct crash_subject subject = subject_of(self);
+	char path[4096];
+	bool is_recorded;
+
+	data_path(self, path);
+	if (!self->has_start)
+		unlink(path);
+	else if (!crash_file_save(&self->start, path))
+		return fail(self, "could not write %s: %s", path, strerror(errno));
+	crash_recorder_begin(&self->log, path);
+	is_recorded = record(self, &subject);
+	crash_recorder_end();
+	return is_recorded && compare_file(self, path);
+}
+
+/* ---- images ---- */
+
+static struct dyn_simrandom
+stream_of(const struct crash_life *self, uint32_t image, uint32_t purpose)
+{
+	return dyn_simrandom_stream(self->seed, ((uint64_t) self->number << 40) +
+												((uint64_t) image << 8) +
+												purpose);
+}
+
+/* Some write of a meta page; without any (a store that never syncs), some
+ * entry. */
+static uint32_t
+find_meta(const struct crash_log *log, struct dyn_simrandom *random)
+{
+	uint32_t from = (uint32_t) dyn_simrandom_below(random, log->count);
+
+	for (uint32_t i = 0; i < log->count; i++)
+		if (log->entries[(from + i) % log->count].type == CRASH_WRITE_META)
+			return (from + i) % log->count;
+	return from;
+}
+
+/* Half of them around the moment at which a commit becomes true. */
+uint32_t
+crash_life_position(const struct crash_life *self, uint32_t image)
+{
+	struct dyn_simrandom random = stream_of(self, image, 1);
+	uint32_t meta = find_meta(&self->log, &random);
+	uint32_t position;
+
+	if (image >= CRASH_TORN_META)
+		return meta + 1;
+	if (dyn_simrandom_chance(&random, 500000))
+		return (uint32_t) dyn_simrandom_between(&random, 0, self->log.count);
+	position = meta + (uint32_t) dyn_simrandom_below(&random, 6);
+	position = position < 2 ? 0 : position - 2;
+	return position < self->log.count ? position : self->log.count;
+}
+
+void
+crash_life_image(struct crash_life *self, struct crash_disk *disk,
+				 uint32_t image, struct crash_file *file)
+{
+	struct dyn_simrandom random = stream_of(self, image, 2);
+
+	if (image >= CRASH_TORN_META)
+		crash_disk_tear_meta(disk, &random, file);
+	else
+		crash_disk_tear(disk, &random, file);
+}
+
+/* ---- the verdict, in a process of its own ---- */
+
+static void
+judge_damage(const struct crash_subject *subject, struct crash_verdict *out)
+{
+	out->outcome = subject->is_wrong ? CRASH_WRONG : CRASH_DAMAGED;
+	snprintf(out->text, sizeof(out->text), "%s", subject->text);
+}
+
+/* No state that it may be in: how far is it from the nearest one? */
+static void
+judge_difference(const struct crash_load *load,
+				 const struct crash_subject *subject, uint32_t first,
+				 uint32_t last, struct crash_verdict *out)
+{
+	uint64_t expected[CRASH_KEYS_MAX];
+	uint32_t least = UINT32_MAX;
+
+	out->outcome = CRASH_MIXED;
+	for (uint32_t i = 0; i < load->habits.key_count; i++)
+		if (!crash_load_was(load, i, subject->found[i]))
+			out->outcome = CRASH_WRONG;
+	for (uint32_t state = first; state <= last; state++)
+	{
+		uint32_t count = 0;
+		uint32_t key = 0;
+
+		crash_load_state(load, state, expected);
+		for (uint32_t i = load->habits.key_count; i-- > 0;)
+			if (expected[i] != subject->found[i])
+			{
+				count++;
+				key = i;
+			}
+		if (count >= least)
+			continue;
+		least = count;
+		snprintf(out->text, sizeof(out->text),
+				 "%u keys are not as after %u of %u to %u batches, the first "
+				 "is %u, which is %s",
+				 count, state, first, last, key,
+				 subject->found[key] == 0 ? "missing"
+				 : expected[key] == 0     ? "there"
+										  : "another");
+	}
+}
+
+/* Everything in the store, from open to close. */
+static bool
+judge_content(struct crash_subject *subject, const struct crash_load *load,
+			  uint32_t first, uint32_t last, struct dyn_simrandom *random,
+			  struct crash_verdict *out)
+{
+	bool is_read;
+
+	if (!crash_subject_open(subject, 0))
+	{
+		out->outcome = CRASH_REFUSED;
+		snprintf(out->text, sizeof(out->text), "%s", subject->text);
+		return false;
+	}
+	is_read = crash_subject_read(subject, load, random);
+	crash_subject_close(subject);
+	if (!is_read)
+	{
+		judge_damage(subject, out);
+		return false;
+	}
+	if (crash_load_find_state(load, subject->found, first, last, &out->state))
+	{
+		out->outcome = CRASH_FINE;
+		return true;
+	}
+	if (first > 0 &&
+		crash_load_find_state(load, subject->found, 0, first - 1, &out->state))
+	{
+		out->outcome = CRASH_OLD;
+		snprintf(out->text, sizeof(out->text),
+				 "%u batches are there, %u were acknowledged", out->state,
+				 first);
+	}
+	else
+		judge_difference(load, subject, first, last, out);
+	return false;
+}
+
+/* A store that came up must also take writes, and keep them. */
+static void
+judge_further(struct crash_life *self, struct crash_subject *subject,
+			  struct dyn_simrandom *random, struct crash_verdict *out)
+{
+	struct crash_load load;
+	struct dyn_write writes[CRASH_WRITES_MAX];
+	uint32_t state = out->state;
+	uint32_t count = (uint32_t) dyn_simrandom_between(random, 1, 4);
+	bool is_well = true;
+
+	crash_load_follow(&load, &self->load, state, dyn_simrandom_next(random));
+	if (!crash_subject_open(subject, 0))
+		is_well = false;
+	for (uint32_t i = 0; is_well && i < count; i++)
+	{
+		uint32_t write_count = crash_load_next(&load, writes);
+
+		crash_subject_submit(subject, writes, write_count);
+		is_well = crash_subject_finish(subject);
+	}
+	if (is_well)
+	{
+		crash_subject_close(subject);
+		judge_content(subject, &load, count, count, random, out);
+	}
+	else
+		judge_damage(subject, out);
+	if (out->outcome != CRASH_FINE)
+	{
+		char text[CRASH_TEXT_SIZE];
+
+		memcpy(text, out->text, sizeof(text));
+		snprintf(out->text, sizeof(out->text), "%.300s (state %u, written on)",
+				 text, state);
+	}
+	out->state = state;
+}
+
+static void
+judge(struct crash_life *self, const struct crash_disk *disk, uint32_t image,
+	  struct crash_verdict *out)
+{
+	struct crash_subject subject = subject_of(self);
+	struct dyn_simrandom random = stream_of(self, image, 3);
+
+	subject.log = NULL;
+	if (judge_content(&subject, &self->load, disk->stored_count,
+					  disk->submitted_count, &random, out) &&
+		(image >= CRASH_TORN_META || dyn_simrandom_chance(&random, 250000)))
+		judge_further(self, &subject, &random, out);
+}
+
+static void
+judge_in_child(struct crash_life *self, const struct crash_disk *disk,
+			   uint32_t image, struct crash_verdict *out)
+{
+	static const int deadly[] = { SIGSEGV, SIGBUS,  SIGABRT,
+								  SIGFPE,  SIGTERM, SIGINT };
+
+	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		signal(deadly[i], SIG_DFL);
+	alarm(60);
+	judge(self, disk, image, out);
+	_exit(0);
+}
+
+void
+crash_life_judge(struct crash_life *self, struct crash_disk *disk,
+				 uint32_t image, const struct crash_file *file,
+				 struct crash_verdict *verdict)
+{
+	static struct crash_verdict *shared; /* with the child */
+	char path[4096];
+	int status;
+	pid_t child;
+
+	if (shared == NULL)
+		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+					  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	data_path(self, path);
+	if (shared == MAP_FAILED || !crash_file_save(file, path))
+	{
+		perror(path);
+		exit(2);
+	}
+	*shared = (struct crash_verdict){ .outcome = CRASH_DIED };
+	fflush(NULL);
+	child = fork();
+	if (child == 0)
+		judge_in_child(self, disk, image, shared);
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	*verdict = *shared;
+	if (child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	verdict->outcome = CRASH_DIED;
+	snprintf(verdict->text, sizeof(verdict->text),
+			 "the process ended with %s %d",
+			 child > 0 && WIFSIGNALED(status) ? "signal" : "code",
+			 child < 0             ? errno
+			 : WIFSIGNALED(status) ? WTERMSIG(status)
+								   : WEXITSTATUS(status));
+}

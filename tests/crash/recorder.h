@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * recorder.h
+ *      Everything that this process does to one file goes into a log.
+ *
+ * The C library's functions that write, lengthen and sync files are replaced
+ * in the program that links this, also for LMDB.  Syncs return at once
+ * whether or not anything is recorded: no test here needs a real disk, the
+ * crashes are made from the log.  (What bypassed the log would show: the file
+ * must be what the log makes of it.)
+ *
+ * While it records, each thread but the one that began stops before it
+ * touches the file ("arrives") until it is released.  So that one thread
+ * decides what happens between any two writes of the store, and one seed
+ * always gives one log.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_CRASH_RECORDER_H
+#define DYN_TESTS_CRASH_RECORDER_H
+
+#include "log.h"
+
+/* The file need not be there yet. */
+void crash_recorder_begin(struct crash_log *log, const char *file);
+/* No thread may be stopped. */
+void crash_recorder_end(void);
+
+/* Readable when a thread has arrived. */
+int crash_recorder_fd(void);
+bool crash_recorder_has_arrived(void);
+void crash_recorder_release(void);
+
+#endif
