@@ -53,12 +53,14 @@ usage(FILE *out)
 	for (int i = 0; i < COMMAND_COUNT; i++)
 		fprintf(out, "  dynctl %s\n      %s\n", commands[i].usage,
 				commands[i].help);
-	fprintf(out,
-			"\n  --node host:port   whom to ask [127.0.0.1:7001]\n"
-			"  --timeout MS       how long to wait [5000]\n"
-			"  --json             for scripts\n"
-			"  --replica          that node's own records only, with hashes\n"
-			"\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 not found\n");
+	fprintf(
+		out,
+		"\n  --node host:port   whom to ask [127.0.0.1:7001]\n"
+		"  --timeout MS       how long to wait [5000]\n"
+		"  --json             for scripts\n"
+		"  --replica          that node's own records only; scan shows their "
+		"hashes\n"
+		"\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 not found\n");
 	return out == stdout ? CTL_OK : CTL_USAGE;
 }
 

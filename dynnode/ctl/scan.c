@@ -29,6 +29,23 @@ struct scan
 	bool up[DYN_MEMBERS_MAX];
 };
 
+/* Tombstones too: whoever compares replicas wants to see them. */
+static void
+print_replica(const struct ctl *ctl, struct dyn_slice key, uint64_t hash,
+			  uint32_t row_count)
+{
+	if (ctl->arguments.json)
+	{
+		printf("{\"key\": ");
+		ctl_print_json(key);
+		printf(", \"hash\": \"%016" PRIx64 "\", \"rows\": %u}\n", hash,
+			   row_count);
+		return;
+	}
+	ctl_print_value(key);
+	printf("\t%016" PRIx64 "\t%u\n", hash, row_count);
+}
+
 static bool
 print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 		   uint64_t hash)
@@ -49,9 +66,7 @@ print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 	}
 	if (ctl->arguments.replica)
 	{
-		/* Tombstones too: whoever compares replicas wants to see them. */
-		ctl_print_value(key);
-		printf("\t%016" PRIx64 "\t%u\n", hash, count);
+		print_replica(ctl, key, hash, count);
 		return true;
 	}
 	for (uint32_t i = 0; i < count; i++)

@@ -138,8 +138,11 @@ dyn_client_ask(struct dyn_client *self, uint32_t timeout_ms,
 			   void **reply, const char **text)
 {
 	uint64_t until_ms = now_ms() + timeout_ms;
+	/* So that the node's own word, which tells who was silent, comes before
+	 * the time is up here. */
+	uint32_t remaining_ms = timeout_ms - timeout_ms / 8;
 	struct dyn_envelope env = { .type = type,
-								.remaining_ms = timeout_ms,
+								.remaining_ms = remaining_ms,
 								.correlation = ++self->correlation };
 	struct dyn_slice frame;
 	enum dyn_status status =
