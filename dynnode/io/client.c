@@ -24,6 +24,7 @@ dyn_client_open(const char *text)
 	struct dyn_address address;
 	char endpoint[DYN_ADDRESS_SIZE_MAX + 32];
 	int linger = 0;
+	int ipv6;
 
 	if (self == NULL || !dyn_address_parse(text, &address))
 	{
@@ -41,6 +42,8 @@ dyn_client_open(const char *text)
 		return NULL;
 	}
 	zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof(linger));
+	ipv6 = address.host[0] == '[';
+	zmq_setsockopt(self->socket, ZMQ_IPV6, &ipv6, sizeof(ipv6));
 	zmq_connect(self->socket, endpoint);
 	return self;
 }

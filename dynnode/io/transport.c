@@ -101,6 +101,12 @@ set_limits(void *socket)
 }
 
 static void
+allow_ipv6(void *socket, const struct dyn_address *address)
+{
+	set_number(socket, ZMQ_IPV6, address->host[0] == '[');
+}
+
+static void
 open_source(struct source *self, void *socket)
 {
 	size_t size = sizeof(self->descriptor);
@@ -132,14 +138,20 @@ bind_router(struct dyn_transport *self, int which,
 	set_number(socket, ZMQ_BACKLOG, BACKLOG);
 	if (which == ROUTER_CLIENT)
 		set_number(socket, ZMQ_RCVHWM, CLIENT_FRAMES_MAX);
-	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", address->host,
+	allow_ipv6(socket, address);
+	/* Names are looked up for connecting only; this one needs no look. */
+	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d",
+			 strcmp(address->host, "localhost") == 0 ? "127.0.0.1"
+													 : address->host,
 			 address->port + which);
 	if (zmq_bind(socket, endpoint) == 0)
 		return true;
-	snprintf(reason, reason_size,
-			 "cannot listen on %s: %s (a node needs three free ports in a "
-			 "row)",
-			 endpoint, zmq_strerror(zmq_errno()));
+	snprintf(reason, reason_size, "cannot listen on %s: %s (%s)", endpoint,
+			 zmq_strerror(zmq_errno()),
+			 zmq_errno() == ENODEV
+				 ? "listen takes an IP address of this machine; a name may "
+				   "stand in advertise and seeds"
+				 : "a node needs three free ports in a row");
 	return false;
 }
 
@@ -243,6 +255,7 @@ connect_link(struct dyn_transport *self, uint32_t index, int plane,
 	/* Nothing is queued for a peer that is not there: it would be delivered
 	 * long after everybody gave up. */
 	set_number(socket, ZMQ_IMMEDIATE, 1);
+	allow_ipv6(socket, address);
 	set_number(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
 	set_number(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
 	open_source(&link->dealer, socket);
