@@ -17,6 +17,7 @@
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/pg_locale.h"
+#include "utils/sampling.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_foreign_server.h"
 #include "varatt.h"
@@ -80,6 +81,17 @@ dynfdw_reserve_guc_prefix(const char *prefix)
 	MarkGUCPrefixReserved(prefix);
 #else
 	EmitWarningsOnPlaceholders(prefix);
+#endif
+}
+
+/* From 0 to 1, neither included. */
+static inline double
+dynfdw_sampler_fraction(ReservoirState reservoir)
+{
+#if PG_VERSION_NUM >= 150000
+	return sampler_random_fract(&reservoir->randstate);
+#else
+	return sampler_random_fract(reservoir->randstate);
 #endif
 }
 

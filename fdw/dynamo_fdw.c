@@ -54,6 +54,9 @@ dynamo_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignInsert = dynamoEndForeignInsert;
 	routine->IsForeignRelUpdatable = dynamoIsForeignRelUpdatable;
 
+	/* analyze.c */
+	routine->AnalyzeForeignTable = dynamoAnalyzeForeignTable;
+
 	/* explain.c */
 	routine->ExplainForeignScan = dynamoExplainForeignScan;
 	routine->ExplainForeignModify = dynamoExplainForeignModify;

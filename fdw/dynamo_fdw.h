@@ -276,6 +276,11 @@ extern void dynamoEndForeignInsert(EState *estate,
 								   ResultRelInfo *resultRelInfo);
 extern int	dynamoIsForeignRelUpdatable(Relation rel);
 
+/* analyze.c */
+extern bool dynamoAnalyzeForeignTable(Relation relation,
+									  AcquireSampleRowsFunc *func,
+									  BlockNumber *totalpages);
+
 /* explain.c */
 extern void dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es);
 extern void dynamoExplainForeignModify(ModifyTableState *mtstate,

@@ -225,10 +225,11 @@ dynamoGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
 
 	info->key = find_key_column(foreigntableid, &info->key_type);
 	baserel->fdw_private = info;
-	/* Never analyzed: nothing is known, and nobody is asked at plan time. */
-	if (baserel->tuples < 0 || baserel->pages == 0)
+	/* Never analyzed, or when it was empty: nothing is known, and nobody is
+	 * asked at plan time. */
+	if (baserel->tuples <= 0)
 	{
-		baserel->tuples = Max(baserel->tuples, TUPLES_UNKNOWN);
+		baserel->tuples = TUPLES_UNKNOWN;
 		baserel->pages = (BlockNumber) (baserel->tuples / 40);
 	}
 	set_baserel_size_estimates(root, baserel);

@@ -49,5 +49,23 @@ EXPLAIN (COSTS OFF) INSERT INTO kv VALUES ('x', 'y');
 EXPLAIN (COSTS OFF) UPDATE kv SET value = 'y' WHERE key = 'x';
 EXPLAIN (COSTS OFF) DELETE FROM kv WHERE key = 'x';
 
+-- ANALYZE: the planner knows the rows; the sample keeps to its memory
+ANALYZE kv;
+SELECT reltuples FROM pg_class WHERE relname = 'kv';
+SELECT attname, n_distinct, null_frac, avg_width BETWEEN 3 AND 60 AS width FROM pg_stats
+    WHERE tablename = 'kv' AND attname <> 'vclock' ORDER BY attname;
+CREATE FOREIGN TABLE wide (key text, value text) SERVER explain_store OPTIONS (bucket 'explain_wide');
+INSERT INTO wide SELECT i, repeat('v', 20000) FROM generate_series(1, 400) i;
+SET maintenance_work_mem = '1MB';
+ANALYZE wide;
+RESET maintenance_work_mem;
+SELECT reltuples, array_length(histogram_bounds::text::int[], 1) BETWEEN 20 AND 80 AS half_and_half
+    FROM pg_stats JOIN pg_class ON relname = tablename WHERE tablename = 'wide' AND attname = 'key';
+EXPLAIN SELECT key FROM wide;
+DELETE FROM wide;
+-- what was empty may be so no more
+ANALYZE wide;
+EXPLAIN SELECT key FROM wide;
+
 DROP SERVER explain_store CASCADE;
 DROP FUNCTION trips(text);
