@@ -1,5 +1,7 @@
 #include "core/admin.h"
 
+#include "core/cluster.h"
+#include "core/exchange.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 
@@ -57,8 +59,74 @@ fill_counters(struct dyn_node *node, Dyn__StatusReply *reply)
 	}
 }
 
+static uint64_t
+since(const struct dyn_node *node, uint64_t at_ms)
+{
+	if (at_ms == 0)
+		return 0;
+	return node->now_ms > at_ms ? node->now_ms - at_ms : 1;
+}
+
+/* Anti-entropy with each other member of the ring. */
+static void
+fill_exchanges(struct dyn_node *node, Dyn__StatusReply *reply)
+{
+	const struct dyn_ring *ring = &node->cluster.ring;
+	Dyn__ExchangeStatus *to =
+		dyn_arena_allocate(&node->scratch, ring->member_count * sizeof(*to));
+
+	reply->exchanges = dyn_arena_allocate(
+		&node->scratch, ring->member_count * sizeof(*reply->exchanges));
+	for (uint32_t i = 0; i < ring->member_count; i++)
+	{
+		const struct dyn_member *member = &ring->members[i];
+		enum dyn_status last;
+		uint64_t ended_at_ms;
+		uint64_t oldest_at_ms;
+
+		if (node->cluster.member_peer[i] == DYN_PEER_SELF)
+			continue;
+		dyn__exchange_status__init(to);
+		to->address = (char *) member->address;
+		to->state = (char *) dyn_exchange_state(
+			node, node->cluster.member_peer[i], &last, &ended_at_ms);
+		to->last_status = last;
+		to->ended_ms = since(node, ended_at_ms);
+		dyn_verified_summary(node, &member->id, &to->partitions, &to->verified,
+							 &oldest_at_ms);
+		to->oldest_ms = since(node, oldest_at_ms);
+		reply->exchanges[reply->n_exchanges++] = to++;
+	}
+}
+
+static void
+fill_partitions(struct dyn_node *node, Dyn__StatusReply *reply)
+{
+	const struct dyn_ring *ring = &node->cluster.ring;
+	uint32_t count = ring->partition_count;
+	Dyn__PartitionStatus *to =
+		dyn_arena_allocate(&node->scratch, count * sizeof(*to));
+
+	reply->partitions =
+		dyn_arena_allocate(&node->scratch, count * sizeof(*reply->partitions));
+	for (uint16_t p = 0; p < count; p++)
+	{
+		if (dyn_cluster_own_slot(node, p) < 0)
+			continue;
+		dyn__partition_status__init(to);
+		to->partition = p;
+		to->n_verified_ms = ring->replica_count;
+		to->verified_ms = dyn_arena_allocate(
+			&node->scratch, ring->replica_count * sizeof(*to->verified_ms));
+		for (uint8_t slot = 0; slot < ring->replica_count; slot++)
+			to->verified_ms[slot] = since(node, dyn_verified_at(node, p, slot));
+		reply->partitions[reply->n_partitions++] = to++;
+	}
+}
+
 void
-dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation)
+dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
+				 const Dyn__StatusRequest *message)
 {
 	Dyn__StatusReply reply = DYN__STATUS_REPLY__INIT;
 
@@ -71,6 +139,12 @@ dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation)
 	reply.uptime_ms = node->now_ms - node->started_at_ms;
 	fill_peers(node, &reply);
 	fill_counters(node, &reply);
+	if (node->cluster.formed)
+	{
+		fill_exchanges(node, &reply);
+		if (message->partitions)
+			fill_partitions(node, &reply);
+	}
 	dyn_outbox_reply(node, route, DYN_MESSAGE_STATUS_REPLY, correlation,
 					 &reply.base);
 }

@@ -2,6 +2,8 @@
 
 #include "core/coord_put.h"
 #include "core/coord_read.h"
+#include "core/exchange.h"
+#include "core/repair.h"
 #include "core/request.h"
 
 #include <stddef.h>
@@ -50,6 +52,21 @@ end(struct dyn_node *node, struct dyn_call *self)
 	dyn_memory_give(self);
 }
 
+static void
+lose_repair(struct dyn_node *node, const struct dyn_call *self,
+			const struct dyn_call_item *item, enum dyn_status status)
+{
+	struct dyn_request *request = dyn_request_find(node, item->serial);
+
+	if (status == DYN_STATUS_OK)
+		status = DYN_STATUS_NO_QUORUM;
+	if (self->type == DYN_MESSAGE_READ)
+		dyn_repair_read(node, request, item->op, status, 0,
+						(struct dyn_slice){ NULL, 0 });
+	else
+		dyn_repair_replicated(node, request, item->op, status);
+}
+
 /* What one waiting operation is told when no answer comes. */
 static void
 lose_item(struct dyn_node *node, const struct dyn_call *self,
@@ -57,9 +74,13 @@ lose_item(struct dyn_node *node, const struct dyn_call *self,
 {
 	struct dyn_request *request = dyn_request_find(node, item->serial);
 
+	if (self->type == DYN_MESSAGE_TREE || self->type == DYN_MESSAGE_LIST)
+		dyn_exchange_lost(node, item->serial, status);
 	if (request == NULL)
 		return;
-	if (self->type == DYN_MESSAGE_READ)
+	if (request->type == DYN_REQUEST_REPAIR)
+		lose_repair(node, self, item, status);
+	else if (self->type == DYN_MESSAGE_READ)
 		dyn_read_lost(node, request, item->op, item->slot, status);
 	else if (self->type == DYN_MESSAGE_REPLICATE)
 		dyn_put_replica_lost(node, request, item->op, item->slot, status);
@@ -86,7 +107,11 @@ answer_reads(struct dyn_node *node, struct dyn_call *self,
 		struct dyn_request *request = dyn_request_find(node, item->serial);
 		const Dyn__ReadResult *result = reply->results[i];
 
-		if (request != NULL)
+		if (request != NULL && request->type == DYN_REQUEST_REPAIR)
+			dyn_repair_read(node, request, item->op,
+							(enum dyn_status) result->status, result->hash,
+							dyn_slice_of_bytes(result->object));
+		else if (request != NULL)
 			dyn_read_answer(node, request, item->op, item->slot,
 							(enum dyn_status) result->status,
 							dyn_slice_of_bytes(result->object),
@@ -103,7 +128,10 @@ answer_replicates(struct dyn_node *node, struct dyn_call *self,
 		const struct dyn_call_item *item = &self->items[i];
 		struct dyn_request *request = dyn_request_find(node, item->serial);
 
-		if (request != NULL)
+		if (request != NULL && request->type == DYN_REQUEST_REPAIR)
+			dyn_repair_replicated(node, request, item->op,
+								  (enum dyn_status) reply->statuses[i]);
+		else if (request != NULL)
 			dyn_put_replica_answer(node, request, item->op, item->slot,
 								   (enum dyn_status) reply->statuses[i]);
 	}
@@ -158,7 +186,10 @@ fits(const struct dyn_call *self, const struct dyn_envelope *env,
 			ok = dyn_status_is_valid(reply->results[i]->status);
 		return ok;
 	}
-	return false;
+	return (self->type == DYN_MESSAGE_TREE &&
+			env->type == DYN_MESSAGE_TREE_REPLY) ||
+		   (self->type == DYN_MESSAGE_LIST &&
+			env->type == DYN_MESSAGE_LIST_REPLY);
 }
 
 void
@@ -200,6 +231,12 @@ dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 		answer_reads(node, self, (const Dyn__ReadReply *) body);
 	else if (self->type == DYN_MESSAGE_REPLICATE)
 		answer_replicates(node, self, (const Dyn__ReplicateReply *) body);
+	else if (self->type == DYN_MESSAGE_TREE)
+		dyn_exchange_tree_answer(node, self->items[0].serial,
+								 (const Dyn__TreeReply *) body);
+	else if (self->type == DYN_MESSAGE_LIST)
+		dyn_exchange_list_answer(node, self->items[0].serial,
+								 (const Dyn__ListReply *) body);
 	else
 		answer_forwards(node, self, (const Dyn__PutReply *) body);
 	end(node, self);

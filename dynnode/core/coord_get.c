@@ -49,8 +49,9 @@ answer(struct dyn_node *node, struct dyn_request *request)
 		reply.results[op] = &results[op];
 	}
 	reply.ring_digest = node->cluster.ring_digest;
-	dyn_outbox_reply(node, request->route, DYN_MESSAGE_GET_REPLY,
-					 request->correlation, &reply.base);
+	if (request->route != 0)
+		dyn_outbox_reply(node, request->route, DYN_MESSAGE_GET_REPLY,
+						 request->correlation, &reply.base);
 	dyn_request_end(node, request);
 }
 

@@ -40,6 +40,19 @@
 	X(replies_late)  /* nobody waited any more */                              \
 	X(replies_bad)   /* from the wrong peer, or malformed */                   \
 	X(peers_lost)    /* disconnected or silent */                              \
+	X(exchanges)     /* rounds of anti-entropy begun */                        \
+	X(exchanges_given_up)                                                      \
+	X(exchange_answers)     /* to others' rounds */                            \
+	X(exchange_roots_equal) /* partitions found equal */                       \
+	X(exchange_roots_differing)                                                \
+	X(exchange_cells_differing)  /* at the second look */                      \
+	X(exchange_leaves_differing) /* at the second look */                      \
+	X(exchange_keys_differing)   /* as listed */                               \
+	X(exchange_keys_repaired)                                                  \
+	X(exchange_keys_equal)   /* false alarms: equal when read again */         \
+	X(exchange_keys_moved)   /* written meanwhile, and left alone */           \
+	X(exchange_bytes)        /* sent to compare */                             \
+	X(exchange_object_bytes) /* fetched and sent to repair */                  \
 	X(ring_changes)
 
 enum dyn_counter

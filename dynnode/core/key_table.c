@@ -3,6 +3,7 @@
 #include "core/cluster.h"
 #include "core/coord_put.h"
 #include "core/coord_read.h"
+#include "core/repair.h"
 #include "core/replica.h"
 #include "model/hash.h"
 
@@ -420,6 +421,8 @@ read_loaded(struct dyn_node *node, const struct dyn_load_item *item,
 		return;
 	if (request->type == DYN_REQUEST_READ)
 		dyn_replica_read_loaded(node, request, item->work.op, record);
+	else if (request->type == DYN_REQUEST_REPAIR)
+		dyn_repair_loaded(node, request, item->work.op, record);
 	else
 		dyn_read_loaded(node, request, item->work.op, item->slot, record);
 }

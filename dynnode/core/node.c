@@ -5,6 +5,7 @@
 #include "core/cluster.h"
 #include "core/coord_get.h"
 #include "core/coord_put.h"
+#include "core/exchange.h"
 #include "core/key_table.h"
 #include "core/outbox.h"
 #include "core/peer.h"
@@ -68,6 +69,14 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 		case DYN_REQUEST_SCAN:
 			dyn_scan_begin(node, request, message);
 			break;
+		case DYN_REQUEST_TREE:
+			dyn_exchange_answer_tree(node, request, &env->sender, message);
+			break;
+		case DYN_REQUEST_LIST:
+			dyn_exchange_answer_list(node, request, message);
+			break;
+		case DYN_REQUEST_REPAIR: /* the node's own */
+			break;
 	}
 }
 
@@ -94,7 +103,8 @@ take_notice(struct dyn_node *node, const struct dyn_envelope *env,
 							  (const Dyn__Hello *) body);
 			break;
 		case DYN_MESSAGE_STATUS:
-			dyn_admin_status(node, route, env->correlation);
+			dyn_admin_status(node, route, env->correlation,
+							 (const Dyn__StatusRequest *) body);
 			break;
 		case DYN_MESSAGE_CANCEL:
 			dyn_request_cancel(node, route, (const Dyn__Cancel *) body);
@@ -124,6 +134,8 @@ is_allowed(enum dyn_source source, enum dyn_message_type type)
 		case DYN_MESSAGE_STATUS:
 			return source == DYN_SOURCE_CLIENT;
 		case DYN_MESSAGE_REPLICATE:
+		case DYN_MESSAGE_TREE:
+		case DYN_MESSAGE_LIST:
 		case DYN_MESSAGE_FORM:
 			return source == DYN_SOURCE_NODE;
 		case DYN_MESSAGE_HEARTBEAT:
@@ -153,6 +165,12 @@ take_request(struct dyn_node *node, const struct dyn_envelope *env,
 			break;
 		case DYN_MESSAGE_SCAN:
 			begin_request(node, env, route, DYN_REQUEST_SCAN);
+			break;
+		case DYN_MESSAGE_TREE:
+			begin_request(node, env, route, DYN_REQUEST_TREE);
+			break;
+		case DYN_MESSAGE_LIST:
+			begin_request(node, env, route, DYN_REQUEST_LIST);
 			break;
 		default:
 			take_notice(node, env, route);
@@ -184,13 +202,15 @@ take_answer(struct dyn_node *node, const struct dyn_envelope *env,
 		dyn_call_answer(node, peer_index, env, body);
 }
 
-/* Who does not know a cluster may ask; objects come from fellows only. */
+/* Who does not know a cluster may ask; fellows only bring objects and compare
+ * what they hold. */
 static bool
 is_other_cluster(const struct dyn_node *node, const struct dyn_envelope *env)
 {
 	if (!node->cluster.formed || env->cluster == node->cluster.tag)
 		return false;
-	return env->cluster != 0 || env->type == DYN_MESSAGE_REPLICATE;
+	return env->cluster != 0 || env->type == DYN_MESSAGE_REPLICATE ||
+		   env->type == DYN_MESSAGE_TREE || env->type == DYN_MESSAGE_LIST;
 }
 
 static void
@@ -259,6 +279,32 @@ tick(struct dyn_node *node)
 	dyn_peer_tick(node);
 	dyn_call_tick(node);
 	dyn_request_tick(node);
+	dyn_exchange_tick(node);
+}
+
+/* Of a request, or of a round of anti-entropy. */
+static void
+scanned(struct dyn_node *node, const struct dyn_event *event)
+{
+	struct dyn_request *request = dyn_request_find(node, event->scanned.token);
+
+	if (request == NULL)
+		dyn_exchange_scanned(node, event);
+	else if (request->type == DYN_REQUEST_LIST)
+		dyn_exchange_answer_scanned(node, request, event);
+	else
+		dyn_scan_done(node, event);
+}
+
+static void
+tree_read(struct dyn_node *node, const struct dyn_event *event)
+{
+	struct dyn_request *request = dyn_request_find(node, event->tree.token);
+
+	if (request == NULL)
+		dyn_exchange_tree(node, event);
+	else
+		dyn_exchange_answer_tree_read(node, request, event);
 }
 
 void
@@ -278,9 +324,10 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 			dyn_key_loaded(self, event);
 			break;
 		case DYN_EVENT_SCANNED:
-			dyn_scan_done(self, event);
+			scanned(self, event);
 			break;
 		case DYN_EVENT_TREE:
+			tree_read(self, event);
 			break;
 		case DYN_EVENT_TICK:
 			tick(self);
@@ -305,9 +352,12 @@ dyn_node_deadline(const struct dyn_node *self)
 	uint64_t deadline = self->heartbeat_at_ms;
 	uint64_t calls = dyn_timers_deadline(&self->call_timers);
 	uint64_t requests = dyn_timers_deadline(&self->request_timers);
+	uint64_t exchange = dyn_exchange_deadline(self);
 
 	if (calls < deadline)
 		deadline = calls;
+	if (exchange < deadline)
+		deadline = exchange;
 	return requests < deadline ? requests : deadline;
 }
 
@@ -354,6 +404,7 @@ keep_config(struct dyn_node *node, const struct dyn_node_config *from)
 	set_default(&config->hedge_ms, 50);
 	set_default(&config->heartbeat_ms, 500);
 	set_default(&config->silence_ms, 3000);
+	set_default(&config->anti_entropy_ms, DYN_ANTI_ENTROPY_NEVER);
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
 	set_default(&config->remembered_max, 1048576);
@@ -399,6 +450,7 @@ dyn_node_destroy(struct dyn_node **self)
 	dyn_call_destroy_all(node);
 	dyn_key_destroy_all(node);
 	dyn_remember_destroy(&node->remember);
+	dyn_exchange_destroy(node);
 	dyn_cluster_destroy(node);
 	for (uint32_t i = 0; i < node->peer_count; i++)
 		dyn_memory_give(node->peers[i]);
@@ -450,7 +502,9 @@ dyn_node_check(const struct dyn_node *self)
 		count++;
 		bytes += request->bytes;
 		assert(!request->ended && request->undecided <= request->op_count);
-		assert(request->type == DYN_REQUEST_SCAN || request->undecided > 0);
+		assert(request->type == DYN_REQUEST_SCAN ||
+			   request->type == DYN_REQUEST_TREE ||
+			   request->type == DYN_REQUEST_LIST || request->undecided > 0);
 		assert(request->timer.place != 0);
 	}
 	assert(count == self->request_count && bytes == self->request_bytes);

@@ -3,6 +3,7 @@
 #include "core/cluster.h"
 #include "core/coord_put.h"
 #include "core/outbox.h"
+#include "core/repair.h"
 #include "model/hash.h"
 
 #include <string.h>
@@ -160,7 +161,11 @@ static void
 answer_replicate(struct dyn_node *node, struct dyn_request *request)
 {
 	Dyn__ReplicateReply reply = DYN__REPLICATE_REPLY__INIT;
+	struct dyn_request *repair = dyn_request_find(node, request->parent);
 
+	if (repair != NULL)
+		dyn_repair_stored(node, repair, request->parent_op,
+						  request->replicas[0].status);
 	if (request->route != 0)
 	{
 		reply.n_statuses = request->op_count;
@@ -252,12 +257,11 @@ dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 	}
 }
 
-void
-dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
-						struct dyn_slice key, struct dyn_slice object)
+static void
+repair_own(struct dyn_node *node, struct dyn_request *request,
+		   struct dyn_slice bucket, struct dyn_slice key,
+		   struct dyn_slice object)
 {
-	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL);
 	struct dyn_replica_op *op =
 		dyn_arena_allocate(&request->arena, sizeof(*op));
 
@@ -268,6 +272,27 @@ dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
 	request->op_count = request->undecided = 1;
 	request->replicas = op;
 	begin_replicate_op(node, request, 0);
+}
+
+void
+dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
+						struct dyn_slice key, struct dyn_slice object)
+{
+	repair_own(node, dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL),
+			   bucket, key, object);
+}
+
+void
+dyn_replica_repair_for(struct dyn_node *node, const struct dyn_request *repair,
+					   uint32_t op, struct dyn_slice key,
+					   struct dyn_slice object)
+{
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL);
+
+	request->parent = repair->serial;
+	request->parent_op = op;
+	repair_own(node, request, repair->bucket, key, object);
 }
 
 static void

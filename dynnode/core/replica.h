@@ -53,4 +53,9 @@ void dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
 void dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
 							 struct dyn_slice key, struct dyn_slice object);
 
+/* The same for an operation of a REPAIR, which hears of the outcome. */
+void dyn_replica_repair_for(struct dyn_node *node,
+							const struct dyn_request *repair, uint32_t op,
+							struct dyn_slice key, struct dyn_slice object);
+
 #endif

@@ -4,6 +4,7 @@
 #include "core/coord_put.h"
 #include "core/coord_read.h"
 #include "core/outbox.h"
+#include "core/repair.h"
 
 enum
 {
@@ -171,8 +172,13 @@ expire(struct dyn_node *node, struct dyn_request *self)
 		case DYN_REQUEST_READ:
 		case DYN_REQUEST_REPLICATE:
 		case DYN_REQUEST_SCAN:
+		case DYN_REQUEST_TREE:
+		case DYN_REQUEST_LIST:
 			/* Whoever asked has given up at the same moment. */
 			dyn_request_end(node, self);
+			break;
+		case DYN_REQUEST_REPAIR:
+			dyn_repair_expire(node, self);
 			break;
 	}
 }

@@ -22,6 +22,7 @@
 struct dyn_get_op;
 struct dyn_put_op;
 struct dyn_read_op;
+struct dyn_repair;
 struct dyn_replica_op;
 
 enum dyn_request_type
@@ -30,7 +31,10 @@ enum dyn_request_type
 	DYN_REQUEST_GET,       /* coord_get.c */
 	DYN_REQUEST_READ,      /* replica.c */
 	DYN_REQUEST_REPLICATE, /* replica.c */
-	DYN_REQUEST_SCAN       /* scan.c */
+	DYN_REQUEST_SCAN,      /* scan.c */
+	DYN_REQUEST_TREE,      /* exchange_answer.c */
+	DYN_REQUEST_LIST,      /* exchange_answer.c */
+	DYN_REQUEST_REPAIR     /* repair.c */
 };
 
 struct dyn_request
@@ -55,13 +59,18 @@ struct dyn_request
 	bool beginning;      /* in the loop that begins them */
 	bool ended;
 	struct dyn_request *next_ended;
-	const void *message; /* unpacked, as its type says */
+	const void *message;      /* unpacked, as its type says */
+	struct dyn_node_id asker; /* TREE: which node, and since when */
+	uint64_t asked_at_ms;
+	uint64_t parent; /* REPLICATE: for this operation of a REPAIR */
+	uint32_t parent_op;
 	union
 	{
 		struct dyn_put_op *puts;
 		struct dyn_get_op *gets;
 		struct dyn_read_op *reads;
 		struct dyn_replica_op *replicas;
+		struct dyn_repair *repair;
 	};
 };
 

@@ -19,11 +19,13 @@
 #include "core/random.h"
 #include "core/remember.h"
 #include "core/timer.h"
+#include "core/verified.h"
 #include "model/object.h"
 
 struct dyn_batch;
 struct dyn_call;
 struct dyn_commit;
+struct dyn_descent;
 struct dyn_key;
 struct dyn_load;
 struct dyn_request;
@@ -120,6 +122,11 @@ struct dyn_node
 	struct dyn_commit *commits;
 	struct dyn_load *loads;
 	uint64_t token_next;
+
+	/* exchange.c, verified.c */
+	struct dyn_descent *descents[DYN_PEERS_MAX]; /* by peer; NULL = not mine */
+	uint64_t mending; /* serial of a read that mends damaged records */
+	struct dyn_verified *verified; /* Q x N; NULL = nothing yet */
 
 	/* of the present step */
 	uint64_t now_ms;

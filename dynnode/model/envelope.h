@@ -53,7 +53,11 @@ enum
 	X(FORM, 15, Form)                                                          \
 	X(STATUS, 16, StatusRequest)                                               \
 	X(STATUS_REPLY, 17, StatusReply)                                           \
-	X(CANCEL, 18, Cancel)
+	X(CANCEL, 18, Cancel)                                                      \
+	X(TREE, 19, TreeRequest)                                                   \
+	X(TREE_REPLY, 20, TreeReply)                                               \
+	X(LIST, 21, ListRequest)                                                   \
+	X(LIST_REPLY, 22, ListReply)
 
 enum dyn_message_type
 {

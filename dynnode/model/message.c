@@ -21,6 +21,10 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 	[DYN_MESSAGE_STATUS] = &dyn__status_request__descriptor,
 	[DYN_MESSAGE_STATUS_REPLY] = &dyn__status_reply__descriptor,
 	[DYN_MESSAGE_CANCEL] = &dyn__cancel__descriptor,
+	[DYN_MESSAGE_TREE] = &dyn__tree_request__descriptor,
+	[DYN_MESSAGE_TREE_REPLY] = &dyn__tree_reply__descriptor,
+	[DYN_MESSAGE_LIST] = &dyn__list_request__descriptor,
+	[DYN_MESSAGE_LIST_REPLY] = &dyn__list_reply__descriptor,
 };
 
 enum dyn_status
@@ -109,6 +113,10 @@ operation_count(enum dyn_message_type type, const ProtobufCMessage *body)
 			return ((const Dyn__ReplicateRequest *) body)->n_ops;
 		case DYN_MESSAGE_CANCEL:
 			return ((const Dyn__Cancel *) body)->n_correlations;
+		case DYN_MESSAGE_TREE:
+			return ((const Dyn__TreeRequest *) body)->n_nodes;
+		case DYN_MESSAGE_LIST:
+			return ((const Dyn__ListRequest *) body)->n_items;
 		default:
 			return 0;
 	}

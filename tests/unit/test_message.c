@@ -273,7 +273,7 @@ random_bodies_of_every_type_do_no_harm(void **unused)
 	{
 		uint8_t body[64];
 		struct dyn_envelope env = {
-			.type = (enum dyn_message_type)(1 + prng_below(&prng, 18)),
+			.type = (enum dyn_message_type)(1 + prng_below(&prng, 22)),
 			.body = { body, prng_below(&prng, sizeof(body)) }
 		};
 		ProtobufCMessage *message;

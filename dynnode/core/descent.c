@@ -1,0 +1,248 @@
+/*
+ * Anti-entropy: down the tree, to the leaves that differ.
+ */
+#include "core/descent.h"
+
+#include "core/verified.h"
+
+enum
+{
+	/* Looked at together: all their leaves fit one comparison. */
+	CELLS_AT_ONCE = DYN_EXCHANGE_NODES_MAX / (DYN_TREE_FANOUT * DYN_TREE_FANOUT)
+};
+
+/* ---------------------------------------------------------------- comparing */
+
+static enum dyn_exchange_level
+level_of(enum dyn_descent_state state)
+{
+	switch (state)
+	{
+		case DYN_DESCENT_PARTITIONS:
+			return DYN_EXCHANGE_PARTITIONS;
+		case DYN_DESCENT_CELLS:
+			return DYN_EXCHANGE_CELLS;
+		case DYN_DESCENT_BRANCHES:
+			return DYN_EXCHANGE_BRANCHES;
+		case DYN_DESCENT_IDLE:
+		case DYN_DESCENT_LEAVES:
+		case DYN_DESCENT_LEAVES_AGAIN:
+		case DYN_DESCENT_LISTING:
+		case DYN_DESCENT_REPAIRING:
+			break;
+	}
+	return DYN_EXCHANGE_LEAVES;
+}
+
+void
+dyn_descent_compare(struct dyn_node *node, struct dyn_descent *self,
+					enum dyn_descent_state state)
+{
+	dyn_descent_step(node, self, state);
+	self->round->read_at_ms = node->now_ms;
+	dyn_exchange_read_tree(node, self->serial, level_of(state),
+						   self->round->nodes, self->round->node_count);
+}
+
+void
+dyn_exchange_tree(struct dyn_node *node, const struct dyn_event *event)
+{
+	uint32_t peer_index;
+	struct dyn_descent *self =
+		dyn_descent_find(node, event->tree.token, &peer_index);
+	Dyn__TreeRequest message = DYN__TREE_REQUEST__INIT;
+	struct dyn_round *round;
+	enum dyn_status status;
+
+	if (self == NULL)
+		return;
+	round = self->round;
+	status = event->tree.status;
+	if (status == DYN_STATUS_OK)
+		status = dyn_descent_may_go_on(node, self, peer_index);
+	if (status == DYN_STATUS_OK &&
+		!dyn_exchange_take_tree(node, event, level_of(self->state),
+								round->node_count, round->hashes))
+		status = DYN_STATUS_IO_ERROR;
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_descent_end(node, self, status);
+		return;
+	}
+	message.level = level_of(self->state);
+	message.n_nodes = message.n_hashes = round->node_count;
+	message.nodes = round->nodes;
+	message.hashes = round->hashes;
+	dyn_descent_ask(node, self, peer_index, DYN_MESSAGE_TREE, &message.base);
+}
+
+/* Keep of the nodes those that differ; false when the answer is not sound. */
+static bool
+keep_differing(struct dyn_round *round, const Dyn__TreeReply *reply)
+{
+	uint32_t i = 0;
+
+	for (size_t j = 0; j < reply->n_differing; j++)
+	{
+		while (i < round->node_count && round->nodes[i] < reply->differing[j])
+			i++;
+		if (i == round->node_count || round->nodes[i] != reply->differing[j])
+			return false;
+		i++;
+	}
+	for (size_t j = 0; j < reply->n_differing; j++)
+		round->nodes[j] = reply->differing[j];
+	round->node_count = (uint32_t) reply->n_differing;
+	return true;
+}
+
+/* The nodes become their children, all of them. */
+static void
+go_down(struct dyn_round *round, uint32_t fanout)
+{
+	uint32_t count = round->node_count;
+
+	for (uint32_t i = count; i-- > 0;)
+		for (uint32_t j = fanout; j-- > 0;)
+			round->nodes[i * fanout + j] = round->nodes[i] * fanout + j;
+	round->node_count = count * fanout;
+}
+
+/* Partitions among the nodes before the answer, none of which differs. */
+static void
+note_equal(struct dyn_node *node, uint32_t peer_index, struct dyn_round *round,
+		   enum dyn_exchange_level level, const Dyn__TreeReply *reply)
+{
+	const struct dyn_node_id *peer = &node->peers[peer_index]->id;
+	size_t j = 0;
+
+	for (uint32_t i = 0; i < round->node_count;)
+	{
+		uint16_t partition =
+			dyn_exchange_partition(node, level, round->nodes[i]);
+		bool equal = true;
+
+		for (;
+			 i < round->node_count &&
+			 dyn_exchange_partition(node, level, round->nodes[i]) == partition;
+			 i++)
+			if (j < reply->n_differing &&
+				reply->differing[j] == round->nodes[i])
+			{
+				equal = false;
+				j++;
+			}
+		if (!equal)
+			continue;
+		if (level == DYN_EXCHANGE_PARTITIONS)
+			dyn_count(node, exchange_roots_equal);
+		dyn_verified_note(node, partition, peer, round->read_at_ms);
+	}
+}
+
+/* ------------------------------------------------------------- the descent */
+
+void
+dyn_descent_next_cells(struct dyn_node *node, struct dyn_descent *self,
+					   uint32_t peer_index)
+{
+	struct dyn_round *round = self->round;
+	enum dyn_status status = dyn_descent_may_go_on(node, self, peer_index);
+
+	if (status != DYN_STATUS_OK || round->cell_next == round->cell_count)
+	{
+		dyn_descent_end(node, self, status);
+		return;
+	}
+	round->node_count = 0;
+	while (round->cell_next < round->cell_count &&
+		   round->node_count < CELLS_AT_ONCE)
+		round->nodes[round->node_count++] = round->cells[round->cell_next++];
+	go_down(round, DYN_TREE_FANOUT);
+	dyn_descent_compare(node, self, DYN_DESCENT_BRANCHES);
+}
+
+static void
+keep_cells(struct dyn_round *round)
+{
+	for (uint32_t i = 0; i < round->node_count; i++)
+		round->cells[i] = (uint16_t) round->nodes[i];
+	round->cell_count = round->node_count;
+	round->cell_next = 0;
+}
+
+/* The nodes are those that differ: what comes next? */
+static void
+go_on(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
+{
+	struct dyn_round *round = self->round;
+
+	switch (self->state)
+	{
+		case DYN_DESCENT_PARTITIONS:
+			node->counters[DYN_COUNT_exchange_roots_differing] +=
+				round->node_count;
+			if (round->node_count == 0)
+			{
+				dyn_descent_end(node, self, DYN_STATUS_OK);
+				return;
+			}
+			go_down(round, DYN_CELL_COUNT / node->cluster.ring.partition_count);
+			dyn_descent_pause(node, self, DYN_DESCENT_CELLS);
+			break;
+		case DYN_DESCENT_CELLS:
+			node->counters[DYN_COUNT_exchange_cells_differing] +=
+				round->node_count;
+			keep_cells(round);
+			dyn_descent_next_cells(node, self, peer_index);
+			break;
+		case DYN_DESCENT_BRANCHES:
+			if (round->node_count == 0)
+			{
+				dyn_descent_next_cells(node, self, peer_index);
+				return;
+			}
+			go_down(round, DYN_TREE_FANOUT);
+			dyn_descent_compare(node, self, DYN_DESCENT_LEAVES);
+			break;
+		case DYN_DESCENT_LEAVES:
+			if (round->node_count == 0)
+				dyn_descent_next_cells(node, self, peer_index);
+			else
+				dyn_descent_pause(node, self, DYN_DESCENT_LEAVES_AGAIN);
+			break;
+		case DYN_DESCENT_LEAVES_AGAIN:
+			node->counters[DYN_COUNT_exchange_leaves_differing] +=
+				round->node_count;
+			round->leaf_next = 0;
+			dyn_descent_next_leaves(node, self, peer_index);
+			break;
+		case DYN_DESCENT_IDLE:
+		case DYN_DESCENT_LISTING:
+		case DYN_DESCENT_REPAIRING:
+			break;
+	}
+}
+
+void
+dyn_exchange_tree_answer(struct dyn_node *node, uint64_t serial,
+						 const Dyn__TreeReply *reply)
+{
+	uint32_t peer_index;
+	struct dyn_descent *self = dyn_descent_find(node, serial, &peer_index);
+	struct dyn_round *round;
+
+	if (self == NULL)
+		return;
+	round = self->round;
+	if (self->state == DYN_DESCENT_PARTITIONS ||
+		self->state == DYN_DESCENT_CELLS)
+		note_equal(node, peer_index, round, level_of(self->state), reply);
+	if (!keep_differing(round, reply))
+	{
+		dyn_count(node, replies_bad);
+		dyn_descent_end(node, self, DYN_STATUS_BAD_REQUEST);
+		return;
+	}
+	go_on(node, self, peer_index);
+}

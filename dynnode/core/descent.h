@@ -1,0 +1,120 @@
+/*-------------------------------------------------------------------------
+ *
+ * descent.h
+ *      A round of anti-entropy with one peer (exchange.h), from within.
+ *
+ * exchange.c decides when rounds begin and notes how they end, descent.c goes
+ * down the tree, descent_list.c through the lists of keys, whose differences
+ * repair.c mends.
+ *
+ * Each step has a serial number of its own.  What comes under another one
+ * (from the store, the peer, a repair) is late and finds nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_DESCENT_H
+#define DYN_CORE_DESCENT_H
+
+#include "core/exchange.h"
+#include "core/listing.h"
+
+enum dyn_descent_state
+{
+	DYN_DESCENT_IDLE,
+	DYN_DESCENT_PARTITIONS, /* from here on in the order of a round */
+	DYN_DESCENT_CELLS,
+	DYN_DESCENT_BRANCHES,
+	DYN_DESCENT_LEAVES,
+	DYN_DESCENT_LEAVES_AGAIN,
+	DYN_DESCENT_LISTING,
+	DYN_DESCENT_REPAIRING
+};
+
+/* A place in a cell, with memory of its own. */
+struct dyn_cursor
+{
+	uint8_t bucket[DYN_BUCKET_SIZE_MAX];
+	uint8_t key[DYN_KEY_SIZE_MAX];
+	struct dyn_bound at;
+};
+
+/* What a round holds in memory. */
+struct dyn_round
+{
+	uint64_t begun_at_ms;
+	uint64_t read_at_ms; /* own hashes */
+	uint64_t ring_digest;
+	/* The nodes being compared. */
+	uint32_t nodes[DYN_EXCHANGE_NODES_MAX];
+	uint64_t hashes[DYN_EXCHANGE_NODES_MAX];
+	uint32_t node_count;
+	/* Cells that differ, to be looked at from cell_next on. */
+	uint16_t cells[DYN_CELL_COUNT];
+	uint32_t cell_count;
+	uint32_t cell_next;
+	/* After the second look the nodes are the leaves that differ; those of
+	 * one cell are listed together: leaf_first up to leaf_next. */
+	uint32_t leaf_first;
+	uint32_t leaf_next;
+	struct dyn_leaves leaves;
+	struct dyn_cursor after;
+	struct dyn_cursor until; /* of the page of the list under way */
+	bool page_is_last;
+	struct dyn_list own;
+	struct dyn_repair_key *keys; /* of that page, that differ */
+	uint32_t key_count;
+	uint32_t key_next;
+	uint32_t batch_max;
+	struct dyn_arena arena; /* own, keys */
+};
+
+struct dyn_descent
+{
+	enum dyn_descent_state state;
+	bool pausing;    /* the state begins at at_ms */
+	uint64_t serial; /* of the step under way: all else is late */
+	uint64_t at_ms;  /* when the step begins, or is given up */
+	enum dyn_status last;
+	uint64_t ended_at_ms;
+	struct dyn_round *round; /* NULL while idle */
+};
+
+/* A new step, to be done with before at_ms. */
+void dyn_descent_step(struct dyn_node *node, struct dyn_descent *self,
+					  enum dyn_descent_state state);
+
+/* The same after a pause. */
+void dyn_descent_pause(struct dyn_node *node, struct dyn_descent *self,
+					   enum dyn_descent_state state);
+
+/* The round is over: OK = all that differed was looked at. */
+void dyn_descent_end(struct dyn_node *node, struct dyn_descent *self,
+					 enum dyn_status status);
+
+/* Of the step with this serial, or NULL: it is late. */
+struct dyn_descent *dyn_descent_find(struct dyn_node *node, uint64_t serial,
+									 uint32_t *peer_index);
+
+/* May a round begin, or go on?  OK, or why not. */
+enum dyn_status dyn_descent_may_go_on(const struct dyn_node *node,
+									  const struct dyn_descent *self,
+									  uint32_t peer_index);
+
+/* A frame whose answer this step waits for. */
+void dyn_descent_ask(struct dyn_node *node, const struct dyn_descent *self,
+					 uint32_t peer_index, enum dyn_message_type type,
+					 const ProtobufCMessage *message);
+
+/* Compare the round's nodes. */
+void dyn_descent_compare(struct dyn_node *node, struct dyn_descent *self,
+						 enum dyn_descent_state state);
+
+/* The branches of the next few cells, or the end. */
+void dyn_descent_next_cells(struct dyn_node *node, struct dyn_descent *self,
+							uint32_t peer_index);
+
+/* Lists of the next cell's leaves, or the next few cells. */
+void dyn_descent_next_leaves(struct dyn_node *node, struct dyn_descent *self,
+							 uint32_t peer_index);
+
+#endif

@@ -1,0 +1,277 @@
+/*
+ * Anti-entropy: from leaves that differ to keys that are repaired.
+ */
+#include "core/descent.h"
+
+#include "model/hash.h"
+
+#include <string.h>
+
+enum
+{
+	/* A batch of repairs grows while its objects are few bytes. */
+	BATCH_BYTES_LOW = 512 * 1024,
+	BATCH_BYTES_HIGH = 4 * 1024 * 1024
+};
+
+/* -------------------------------------------------------------------- lists */
+
+static void
+set_cursor(struct dyn_cursor *self, const struct dyn_bound *to)
+{
+	struct dyn_bound at = { { self->bucket, to->bucket.size },
+							{ self->key, to->key.size } };
+
+	if (to->bucket.size != 0)
+		memmove(self->bucket, to->bucket.data, to->bucket.size);
+	if (to->key.size != 0)
+		memmove(self->key, to->key.data, to->key.size);
+	self->at = at;
+}
+
+static void
+clear_cursor(struct dyn_cursor *self)
+{
+	self->at = (struct dyn_bound){ { NULL, 0 }, { NULL, 0 } };
+}
+
+static void
+scan_page(struct dyn_node *node, struct dyn_descent *self)
+{
+	dyn_descent_step(node, self, DYN_DESCENT_LISTING);
+	dyn_arena_reset(&self->round->arena);
+	dyn_listing_scan(node, self->serial, self->round->leaves.cell,
+					 &self->round->after.at);
+}
+
+void
+dyn_descent_next_leaves(struct dyn_node *node, struct dyn_descent *self,
+						uint32_t peer_index)
+{
+	struct dyn_round *round = self->round;
+	uint32_t first = round->leaf_next;
+	uint32_t i = first;
+
+	if (first == round->node_count)
+	{
+		dyn_descent_next_cells(node, self, peer_index);
+		return;
+	}
+	while (i < round->node_count && round->nodes[i] / DYN_CELL_LEAVES ==
+										round->nodes[first] / DYN_CELL_LEAVES)
+		i++;
+	round->leaf_first = first;
+	round->leaf_next = i;
+	(void) dyn_listing_leaves(round->nodes + first, i - first, &round->leaves);
+	clear_cursor(&round->after);
+	scan_page(node, self);
+}
+
+void
+dyn_exchange_scanned(struct dyn_node *node, const struct dyn_event *event)
+{
+	uint32_t peer_index;
+	struct dyn_descent *self =
+		dyn_descent_find(node, event->scanned.token, &peer_index);
+	Dyn__ListRequest message = DYN__LIST_REQUEST__INIT;
+	struct dyn_bound until;
+	struct dyn_round *round;
+	enum dyn_status status;
+
+	if (self == NULL)
+		return;
+	round = self->round;
+	status = event->scanned.status;
+	if (status == DYN_STATUS_OK)
+		status = dyn_descent_may_go_on(node, self, peer_index);
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_descent_end(node, self, status);
+		return;
+	}
+	until = dyn_listing_end(event);
+	set_cursor(&round->until, &until);
+	round->own = dyn_listing_take(event, &round->leaves, &until, &round->arena);
+	message.n_leaves = round->leaf_next - round->leaf_first;
+	message.leaves = round->nodes + round->leaf_first;
+	message.after_bucket = dyn_bytes_of_slice(round->after.at.bucket);
+	message.after_key = dyn_bytes_of_slice(round->after.at.key);
+	message.until_bucket = dyn_bytes_of_slice(until.bucket);
+	message.until_key = dyn_bytes_of_slice(until.key);
+	dyn_listing_pack(&round->own, &node->scratch, &message.items);
+	message.n_items = round->own.count;
+	dyn_descent_ask(node, self, peer_index, DYN_MESSAGE_LIST, &message.base);
+}
+
+/* The peer's hashes beside the own ones. */
+static void
+join(struct dyn_round *round, const struct dyn_list *theirs)
+{
+	uint32_t i = 0;
+
+	round->keys =
+		dyn_arena_allocate(&round->arena, theirs->count * sizeof(*round->keys));
+	round->key_count = theirs->count;
+	round->key_next = 0;
+	for (uint32_t j = 0; j < theirs->count; j++)
+	{
+		const struct dyn_listed *item = &theirs->items[j];
+		struct dyn_repair_key *key = &round->keys[j];
+		int order = -1;
+
+		*key = (struct dyn_repair_key){
+			.bucket = dyn_arena_copy(&round->arena, item->bucket),
+			.key = dyn_arena_copy(&round->arena, item->key),
+			.peer_hash = item->hash,
+			.damaged = item->damaged
+		};
+		while (i < round->own.count &&
+			   (order = dyn_listing_compare(round->own.items[i].bucket,
+											round->own.items[i].key,
+											item->bucket, item->key)) < 0)
+			i++;
+		if (i == round->own.count || order != 0)
+			continue;
+		key->own_hash = round->own.items[i].hash;
+		key->damaged |= round->own.items[i].damaged;
+	}
+}
+
+/* How far both lists went; false when that is no sound answer. */
+static bool
+take_cursor(struct dyn_round *round, const Dyn__ListReply *reply)
+{
+	struct dyn_bound end = { dyn_slice_of_bytes(reply->after_bucket),
+							 dyn_slice_of_bytes(reply->after_key) };
+	const struct dyn_bound *after = &round->after.at;
+	const struct dyn_bound *until = &round->until.at;
+
+	round->page_is_last = reply->end && until->bucket.size == 0;
+	if (reply->end)
+	{
+		set_cursor(&round->after, until);
+		return true;
+	}
+	if (dyn_bucket_check(end.bucket) != DYN_STATUS_OK ||
+		end.key.size > DYN_KEY_SIZE_MAX ||
+		(after->bucket.size != 0 &&
+		 dyn_listing_compare(end.bucket, end.key, after->bucket, after->key) <=
+			 0))
+		return false; /* it would never end */
+	set_cursor(&round->after, &end);
+	return true;
+}
+
+static void repair_some(struct dyn_node *node, struct dyn_descent *self,
+						uint32_t peer_index);
+
+void
+dyn_exchange_list_answer(struct dyn_node *node, uint64_t serial,
+						 const Dyn__ListReply *reply)
+{
+	uint32_t peer_index;
+	struct dyn_descent *self = dyn_descent_find(node, serial, &peer_index);
+	struct dyn_list theirs;
+	struct dyn_round *round;
+
+	if (self == NULL)
+		return;
+	round = self->round;
+	if (!dyn_listing_unpack(reply->items, reply->n_items, &round->leaves,
+							&round->after.at, &round->until.at, &node->scratch,
+							&theirs) ||
+		!take_cursor(round, reply))
+	{
+		dyn_count(node, replies_bad);
+		dyn_descent_end(node, self, DYN_STATUS_BAD_REQUEST);
+		return;
+	}
+	join(round, &theirs);
+	node->counters[DYN_COUNT_exchange_keys_differing] += theirs.count;
+	repair_some(node, self, peer_index);
+}
+
+/* ------------------------------------------------------------------- repair */
+
+/* The next keys of one bucket, all damaged or all sound. */
+static uint32_t
+batch(const struct dyn_round *round)
+{
+	const struct dyn_repair_key *first = &round->keys[round->key_next];
+	uint32_t count = 1;
+
+	while (count < round->batch_max &&
+		   round->key_next + count < round->key_count &&
+		   first[count].damaged == first->damaged &&
+		   dyn_slice_equal(first[count].bucket, first->bucket))
+		count++;
+	return count;
+}
+
+static void
+repair_some(struct dyn_node *node, struct dyn_descent *self,
+			uint32_t peer_index)
+{
+	struct dyn_round *round = self->round;
+	enum dyn_status status = dyn_descent_may_go_on(node, self, peer_index);
+
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_descent_end(node, self, status);
+		return;
+	}
+	while (round->key_next < round->key_count)
+	{
+		const struct dyn_repair_key *keys = &round->keys[round->key_next];
+		uint32_t count = batch(round);
+
+		round->key_next += count;
+		if (!keys->damaged)
+		{
+			dyn_descent_step(node, self, DYN_DESCENT_REPAIRING);
+			dyn_repair_begin(node, self->serial, peer_index, keys, count);
+			return;
+		}
+		/* One such read at a time; the rest is met in a later round. */
+		if (dyn_request_find(node, node->mending) == NULL)
+			node->mending = dyn_repair_mend(node, keys, count);
+	}
+	if (round->page_is_last)
+		dyn_descent_next_leaves(node, self, peer_index);
+	else
+		scan_page(node, self);
+}
+
+void
+dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
+					  const struct dyn_repair_outcome *outcome)
+{
+	uint32_t peer_index;
+	struct dyn_descent *self = dyn_descent_find(node, serial, &peer_index);
+	struct dyn_round *round;
+
+	node->counters[DYN_COUNT_exchange_keys_repaired] += outcome->repaired;
+	node->counters[DYN_COUNT_exchange_keys_equal] += outcome->equal;
+	node->counters[DYN_COUNT_exchange_keys_moved] += outcome->moved;
+	node->counters[DYN_COUNT_exchange_object_bytes] += outcome->bytes;
+	if (self == NULL)
+		return;
+	round = self->round;
+	/* Who is overloaded, or gone, is left alone until the next round; a key
+	 * that cannot be read keeps no other one from being repaired. */
+	if (outcome->status != DYN_STATUS_OK &&
+		outcome->status != DYN_STATUS_CORRUPT &&
+		outcome->status != DYN_STATUS_IO_ERROR &&
+		outcome->status != DYN_STATUS_TOO_LARGE &&
+		outcome->status != DYN_STATUS_BAD_REQUEST)
+	{
+		dyn_descent_end(node, self, outcome->status);
+		return;
+	}
+	if (outcome->bytes > BATCH_BYTES_HIGH && round->batch_max > 1)
+		round->batch_max /= 2;
+	else if (outcome->bytes < BATCH_BYTES_LOW &&
+			 round->batch_max < DYN_REPAIR_KEYS_MAX)
+		round->batch_max *= 2;
+	repair_some(node, self, peer_index);
+}

@@ -1,0 +1,344 @@
+#include "core/repair.h"
+
+#include "core/coord_get.h"
+#include "core/exchange.h"
+#include "core/key_table.h"
+#include "core/outbox.h"
+#include "core/peer.h"
+#include "core/replica.h"
+
+#include <string.h>
+
+/* One of the two replicas, as far as one key is concerned. */
+struct side
+{
+	bool heard;
+	bool sends; /* the merged object is on its way there */
+	uint64_t listed_hash;
+	uint64_t hash; /* 0 = no record */
+	struct dyn_slice object;
+};
+
+struct dyn_repair_op
+{
+	struct dyn_slice key;
+	struct side own;
+	struct side peer;
+	bool failed;
+	struct dyn_slice merged;
+};
+
+struct dyn_repair
+{
+	uint64_t for_serial; /* who hears of the outcome */
+	uint32_t peer_index;
+	uint32_t waiting; /* answers */
+	bool sending;     /* the second half */
+	struct dyn_repair_outcome outcome;
+	struct dyn_repair_op *ops;
+};
+
+/* ------------------------------------------------------------------- end */
+
+static void
+finish(struct dyn_node *node, struct dyn_request *request)
+{
+	struct dyn_repair *self = request->repair;
+	struct dyn_repair_outcome *outcome = &self->outcome;
+
+	for (uint32_t op = 0; op < request->op_count && self->sending; op++)
+		outcome->repaired +=
+			!self->ops[op].failed && self->ops[op].merged.size != 0;
+	dyn_exchange_repaired(node, self->for_serial, outcome);
+	dyn_request_end(node, request);
+}
+
+static void
+fail(struct dyn_repair *self, uint32_t op, enum dyn_status status)
+{
+	self->ops[op].failed = true;
+	self->outcome.status =
+		status != DYN_STATUS_OK ? status : DYN_STATUS_NO_QUORUM;
+}
+
+void
+dyn_repair_expire(struct dyn_node *node, struct dyn_request *request)
+{
+	for (uint32_t op = 0; op < request->op_count; op++)
+	{
+		struct dyn_repair_op *self = &request->repair->ops[op];
+
+		if (!self->own.heard || !self->peer.heard || self->own.sends ||
+			self->peer.sends)
+			fail(request->repair, op, DYN_STATUS_TIMEOUT);
+	}
+	finish(node, request);
+}
+
+/* ----------------------------------------------------------------- sending */
+
+static void
+answered(struct dyn_node *node, struct dyn_request *request)
+{
+	if (--request->repair->waiting == 0)
+		finish(node, request);
+}
+
+void
+dyn_repair_replicated(struct dyn_node *node, struct dyn_request *request,
+					  uint32_t op, enum dyn_status status)
+{
+	if (status != DYN_STATUS_OK)
+		fail(request->repair, op, status);
+	request->repair->ops[op].peer.sends = false;
+	answered(node, request);
+}
+
+void
+dyn_repair_stored(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, enum dyn_status status)
+{
+	if (status != DYN_STATUS_OK)
+		fail(request->repair, op, status);
+	request->repair->ops[op].own.sends = false;
+	answered(node, request);
+}
+
+/* One frame of all that the peer lacks. */
+static void
+send_to_peer(struct dyn_node *node, struct dyn_request *request)
+{
+	struct dyn_repair *self = request->repair;
+	struct dyn_call *call =
+		dyn_call_new(node, self->peer_index, DYN_MESSAGE_REPLICATE);
+	Dyn__ReplicateRequest message = DYN__REPLICATE_REQUEST__INIT;
+	Dyn__ReplicateOp *ops =
+		dyn_arena_allocate(&node->scratch, request->op_count * sizeof(*ops));
+
+	message.bucket = dyn_bytes_of_slice(request->bucket);
+	message.repair = true;
+	message.ops = dyn_arena_allocate(&node->scratch,
+									 request->op_count * sizeof(*message.ops));
+	for (uint32_t op = 0; op < request->op_count; op++)
+	{
+		Dyn__ReplicateOp *to = &ops[message.n_ops];
+		struct dyn_call_item item = { .serial = request->serial,
+									  .op = op,
+									  .deadline_ms = request->deadline_ms };
+
+		if (!self->ops[op].peer.sends)
+			continue;
+		dyn__replicate_op__init(to);
+		to->key = dyn_bytes_of_slice(self->ops[op].key);
+		to->object = dyn_bytes_of_slice(self->ops[op].merged);
+		self->outcome.bytes += to->object.len;
+		message.ops[message.n_ops++] = to;
+		dyn_call_add(call, &item);
+		dyn_count(node, repairs_sent);
+	}
+	dyn_outbox_send(node, self->peer_index, DYN_MESSAGE_REPLICATE,
+					call->correlation, dyn_request_remaining_ms(node, request),
+					&message.base);
+	dyn_call_await(node, call);
+}
+
+static void
+keep(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	dyn_count(node, repairs_sent);
+	dyn_replica_repair_for(node, request, op, request->repair->ops[op].key,
+						   request->repair->ops[op].merged);
+}
+
+static void
+send(struct dyn_node *node, struct dyn_request *request)
+{
+	struct dyn_repair *self = request->repair;
+	bool peer = false;
+
+	self->sending = true;
+	for (uint32_t op = 0; op < request->op_count; op++)
+	{
+		self->waiting += self->ops[op].own.sends + self->ops[op].peer.sends;
+		peer |= self->ops[op].peer.sends;
+	}
+	if (self->waiting == 0)
+	{
+		finish(node, request);
+		return;
+	}
+	/* An answer may come at once: nobody finishes before all have left. */
+	self->waiting++;
+	if (peer)
+		send_to_peer(node, request);
+	for (uint32_t op = 0; op < request->op_count; op++)
+		if (self->ops[op].own.sends)
+			keep(node, request, op);
+	answered(node, request);
+}
+
+/* ----------------------------------------------------------------- reading */
+
+/* What both know together, encoded. */
+static enum dyn_status
+merge(struct dyn_node *node, struct dyn_request *request,
+	  struct dyn_repair_op *op)
+{
+	const struct dyn_allocator *scratch = &node->scratch.allocator;
+	struct dyn_object own = { 0 };
+	struct dyn_object peer = { 0 };
+	struct dyn_object merged;
+	enum dyn_status status = DYN_STATUS_OK;
+
+	if (op->own.object.size != 0)
+		status = dyn_object_decode(op->own.object, scratch, &own);
+	if (status == DYN_STATUS_OK && op->peer.object.size != 0)
+		status = dyn_object_decode(op->peer.object, scratch, &peer);
+	if (status == DYN_STATUS_OK)
+		status = dyn_object_sync(&own, &peer, scratch, &merged);
+	if (status == DYN_STATUS_OK)
+		status =
+			dyn_object_encode(&merged, &request->arena.allocator, &op->merged);
+	return status;
+}
+
+/* Both sides have told: what is to be done about this key? */
+static void
+judge(struct dyn_node *node, struct dyn_request *request, uint32_t i)
+{
+	struct dyn_repair *self = request->repair;
+	struct dyn_repair_op *op = &self->ops[i];
+	enum dyn_status status;
+
+	if (op->failed)
+		return;
+	if (op->own.hash == op->peer.hash)
+	{
+		self->outcome.equal++;
+		return;
+	}
+	if (op->own.hash != op->own.listed_hash ||
+		op->peer.hash != op->peer.listed_hash)
+	{
+		self->outcome.moved++;
+		return;
+	}
+	status = merge(node, request, op);
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_count(node, replies_bad);
+		fail(self, i, DYN_STATUS_BAD_REQUEST);
+		op->merged = (struct dyn_slice){ NULL, 0 };
+		return;
+	}
+	op->own.sends = !dyn_slice_equal(op->merged, op->own.object);
+	op->peer.sends = !dyn_slice_equal(op->merged, op->peer.object);
+}
+
+static void
+heard(struct dyn_node *node, struct dyn_request *request)
+{
+	if (--request->repair->waiting != 0)
+		return;
+	for (uint32_t op = 0; op < request->op_count; op++)
+		judge(node, request, op);
+	send(node, request);
+}
+
+void
+dyn_repair_loaded(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, const struct dyn_loaded *record)
+{
+	struct side *own = &request->repair->ops[op].own;
+
+	own->heard = true;
+	if (record->state == DYN_LOADED_FOUND)
+	{
+		own->hash = record->hash;
+		own->object = dyn_arena_copy(&request->arena, record->object);
+	}
+	else if (record->state != DYN_LOADED_ABSENT)
+		fail(request->repair, op,
+			 record->state == DYN_LOADED_CORRUPT ? DYN_STATUS_CORRUPT
+												 : DYN_STATUS_IO_ERROR);
+	heard(node, request);
+}
+
+void
+dyn_repair_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+				enum dyn_status status, uint64_t hash, struct dyn_slice object)
+{
+	struct side *peer = &request->repair->ops[op].peer;
+
+	peer->heard = true;
+	if (status == DYN_STATUS_OK && object.size != 0 && hash != 0)
+	{
+		peer->hash = hash;
+		peer->object = dyn_arena_copy(&request->arena, object);
+		request->repair->outcome.bytes += object.size;
+	}
+	else if (status != DYN_STATUS_NOT_FOUND)
+		fail(request->repair, op,
+			 status == DYN_STATUS_OK ? DYN_STATUS_BAD_REQUEST : status);
+	heard(node, request);
+}
+
+/* ------------------------------------------------------------------ begin */
+
+void
+dyn_repair_begin(struct dyn_node *node, uint64_t serial, uint32_t peer_index,
+				 const struct dyn_repair_key *keys, uint32_t count)
+{
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_REPAIR, 0, NULL);
+	struct dyn_repair *self =
+		dyn_arena_allocate(&request->arena, sizeof(*self));
+
+	memset(self, 0, sizeof(*self));
+	self->for_serial = serial;
+	self->peer_index = peer_index;
+	self->waiting = 2 * count;
+	self->ops = dyn_arena_allocate(&request->arena, count * sizeof(*self->ops));
+	memset(self->ops, 0, count * sizeof(*self->ops));
+	request->repair = self;
+	request->bucket = dyn_arena_copy(&request->arena, keys[0].bucket);
+	request->op_count = request->undecided = count;
+	for (uint32_t op = 0; op < count; op++)
+	{
+		struct dyn_repair_op *to = &self->ops[op];
+		struct dyn_call_item item = { .serial = request->serial,
+									  .op = op,
+									  .deadline_ms = request->deadline_ms };
+
+		to->key = dyn_arena_copy(&request->arena, keys[op].key);
+		to->own.listed_hash = keys[op].own_hash;
+		to->peer.listed_hash = keys[op].peer_hash;
+		dyn_key_load(node, request->bucket, to->key, false,
+					 (struct dyn_work){ request->serial, op }, 0);
+		dyn_outbox_read(node, peer_index, request->bucket, to->key, NULL,
+						&item);
+	}
+}
+
+uint64_t
+dyn_repair_mend(struct dyn_node *node, const struct dyn_repair_key *keys,
+				uint32_t count)
+{
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_GET, 0, NULL);
+	struct dyn_arena *arena = &request->arena;
+	Dyn__GetRequest *message = dyn_arena_allocate(arena, sizeof(*message));
+	uint64_t serial = request->serial;
+
+	dyn__get_request__init(message);
+	message->bucket = dyn_bytes_of_slice(dyn_arena_copy(arena, keys[0].bucket));
+	message->r = node->cluster.n;
+	message->n_keys = count;
+	message->keys = dyn_arena_allocate(arena, count * sizeof(*message->keys));
+	for (uint32_t i = 0; i < count; i++)
+		message->keys[i] =
+			dyn_bytes_of_slice(dyn_arena_copy(arena, keys[i].key));
+	request->message = message;
+	dyn_get_begin(node, request, message);
+	return serial;
+}

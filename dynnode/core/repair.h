@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * repair.h
+ *      Make this node and one other owner equal in a few keys.
+ *
+ * Used by anti-entropy for keys whose hashes differ.  Both whole objects are
+ * read again; a key whose hash has moved since it was listed is left alone (it
+ * is being written), one that turned out equal was a false alarm.  The rest is
+ * merged, and whoever is behind gets the merged object and merges it with what
+ * it holds by then.  Nothing is overwritten and only the two are touched.
+ *
+ * A damaged record on either side is no part of this: what it held may stand
+ * on one other owner only, so it is mended by a read of all owners
+ * (dyn_repair_mend).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_REPAIR_H
+#define DYN_CORE_REPAIR_H
+
+#include "core/event.h"
+#include "core/request.h"
+#include "core/state.h"
+
+enum
+{
+	DYN_REPAIR_KEYS_MAX = 64 /* of one batch */
+};
+
+/* A key, and the hashes it was listed with; 0 = no record. */
+struct dyn_repair_key
+{
+	struct dyn_slice bucket;
+	struct dyn_slice key;
+	uint64_t own_hash;
+	uint64_t peer_hash;
+	bool damaged; /* on one side or both */
+};
+
+/* What became of a batch. */
+struct dyn_repair_outcome
+{
+	enum dyn_status status; /* OK, or why some key was not repaired */
+	uint32_t repaired;
+	uint32_t equal; /* by now */
+	uint32_t moved; /* written meanwhile */
+	size_t bytes;   /* of objects that were fetched or sent */
+};
+
+/* Keys of one bucket, at most DYN_REPAIR_KEYS_MAX.  dyn_exchange_repaired of
+ * that serial hears of the outcome, once, in a later step. */
+void dyn_repair_begin(struct dyn_node *node, uint64_t serial,
+					  uint32_t peer_index, const struct dyn_repair_key *keys,
+					  uint32_t count);
+
+/* Read these keys of one bucket from all owners, which mends what is damaged.
+ * The serial of the request; nobody hears of its outcome. */
+uint64_t dyn_repair_mend(struct dyn_node *node,
+						 const struct dyn_repair_key *keys, uint32_t count);
+
+void dyn_repair_loaded(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op, const struct dyn_loaded *record);
+void dyn_repair_read(struct dyn_node *node, struct dyn_request *request,
+					 uint32_t op, enum dyn_status status, uint64_t hash,
+					 struct dyn_slice object);
+
+/* The peer's word on what it was sent; how many it or this node committed. */
+void dyn_repair_replicated(struct dyn_node *node, struct dyn_request *request,
+						   uint32_t op, enum dyn_status status);
+void dyn_repair_stored(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op, enum dyn_status status);
+void dyn_repair_expire(struct dyn_node *node, struct dyn_request *request);
+
+#endif
