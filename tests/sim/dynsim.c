@@ -1,202 +1,152 @@
 /*
  * dynsim: seeds and scenarios through the simulator.
  *
- *     dynsim --seeds A..B [--jobs J]     run them; the last line counts
- *     dynsim --seeds A..B --first        seeds only, until one fails
- *     dynsim --replay S [--trace]        one seed, once; --trace tells all
- *     dynsim --scenarios                 the named ones only
+ *     dynsim --seeds A..B [--jobs J]      scenarios, then the seeds; the last
+ *                                         line counts, failures are shrunk
+ *     dynsim --seeds A..B --first         seeds only, until one fails
+ *     dynsim --scenarios                  the named ones only
+ *     dynsim --list FILE                  runs told by the lines of a file
  *
- * Workers are processes: a core that aborts takes only its seed with it.
+ * One run:
+ *
+ *     --replay S [--calm] [--set NAME=N,...] [--trace]
+ *     --shrink S [--calm] [--set NAME=N,...] [--seconds N]
+ *     --show S   [--calm] [--set NAME=N,...]       its parameters
+ *
+ * Without --calm the parameters are the seed's own (swarm.h).
  */
+#include "tests/sim/runner.h"
 #include "tests/sim/scenarios.h"
-#include "tests/sim/world.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum
 {
-	JOBS_MAX = 64,
-	TWICE_EVERY = 10 /* of so many seeds one runs twice */
+	SHRINK_SECONDS = 60,
+	SHRINK_FAILURES = 3, /* of many, so many are shrunk */
+	SETTINGS_SIZE = 4096,
+	LINE_SIZE = 4096,
+	WORDS_MAX = 16
 };
 
-/* What a seed gave. */
-struct outcome
+enum command
 {
-	uint64_t trace;
-	uint64_t simulated_ms;
-	uint64_t steps;
-	uint64_t faults;
-	uint64_t violations;
-	struct dyn_checker_counts counts;
-	char text[320];
+	NONE,
+	SEEDS,
+	SCENARIOS,
+	LIST,
+	REPLAY,
+	SHRINK,
+	SHOW
 };
 
-/* Shared between the workers. */
-struct board
+struct options
 {
-	uint64_t next;
-	uint64_t last;
-	uint64_t done;
-	uint64_t failed;
-	uint64_t current[JOBS_MAX];
-	uint64_t twice;
-	bool first; /* stop at the first failure */
-	struct outcome sum;
+	enum command command;
+	struct dyn_run_request seeds;
+	uint64_t seed;
+	const char *file;
+	const char *settings;
+	uint32_t seconds;
+	bool calm;
+	bool verbose;
 };
+
+static double
+now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+}
+
+/* ----------------------------------------------------------------- one run */
+
+static bool
+make_swarm(const struct options *options, struct dyn_swarm *swarm)
+{
+	char why[200];
+
+	if (options->calm)
+		dyn_swarm_calm(swarm);
+	else
+		dyn_swarm_draw(swarm, options->seed);
+	if (options->settings == NULL ||
+		dyn_swarm_set(swarm, options->settings, why, sizeof(why)))
+		return true;
+	fprintf(stderr, "dynsim: %s\n", why);
+	return false;
+}
 
 static void
-run_seed(uint64_t seed, bool verbose, struct outcome *outcome)
+print_replay(uint64_t seed, const struct dyn_swarm *swarm)
+{
+	char settings[SETTINGS_SIZE];
+
+	dyn_swarm_print(swarm, settings, sizeof(settings));
+	printf("--replay %" PRIu64 " --calm --set %s\n", seed, settings);
+}
+
+static int
+replay(const struct options *options)
+{
+	struct dyn_outcome outcome;
+	struct dyn_swarm swarm;
+
+	if (!make_swarm(options, &swarm))
+		return 2;
+	dyn_run_seed(options->seed, &swarm, options->verbose, &outcome);
+	if (options->verbose)
+		dyn_run_print_faults(&outcome);
+	printf("seed %" PRIu64 ": trace %016" PRIx64 ", %" PRIu64 " steps, "
+		   "%" PRIu64 " actions, %" PRIu64 " strikes, %" PRIu64
+		   " writes acknowledged, %" PRIu64 " violations%s%s\n",
+		   options->seed, outcome.trace, outcome.steps, outcome.actions,
+		   outcome.strikes, outcome.counts.writes_acknowledged,
+		   outcome.violations, outcome.violations ? "; the first: " : "",
+		   outcome.text);
+	return outcome.violations > 0;
+}
+
+static int
+show(const struct options *options)
 {
 	struct dyn_swarm swarm;
-	struct dyn_world *world;
 
-	dyn_swarm_draw(&swarm, seed);
-	world = dyn_world_new(seed, &swarm, verbose);
-	dyn_world_run(world);
-	*outcome = (struct outcome){ .trace = world->trace,
-								 .simulated_ms = world->now_ms,
-								 .steps = world->step_count,
-								 .faults = world->fault_count,
-								 .violations = world->violation_count,
-								 .counts = world->counts };
-	memcpy(outcome->text, world->first_violation, sizeof(outcome->text));
-	dyn_world_free(&world);
+	if (!make_swarm(options, &swarm))
+		return 2;
+	print_replay(options->seed, &swarm);
+	return 0;
 }
 
-static void
-run_checked(struct board *board, uint64_t seed, struct outcome *outcome)
+static int
+shrink(const struct options *options)
 {
-	struct outcome again;
+	struct dyn_outcome outcome;
+	struct dyn_swarm swarm;
 
-	run_seed(seed, false, outcome);
-	if (seed % TWICE_EVERY != 0)
-		return;
-	run_seed(seed, false, &again);
-	__atomic_add_fetch(&board->twice, 1, __ATOMIC_SEQ_CST);
-	if (again.trace == outcome->trace)
-		return;
-	if (outcome->violations++ == 0)
-		snprintf(outcome->text, sizeof(outcome->text),
-				 "trace: two runs differ: %016" PRIx64 ", %016" PRIx64,
-				 outcome->trace, again.trace);
-}
-
-static void
-add(uint64_t *sum, uint64_t value)
-{
-	__atomic_add_fetch(sum, value, __ATOMIC_SEQ_CST);
-}
-
-static void
-add_failure(struct board *board, uint64_t seed, const char *text)
-{
-	add(&board->failed, 1);
-	printf("seed %" PRIu64 " FAILED: %s\n", seed, text);
-	printf("  again: build/dynsim --replay %" PRIu64 " --trace\n", seed);
+	if (!make_swarm(options, &swarm))
+		return 2;
+	if (!dyn_shrink(options->seed, &swarm, options->seconds, &outcome))
+	{
+		printf("seed %" PRIu64 " does not fail\n", options->seed);
+		return 1;
+	}
+	printf("seed %" PRIu64 " shrunk to %" PRIu64 " actions, %" PRIu64
+		   " strikes, %.1f s: %s\n  again: build/dynsim ",
+		   options->seed, outcome.actions, outcome.strikes,
+		   (double) swarm.duration_ms / 1000, outcome.text);
+	print_replay(options->seed, &swarm);
 	fflush(stdout);
-	if (board->first)
-		__atomic_store_n(&board->next, board->last + 1, __ATOMIC_SEQ_CST);
+	return 0;
 }
 
-static void
-add_outcome(struct board *board, uint64_t seed, const struct outcome *outcome)
-{
-	struct outcome *sum = &board->sum;
-	uint64_t done;
-
-	add(&sum->simulated_ms, outcome->simulated_ms);
-	add(&sum->steps, outcome->steps);
-	add(&sum->faults, outcome->faults);
-	add(&sum->violations, outcome->violations);
-	add(&sum->counts.writes_acknowledged, outcome->counts.writes_acknowledged);
-	add(&sum->counts.writes_unknown, outcome->counts.writes_unknown);
-	add(&sum->counts.reads, outcome->counts.reads);
-	add(&sum->counts.reads_strict, outcome->counts.reads_strict);
-	add(&sum->counts.repeats, outcome->counts.repeats);
-	add(&sum->counts.reads_stepped, outcome->counts.reads_stepped);
-	if (outcome->violations > 0)
-		add_failure(board, seed, outcome->text);
-	done = __atomic_add_fetch(&board->done, 1, __ATOMIC_SEQ_CST);
-	if (done % 50 == 0)
-	{
-		printf("%" PRIu64 " seeds done\n", done);
-		fflush(stdout);
-	}
-}
-
-static void
-work(struct board *board, uint32_t job)
-{
-	for (;;)
-	{
-		struct outcome outcome;
-		uint64_t seed = __atomic_fetch_add(&board->next, 1, __ATOMIC_SEQ_CST);
-
-		if (seed > board->last)
-			return;
-		board->current[job] = seed;
-		run_checked(board, seed, &outcome);
-		add_outcome(board, seed, &outcome);
-		board->current[job] = 0;
-	}
-}
-
-static pid_t
-hire(struct board *board, uint32_t job)
-{
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0)
-	{
-		work(board, job);
-		fflush(stdout);
-		_exit(0);
-	}
-	return pid;
-}
-
-static void
-run_seeds(struct board *board, uint32_t jobs)
-{
-	pid_t pids[JOBS_MAX];
-	uint32_t busy = jobs;
-
-	for (uint32_t job = 0; job < jobs; job++)
-		pids[job] = hire(board, job);
-	while (busy > 0)
-	{
-		int status;
-		pid_t pid = wait(&status);
-
-		for (uint32_t job = 0; job < jobs; job++)
-		{
-			char text[64];
-
-			if (pids[job] != pid)
-				continue;
-			if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-			{
-				busy--;
-				break;
-			}
-			snprintf(text, sizeof(text), "the core aborted (signal %d)",
-					 WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-			add_failure(board, board->current[job], text);
-			add(&board->done, 1);
-			pids[job] = hire(board, job);
-			break;
-		}
-	}
-}
+/* ---------------------------------------------------------------- many runs */
 
 static bool
 play_scenarios(bool verbose)
@@ -217,107 +167,195 @@ play_scenarios(bool verbose)
 }
 
 static int
-replay(uint64_t seed, bool verbose)
+run_seeds(const struct options *options)
 {
-	struct outcome outcome;
+	struct dyn_run_result result;
+	double begin = now();
+	bool ok = options->seeds.stop_at_failure || play_scenarios(false);
 
-	run_seed(seed, verbose, &outcome);
-	printf("seed %" PRIu64 ": trace %016" PRIx64 ", %" PRIu64 " steps, "
-		   "%" PRIu64 " writes acknowledged, %" PRIu64 " violations%s%s\n",
-		   seed, outcome.trace, outcome.steps,
-		   outcome.counts.writes_acknowledged, outcome.violations,
-		   outcome.violations ? "; the first: " : "", outcome.text);
-	return outcome.violations > 0;
+	dyn_run_seeds(&options->seeds, &result);
+	for (uint64_t i = 0; i < result.failed && i < SHRINK_FAILURES &&
+						 !options->seeds.stop_at_failure;
+		 i++)
+		shrink(&(struct options){ .seed = result.failures[i],
+								  .seconds = SHRINK_SECONDS });
+	dyn_run_print(&result, now() - begin);
+	if (!ok)
+		printf("a scenario failed\n");
+	return result.failed > 0 || !ok;
+}
+
+static bool read_options(int argc, char **argv, struct options *options);
+
+/* A line: the words after "dynsim", then a comment. */
+static bool
+run_line(char *line)
+{
+	char *words[WORDS_MAX + 1] = { "dynsim" };
+	int count = 1;
+	struct options options;
+	struct dyn_outcome outcome;
+	struct dyn_swarm swarm;
+
+	line[strcspn(line, "#\n")] = 0;
+	for (char *word = strtok(line, " \t"); word != NULL && count < WORDS_MAX;
+		 word = strtok(NULL, " \t"))
+		words[count++] = word;
+	if (count == 1)
+		return true;
+	if (!read_options(count, words, &options) || options.command != REPLAY ||
+		!make_swarm(&options, &swarm))
+		return false;
+	(void) dyn_run_apart(options.seed, &swarm, SHRINK_SECONDS, &outcome);
+	printf("scenario seed %" PRIu64 " (%s): %s%s\n", options.seed,
+		   options.settings ? options.settings : "its own parameters",
+		   outcome.violations ? "FAILED: " : "ok", outcome.text);
+	fflush(stdout);
+	return outcome.violations == 0;
 }
 
 static int
-summary(const struct board *board, uint64_t seeds, double seconds, bool ok)
+run_list(const struct options *options)
 {
-	const struct outcome *sum = &board->sum;
+	FILE *file = fopen(options->file, "r");
+	char line[LINE_SIZE];
+	bool ok = true;
 
-	printf("%" PRIu64 " seeds, %.1f simulated hours, %" PRIu64 " steps, "
-		   "%" PRIu64 " faults, %" PRIu64 " writes acknowledged, "
-		   "%" PRIu64 " unknown, %" PRIu64 " reads (%" PRIu64 " strict), "
-		   "%" PRIu64 " repeats, %" PRIu64 " run twice, %.1f s; "
-		   "%" PRIu64 " seeds failed, %" PRIu64 " violations%s\n",
-		   seeds, (double) sum->simulated_ms / 3600000, sum->steps, sum->faults,
-		   sum->counts.writes_acknowledged, sum->counts.writes_unknown,
-		   sum->counts.reads, sum->counts.reads_strict, sum->counts.repeats,
-		   board->twice, seconds, board->failed, sum->violations,
-		   ok ? "" : ", a scenario failed");
-	return board->failed > 0 || !ok;
+	if (file == NULL)
+	{
+		perror(options->file);
+		return 2;
+	}
+	while (fgets(line, sizeof(line), file) != NULL)
+		ok &= run_line(line);
+	fclose(file);
+	return !ok;
 }
+
+/* ------------------------------------------------------------- command line */
 
 static int
 usage(void)
 {
-	fprintf(
-		stderr,
-		"usage: dynsim --seeds A..B [--jobs J] [--first] | --replay S [--trace] | "
-		"--scenarios [--trace]\n");
+	fprintf(stderr,
+			"usage: dynsim --seeds A..B [--jobs J] [--first]\n"
+			"       dynsim --scenarios [--trace] | --list FILE\n"
+			"       dynsim --replay S | --shrink S [--seconds N] | --show S\n"
+			"              [--calm] [--set NAME=N,...] [--trace]\n");
 	return 2;
 }
 
 static bool
-read_number(const char *text, char **end, uint64_t *number)
+read_number(const char *text, uint64_t *number)
 {
-	*number = strtoull(text, end, 10);
-	return *end != text;
+	char *end;
+
+	*number = strtoull(text, &end, 10);
+	return end != text && *end == 0;
+}
+
+static bool
+read_range(const char *text, struct dyn_run_request *seeds)
+{
+	char *end;
+
+	seeds->first = strtoull(text, &end, 10);
+	return end != text && strncmp(end, "..", 2) == 0 &&
+		   read_number(end + 2, &seeds->last);
+}
+
+/* An option with a value; false when it is none of these. */
+static bool
+read_valued(const char *name, const char *value, struct options *options)
+{
+	static const struct
+	{
+		const char *name;
+		enum command command;
+	} seeds[] = { { "--replay", REPLAY },
+				  { "--shrink", SHRINK },
+				  { "--show", SHOW } };
+	uint64_t number = 0;
+
+	for (uint32_t i = 0; i < 3; i++)
+		if (strcmp(name, seeds[i].name) == 0)
+		{
+			options->command = seeds[i].command;
+			return read_number(value, &options->seed);
+		}
+	if (strcmp(name, "--seeds") == 0)
+	{
+		options->command = SEEDS;
+		return read_range(value, &options->seeds);
+	}
+	if (strcmp(name, "--list") == 0)
+	{
+		options->command = LIST;
+		options->file = value;
+		return true;
+	}
+	if (strcmp(name, "--set") == 0)
+	{
+		options->settings = value;
+		return true;
+	}
+	if (!read_number(value, &number))
+		return false;
+	if (strcmp(name, "--jobs") == 0)
+		options->seeds.jobs = (uint32_t) number;
+	else if (strcmp(name, "--seconds") == 0)
+		options->seconds = (uint32_t) number;
+	else
+		return false;
+	return options->seeds.jobs >= 1 && options->seeds.jobs <= DYN_JOBS_MAX;
+}
+
+static bool
+read_options(int argc, char **argv, struct options *options)
+{
+	*options = (struct options){ .seconds = SHRINK_SECONDS };
+	options->seeds.jobs = 1;
+	for (int i = 1; i < argc; i++)
+	{
+		if (strcmp(argv[i], "--trace") == 0)
+			options->verbose = true;
+		else if (strcmp(argv[i], "--first") == 0)
+			options->seeds.stop_at_failure = true;
+		else if (strcmp(argv[i], "--calm") == 0)
+			options->calm = true;
+		else if (strcmp(argv[i], "--scenarios") == 0)
+			options->command = SCENARIOS;
+		else if (i + 1 < argc && read_valued(argv[i], argv[i + 1], options))
+			i++;
+		else
+			return false;
+	}
+	return options->command != NONE;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct board *board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
-							   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t jobs = 1;
-	uint64_t seed = 0;
-	bool verbose = false;
-	bool ok;
-	char *end;
-	struct timespec from;
-	struct timespec to;
+	struct options options;
 
-	if (board == MAP_FAILED)
-		return 2;
-	for (int i = 1; i < argc; i++)
-	{
-		const char *value = i + 1 < argc ? argv[i + 1] : "";
-
-		if (strcmp(argv[i], "--trace") == 0)
-			verbose = true;
-		else if (strcmp(argv[i], "--first") == 0)
-			board->first = true;
-		else if (strcmp(argv[i], "--scenarios") == 0)
-			board->last = 0;
-		else if (strcmp(argv[i], "--jobs") == 0 &&
-				 read_number(value, &end, &jobs) && jobs >= 1 &&
-				 jobs <= JOBS_MAX)
-			i++;
-		else if (strcmp(argv[i], "--replay") == 0 &&
-				 read_number(value, &end, &seed))
-			i++;
-		else if (strcmp(argv[i], "--seeds") == 0 &&
-				 read_number(value, &end, &board->next) &&
-				 strncmp(end, "..", 2) == 0 &&
-				 read_number(end + 2, &end, &board->last))
-			i++;
-		else
-			return usage();
-	}
-	if (argc == 1)
+	if (!read_options(argc, argv, &options))
 		return usage();
-	if (seed != 0)
-		return replay(seed, verbose);
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	ok = board->first || play_scenarios(verbose);
-	if (board->last == 0)
-		return !ok;
-	seed = board->next;
-	run_seeds(board, (uint32_t) jobs);
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	return summary(board, board->last - seed + 1,
-				   (double) (to.tv_sec - from.tv_sec) +
-					   (double) (to.tv_nsec - from.tv_nsec) / 1e9,
-				   ok);
+	switch (options.command)
+	{
+		case SEEDS:
+			return run_seeds(&options);
+		case SCENARIOS:
+			return !play_scenarios(options.verbose);
+		case LIST:
+			return run_list(&options);
+		case REPLAY:
+			return replay(&options);
+		case SHRINK:
+			return shrink(&options);
+		case SHOW:
+			return show(&options);
+		case NONE:
+			break;
+	}
+	return usage();
 }

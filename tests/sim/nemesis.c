@@ -1,242 +1,264 @@
-/*
- * Trouble, by the seed's dice: each kind comes back after a random time.
- */
-#include "model/object.h"
+#include "tests/sim/nemesis.h"
+
 #include "tests/sim/simnet.h"
-#include "tests/sim/whitebox.h"
-#include "tests/sim/world.h"
 
-#include <string.h>
-
-enum kind
-{
-	CRASH,
-	CRASH_ALL,
-	PAUSE,
-	FLAP,
-	PARTITION,
-	HEAL,
-	FULL,
-	FAIL,
-	DAMAGE,
-	KIND_COUNT
-};
-
-static uint64_t
-period(const struct dyn_world *world, enum kind kind)
+static uint32_t
+period(const struct dyn_world *world, uint32_t kind)
 {
 	const struct dyn_swarm *swarm = &world->swarm;
 
-	switch (kind)
+	switch ((enum dyn_nemesis) kind)
 	{
-		case CRASH:
-			return swarm->crash_period_ms;
-		case CRASH_ALL:
-			return 8 * (uint64_t) swarm->crash_period_ms;
-		case PAUSE:
-			return swarm->pause_period_ms;
-		case FLAP:
-			return swarm->flap_period_ms;
-		case PARTITION:
-			return swarm->partition_period_ms;
-		case HEAL:
-			return swarm->partition_period_ms ? swarm->partition_ms_max : 0;
-		case FULL:
-			return swarm->full_period_ms;
-		case FAIL:
-			return swarm->fail_period_ms;
-		case DAMAGE:
-			return swarm->damage_period_ms;
-		case KIND_COUNT:
+#define NEMESIS_PERIOD(name, period_ms)                                        \
+	case DYN_NEMESIS_##name:                                                   \
+		return swarm->period_ms;
+		DYN_NEMESIS_MAP(NEMESIS_PERIOD)
+#undef NEMESIS_PERIOD
+		case DYN_NEMESIS_COUNT:
 			break;
 	}
 	return 0;
 }
 
-static uint64_t
-below(struct dyn_world *world, uint64_t bound)
-{
-	return dyn_simrandom_below(&world->random, bound);
-}
-
 static void
-again(struct dyn_world *world, enum kind kind)
+again(struct dyn_world *world, uint32_t kind, struct dyn_simrandom *random)
 {
 	uint64_t mean = period(world, kind);
 
 	if (mean > 0)
-		dyn_world_push(world, world->now_ms + 1 + below(world, 2 * mean),
-					   DYN_WORLD_NEMESIS, kind, 0, NULL);
+		dyn_world_push(
+			world, world->now_ms + 1 + dyn_simrandom_below(random, 2 * mean),
+			DYN_WORLD_NEMESIS, kind, 0, NULL);
 }
 
 void
 dyn_nemesis_begin(struct dyn_world *world)
 {
-	for (int kind = 0; kind < KIND_COUNT; kind++)
-		again(world, (enum kind) kind);
+	for (uint32_t kind = 0; kind < DYN_NEMESIS_COUNT; kind++)
+	{
+		world->nemeses[kind] = dyn_simrandom_stream(world->seed, 500 + kind);
+		again(world, kind, &world->nemeses[kind]);
+	}
 }
 
-/* ------------------------------------------------------------------ partitions */
+/* ------------------------------------------------------------------ processes */
 
-/* One node cut off, two halves, one direction only, a bridge, or one link. */
 static void
-partition(struct dyn_world *world)
+crash(struct dyn_world *world, uint32_t node, struct dyn_simrandom *random)
 {
-	uint32_t n = world->swarm.node_count;
-	uint32_t shape = (uint32_t) below(world, 5);
-	uint32_t one = (uint32_t) below(world, n);
-	uint32_t two = (uint32_t) below(world, n);
-	uint64_t side = below(world, UINT64_C(1) << n);
-	bool one_way = below(world, 2) == 0;
+	dyn_simnode_crash(
+		world, node,
+		dyn_simrandom_below(random, (uint64_t) world->swarm.down_ms_max + 1));
+}
 
-	for (uint32_t from = 0; from < n; from++)
-		for (uint32_t to = 0; to < n; to++)
-		{
-			bool cut = false;
+/* Most of the interesting moments of a crash are a millisecond long: aim. */
+static void
+snipe(struct dyn_world *world, uint32_t node, struct dyn_simrandom *random)
+{
+	struct dyn_simnode *target = &world->nodes[node];
 
-			if (shape == 0)
-				cut = from == one || (!one_way && to == one);
-			else if (shape == 1)
-				cut = (side >> from & 1) != (side >> to & 1) &&
-					  (!one_way || (side >> from & 1));
-			else if (shape == 2)
-				cut = from != one && to != one &&
-					  (side >> from & 1) != (side >> to & 1);
-			else if (shape == 3)
-				cut = from == one && to == two;
-			else /* a ring: only neighbours hear each other */
-				cut = (from + 1) % n != to && (to + 1) % n != from;
-			if (cut && from != to)
-				dyn_simnet_block(world, from, to, true);
-		}
-	if (below(world, 3) != 0)
-		return;
-	for (uint32_t client = DYN_SIM_NODES_MAX;
-		 client < DYN_SIM_ENDPOINTS_MAX - 1; client++)
+	target->snipe = (uint8_t) dyn_simrandom_between(random, DYN_SNIPE_STORE,
+													DYN_SNIPE_REPLY);
+	target->snipe_count = (uint32_t) dyn_simrandom_between(random, 1, 10);
+	/* At once; when the frames of the step have arrived; when the commit may
+	 * just have been made. */
+	target->snipe_delay_ms =
+		dyn_simrandom_below(random, dyn_simrandom_below(random, 3) == 0
+										? 1
+										: (uint64_t) world->swarm.delay_ms_max +
+											  world->swarm.commit_ms_max + 2);
+}
+
+/* One node, or each of some, goes down and comes back again and again. */
+static void
+storm(struct dyn_world *world, struct dyn_simrandom *random)
+{
+	uint64_t who = dyn_simrandom_next(random);
+	uint64_t at_ms = world->now_ms;
+	uint64_t count = dyn_simrandom_between(random, 3, 12);
+
+	for (uint64_t i = 0; i < count; i++)
 	{
-		bool there = below(world, 2) == 0;
-
-		dyn_simnet_block(world, there ? client : one, there ? one : client,
-						 true);
+		for (uint32_t node = 0; node < world->swarm.node_count; node++)
+			if ((who >> node & 1) != 0)
+				dyn_world_push(world, at_ms, DYN_WORLD_CRASH, node,
+							   dyn_simrandom_below(random, 200), NULL);
+		at_ms += dyn_simrandom_between(random, 1, 2000);
 	}
 }
 
-/* --------------------------------------------------------------------- disks */
-
-/* Only a record that every owner holds, equal and sound, is damaged: so no
- * acknowledged write stands on fewer than the others. */
-static bool
-may_damage(struct dyn_world *world, uint32_t node,
-		   const struct dyn_simrecord *record)
+static void
+pause(struct dyn_world *world, struct dyn_simrandom *random)
 {
-	uint32_t equal_count = 0;
+	uint64_t who = UINT64_C(1)
+				   << dyn_simrandom_below(random, world->swarm.node_count);
 
-	if (record->corrupt)
-		return false;
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	if (dyn_simrandom_below(random, 4) == 0)
+		who = dyn_simrandom_next(random);
+	for (uint32_t node = 0; node < world->swarm.node_count; node++)
 	{
-		const struct dyn_simrecord *other =
-			dyn_simdisk_get(world->nodes[i].disk, DYN_TABLE_MAIN, &record->key);
+		uint64_t ms =
+			1 + dyn_simrandom_below(random, world->swarm.pause_ms_max);
 
-		if (other == NULL)
+		if ((who >> node & 1) == 0 || world->nodes[node].node == NULL)
 			continue;
-		if (other->corrupt ||
-			!dyn_slice_equal(dyn_simblob_slice(other->object),
-							 dyn_simblob_slice(record->object)))
-			return false;
-		equal_count++;
+		dyn_world_fault(world, DYN_FAULT_pause);
+		world->nodes[node].paused_until_ms = world->now_ms + ms;
 	}
-	return equal_count == world->swarm.n && world->swarm.n > 1;
 }
 
-bool
-dyn_nemesis_damage(struct dyn_world *world, uint32_t node)
+/* Some seconds, an hour, or years, either way; or right again. */
+static void
+jump(struct dyn_world *world, uint32_t node, struct dyn_simrandom *random)
 {
-	struct dyn_simdisk *disk = world->nodes[node].disk;
-	uint32_t count = dyn_simdisk_count(disk, DYN_TABLE_MAIN);
+	int64_t *offset_ms = &world->nodes[node].wall_offset_ms;
+	int64_t before_ms = *offset_ms;
+	int64_t far_ms = (int64_t) world->swarm.wall_jump_s * 1000;
 
-	for (uint32_t tries = 0; count > 0 && tries < 10; tries++)
+	switch (dyn_simrandom_below(random, 4))
 	{
-		uint32_t index = (uint32_t) below(world, count);
-
-		if (may_damage(world, node,
-					   dyn_simdisk_at(disk, DYN_TABLE_MAIN, index)))
-		{
-			dyn_simdisk_corrupt(disk, index);
-			world->fault_count++;
-			return true;
-		}
+		case 0:
+			*offset_ms = 0;
+			break;
+		case 1:
+			*offset_ms += (int64_t) dyn_simrandom_below(random, 20000) - 10000;
+			break;
+		case 2:
+			*offset_ms = far_ms;
+			break;
+		default:
+			*offset_ms = -far_ms;
+			break;
 	}
-	return false;
+	dyn_world_fault(world, DYN_FAULT_wall_jump);
+	if (*offset_ms < before_ms)
+		dyn_world_fault(world, DYN_FAULT_wall_jump_back);
 }
 
 /* ------------------------------------------------------------------- strikes */
 
 static void
-strike_node(struct dyn_world *world, enum kind kind, uint32_t node)
+fill(struct dyn_world *world, uint32_t node, struct dyn_simrandom *random)
 {
-	const struct dyn_swarm *swarm = &world->swarm;
 	struct dyn_simnode *target = &world->nodes[node];
 
-	if (target->node == NULL)
-		return;
-	world->fault_count++;
-	if (kind == CRASH)
-		dyn_simnode_crash(world, node, below(world, swarm->down_ms_max + 1));
-	else if (kind == PAUSE)
+	dyn_world_fault(world, DYN_FAULT_store_full);
+	dyn_simdisk_set_full(target->disk, true);
+	target->full_until_ms =
+		world->now_ms + dyn_simrandom_below(random, world->swarm.full_ms_max);
+	dyn_world_push(world, target->full_until_ms, DYN_WORLD_RESUME, node, 0,
+				   NULL);
+}
+
+static void
+fail(struct dyn_world *world, uint32_t node)
+{
+	dyn_world_fault(world, DYN_FAULT_store_failed);
+	dyn_simstore_fail(world->nodes[node].store);
+	dyn_simnode_plan(world, node);
+}
+
+static void
+strike_node(struct dyn_world *world, enum dyn_nemesis kind, uint32_t node,
+			struct dyn_simrandom *random)
+{
+	switch (kind)
 	{
-		target->paused_until_ms =
-			world->now_ms + 1 + below(world, swarm->pause_ms_max);
+		case DYN_NEMESIS_CRASH:
+			crash(world, node, random);
+			break;
+		case DYN_NEMESIS_SNIPE:
+			snipe(world, node, random);
+			break;
+		case DYN_NEMESIS_WALL:
+			jump(world, node, random);
+			break;
+		case DYN_NEMESIS_FULL:
+			fill(world, node, random);
+			break;
+		case DYN_NEMESIS_FAIL:
+			fail(world, node);
+			break;
+		case DYN_NEMESIS_DAMAGE:
+			(void) dyn_nemesis_damage(world, node, random);
+			break;
+		case DYN_NEMESIS_EMPTY:
+			(void) dyn_nemesis_empty(world, node, random);
+			break;
+		case DYN_NEMESIS_ROLLBACK:
+			(void) dyn_nemesis_roll_back(world, node, random);
+			break;
+		case DYN_NEMESIS_CLONE:
+			(void) dyn_nemesis_clone(world, node, random);
+			break;
+		case DYN_NEMESIS_CRASH_ALL:
+		case DYN_NEMESIS_STORM:
+		case DYN_NEMESIS_PAUSE:
+		case DYN_NEMESIS_FLAP:
+		case DYN_NEMESIS_CLOG:
+		case DYN_NEMESIS_PARTITION:
+		case DYN_NEMESIS_COUNT:
+			break;
 	}
-	else if (kind == FULL)
+}
+
+static void
+strike(struct dyn_world *world, enum dyn_nemesis kind,
+	   struct dyn_simrandom *random)
+{
+	uint32_t node =
+		(uint32_t) dyn_simrandom_below(random, world->swarm.node_count);
+
+	switch (kind)
 	{
-		dyn_simdisk_set_full(target->disk, true);
-		target->full_until_ms =
-			world->now_ms + below(world, swarm->full_ms_max);
-		dyn_world_push(world, target->full_until_ms, DYN_WORLD_RESUME, node, 0,
-					   NULL);
+		case DYN_NEMESIS_CRASH_ALL:
+			dyn_world_fault(world, DYN_FAULT_crash_of_all);
+			for (uint32_t i = 0; i < world->swarm.node_count; i++)
+				crash(world, i, random);
+			break;
+		case DYN_NEMESIS_STORM:
+			dyn_world_fault(world, DYN_FAULT_restart_storm);
+			storm(world, random);
+			break;
+		case DYN_NEMESIS_PAUSE:
+			pause(world, random);
+			break;
+		case DYN_NEMESIS_FLAP:
+			dyn_nemesis_flap(world, random);
+			break;
+		case DYN_NEMESIS_CLOG:
+			dyn_nemesis_clog(world, random);
+			break;
+		case DYN_NEMESIS_PARTITION:
+			dyn_nemesis_partition(world, random);
+			break;
+		case DYN_NEMESIS_CRASH:
+		case DYN_NEMESIS_SNIPE:
+		case DYN_NEMESIS_WALL:
+		case DYN_NEMESIS_FULL:
+		case DYN_NEMESIS_FAIL:
+		case DYN_NEMESIS_DAMAGE:
+		case DYN_NEMESIS_EMPTY:
+		case DYN_NEMESIS_ROLLBACK:
+		case DYN_NEMESIS_CLONE:
+			if (world->nodes[node].node != NULL)
+				strike_node(world, kind, node, random);
+			break;
+		case DYN_NEMESIS_COUNT:
+			break;
 	}
-	else if (kind == FAIL)
-	{
-		dyn_simstore_fail(target->store);
-		dyn_simnode_plan(world, node);
-	}
-	else if (kind == DAMAGE)
-		(void) dyn_nemesis_damage(world, node);
 }
 
 void
 dyn_nemesis_strike(struct dyn_world *world, uint32_t kind)
 {
-	uint32_t node;
+	struct dyn_simrandom *random = &world->nemeses[kind];
+	uint32_t max = world->swarm.strikes_max;
 
-	if (world->calm)
+	if (world->calm || (max > 0 && world->strike_count >= max))
 		return;
-	node = (uint32_t) below(world, world->swarm.node_count);
-	dyn_world_say(world, "trouble %u, node %u", kind, node);
-	switch ((enum kind) kind)
-	{
-		case CRASH_ALL:
-			for (uint32_t i = 0; i < world->swarm.node_count; i++)
-				strike_node(world, CRASH, i);
-			break;
-		case FLAP:
-			dyn_simnet_flap(world);
-			break;
-		case PARTITION:
-			partition(world);
-			break;
-		case HEAL:
-			dyn_simnet_heal(world);
-			break;
-		case CRASH:
-		case PAUSE:
-		case FULL:
-		case FAIL:
-		case DAMAGE:
-		case KIND_COUNT:
-			strike_node(world, (enum kind) kind, node);
-			break;
-	}
-	again(world, (enum kind) kind);
+	world->strike_count++;
+	dyn_world_say(world, "trouble %u", kind);
+	strike(world, (enum dyn_nemesis) kind, random);
+	again(world, kind, random);
 }

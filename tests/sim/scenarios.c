@@ -94,7 +94,7 @@ coordinator_with_amnesia(struct dyn_world *world)
 		dyn_simnode_crash(world, coordinator, 10);
 		pass(world, 5000);
 		EXPECT(put(world, coordinator, key, NULL).status == DYN_STATUS_OK);
-		after = dyn_sim_do_get(world, other, key, world->swarm.n);
+		after = dyn_sim_do_get(world, other, key, (uint8_t) world->swarm.n);
 		EXPECT(after.row_count == 1);
 		dyn_sim_result_free(&read);
 		dyn_sim_result_free(&after);

@@ -38,6 +38,18 @@ dyn_simclient_timer(struct dyn_world *world, struct dyn_simclient *self,
 				   ++self->timer, NULL);
 }
 
+void
+dyn_simclient_await(struct dyn_world *world, struct dyn_simclient *self,
+					uint64_t ms)
+{
+	if (!world->calm && chance(self, world->swarm.abandon_rate))
+	{
+		self->action.abandoned = true;
+		ms = 1 + below(self, ms < 200 ? ms : 200);
+	}
+	dyn_simclient_timer(world, self, ms);
+}
+
 /* The action is over: think. */
 void
 dyn_simclient_rest(struct dyn_world *world, struct dyn_simclient *self)
@@ -152,7 +164,9 @@ send_writes(struct dyn_world *world, struct dyn_simclient *self)
 							   dyn_simclient_some_node(world, self), ops, count,
 							   remaining_ms);
 	action->correlations[0] = attempt->correlation;
-	dyn_simclient_timer(world, self, remaining_ms + below(self, 400));
+	if (action->attempt_count > 1)
+		dyn_world_fault(world, DYN_FAULT_retry);
+	dyn_simclient_await(world, self, remaining_ms + below(self, 400));
 }
 
 /* Every fifth key is one of those that know the checking and replacing modes:
@@ -200,6 +214,10 @@ add_write(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
 	if ((!blind || mode == DYN_HISTORY_REPLACE) &&
 		chance(self, world->swarm.delete_rate))
 		value_count = 0;
+	if (blind)
+		dyn_world_fault(world, DYN_FAULT_write_blind);
+	else if (world->now_ms - memory->at_ms >= FRESH_MS)
+		dyn_world_fault(world, DYN_FAULT_write_stale);
 	action->keys[action->count] = key;
 	action->ops[action->count++] = dyn_sim_new_write(
 		world, self->index, key, mode, value_count, context, seen, w);
@@ -267,7 +285,8 @@ after_attempt(struct dyn_world *world, struct dyn_simclient *self)
 
 	for (uint32_t i = 0; i < action->count; i++)
 		undecided |= !action->decided[i];
-	if (undecided && !action->late && action->attempt_count < ATTEMPTS_MAX &&
+	if (undecided && !action->late && !action->abandoned &&
+		action->attempt_count < ATTEMPTS_MAX &&
 		world->now_ms - world->writes[action->ops[0]].first_ms <
 			RETRY_WINDOW_MS &&
 		chance(self, world->swarm.retry_rate))
@@ -291,6 +310,7 @@ retry_late(struct dyn_world *world, struct dyn_simclient *self)
 	if (world->now_ms - world->writes[op].first_ms > RETRY_WINDOW_MS ||
 		world->history.ops[op].result == DYN_HISTORY_NO)
 		return false;
+	dyn_world_fault(world, DYN_FAULT_retry_late);
 	action->kind = DYN_ACTION_PUT;
 	action->late = true;
 	action->count = 1;
@@ -338,13 +358,15 @@ begin(struct dyn_world *world, struct dyn_simclient *self)
 {
 	struct dyn_action *action = &self->action;
 
-	if (world->calm)
+	if (world->calm || (world->swarm.actions_max > 0 &&
+						world->action_count >= world->swarm.actions_max))
 		return;
 	if (!self->has_ring)
 	{
 		say_hello(world, self);
 		return;
 	}
+	world->action_count++;
 	if (chance(self, world->swarm.late_retry_rate) && retry_late(world, self))
 		return;
 	if (chance(self, world->swarm.write_rate))
@@ -355,20 +377,12 @@ begin(struct dyn_world *world, struct dyn_simclient *self)
 	action->count = 1 + (uint32_t) below(self, world->swarm.batch_max);
 	for (uint32_t i = 0; i < action->count; i++)
 		action->keys[i] = some_key(world, self);
-	switch (below(self, 8))
-	{
-		case 0:
-		case 1:
-		case 2:
-			dyn_simread_direct(world, self);
-			break;
-		case 3:
-			dyn_simread_scan(world, self);
-			break;
-		default:
-			dyn_simread_get(world, self);
-			break;
-	}
+	if (chance(self, world->swarm.scan_rate))
+		dyn_simread_scan(world, self);
+	else if (chance(self, world->swarm.direct_rate))
+		dyn_simread_direct(world, self);
+	else
+		dyn_simread_get(world, self);
 }
 
 void
@@ -378,6 +392,11 @@ dyn_simclient_wake(struct dyn_world *world, uint32_t index, uint64_t what)
 
 	if (what != self->timer || index == DYN_SIM_OPERATOR)
 		return;
+	if (self->action.abandoned)
+	{
+		dyn_world_fault(world, DYN_FAULT_client_hung_up);
+		dyn_simnet_hang_up(world, index);
+	}
 	switch (self->action.kind)
 	{
 		case DYN_ACTION_NONE:

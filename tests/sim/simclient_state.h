@@ -46,6 +46,7 @@ struct dyn_action
 	uint32_t attempt_count;
 	uint64_t correlations[DYN_REPLICAS_MAX]; /* awaited */
 	bool late;                               /* a retry of what was finished */
+	bool abandoned;                          /* hangs up when the timer comes */
 
 	/* DIRECT, SCAN: the owners asked */
 	uint32_t owners[DYN_REPLICAS_MAX];
@@ -90,6 +91,9 @@ struct dyn_simclient
 
 struct dyn_simclient *dyn_simclient_of(struct dyn_world *world, uint32_t index);
 void dyn_simclient_timer(struct dyn_world *world, struct dyn_simclient *self,
+						 uint64_t ms);
+/* The timer of an answer; perhaps the client will not wait that long. */
+void dyn_simclient_await(struct dyn_world *world, struct dyn_simclient *self,
 						 uint64_t ms);
 void dyn_simclient_rest(struct dyn_world *world, struct dyn_simclient *self);
 uint32_t dyn_simclient_some_node(struct dyn_world *world,

@@ -9,7 +9,9 @@ enum
 {
 	PEERS_MAX = 64,
 	LINKS_MAX =
-		DYN_SIM_NODES_MAX * PEERS_MAX + DYN_SIM_CLIENTS_MAX * DYN_SIM_NODES_MAX
+		DYN_SIM_NODES_MAX * PEERS_MAX + DYN_SIM_CLIENTS_MAX * DYN_SIM_NODES_MAX,
+	PARTITIONS_MAX = 8, /* at the same time; the first is dyn_simnet_block's */
+	BOTH_PLANES = 1 << DYN_PLANE_DATA | 1 << DYN_PLANE_CONTROL
 };
 
 /* Link numbers: node * PEERS_MAX + peer, then one for each client and node. */
@@ -24,12 +26,22 @@ struct link
 	uint32_t from_life;
 	uint32_t to_life;
 	uint64_t last_ms[2][2]; /* by way (there, back) and plane: keeps order */
+	struct dyn_simrandom random;
+};
+
+struct partition
+{
+	uint32_t planes; /* bits; 0 = healed */
+	uint64_t serial;
+	dyn_simnet_cuts cuts;
 };
 
 struct dyn_simnet
 {
 	struct link links[LINKS_MAX];
-	bool blocked[DYN_SIM_ENDPOINTS_MAX][DYN_SIM_ENDPOINTS_MAX];
+	struct partition partitions[PARTITIONS_MAX];
+	uint64_t partition_serial;
+	uint64_t clogged_until_ms[DYN_SIM_ENDPOINTS_MAX][DYN_SIM_ENDPOINTS_MAX];
 };
 
 /* A frame on its way. */
@@ -46,9 +58,13 @@ struct frame
 };
 
 struct dyn_simnet *
-dyn_simnet_new(void)
+dyn_simnet_new(uint64_t seed)
 {
-	return dyn_sim_allocate(sizeof(struct dyn_simnet));
+	struct dyn_simnet *self = dyn_sim_allocate(sizeof(*self));
+
+	for (uint32_t i = 0; i < LINKS_MAX; i++)
+		self->links[i].random = dyn_simrandom_stream(seed, 100000 + i);
+	return self;
 }
 
 void
@@ -72,9 +88,26 @@ is_client(uint32_t endpoint)
 }
 
 static bool
-chance(struct dyn_world *world, uint32_t rate)
+chance(struct dyn_world *world, struct link *link, uint32_t rate,
+	   enum dyn_fault fault)
 {
-	return !world->calm && dyn_simrandom_chance(&world->random, rate);
+	if (world->calm || !dyn_simrandom_chance(&link->random, rate))
+		return false;
+	dyn_world_fault(world, fault);
+	return true;
+}
+
+static bool
+is_blocked(const struct dyn_world *world, uint32_t from, uint32_t to,
+		   enum dyn_plane plane)
+{
+	const struct partition *partitions = world->net->partitions;
+
+	for (uint32_t i = 0; i < PARTITIONS_MAX; i++)
+		if ((partitions[i].planes >> plane & 1) != 0 &&
+			partitions[i].cuts[from][to])
+			return true;
+	return false;
 }
 
 /* ------------------------------------------------------------------- routes */
@@ -122,13 +155,21 @@ arrival(struct dyn_world *world, struct link *link, bool back,
 		enum dyn_plane plane)
 {
 	uint64_t *last = &link->last_ms[back][plane];
+	uint32_t from = back ? link->to : link->from;
+	uint32_t to = back ? link->from : link->to;
+	uint64_t clogged_ms = world->net->clogged_until_ms[from][to];
 	uint64_t at_ms =
-		world->now_ms +
-		dyn_simrandom_below(&world->random,
-							(uint64_t) world->swarm.delay_ms_max + 1);
+		world->now_ms + dyn_simrandom_between(&link->random,
+											  world->swarm.delay_ms_min,
+											  world->swarm.delay_ms_max);
 
-	if (chance(world, world->swarm.tail_rate))
-		at_ms += dyn_simrandom_below(&world->random, world->swarm.tail_ms_max);
+	if (chance(world, link, world->swarm.tail_rate, DYN_FAULT_frame_delayed))
+		at_ms += dyn_simrandom_below(&link->random, world->swarm.tail_ms_max);
+	if (at_ms < clogged_ms)
+	{
+		dyn_world_fault(world, DYN_FAULT_frame_clogged);
+		at_ms = clogged_ms + dyn_simrandom_below(&link->random, 5);
+	}
 	if (world->swarm.reorder && !world->calm)
 		return at_ms;
 	if (at_ms < *last)
@@ -156,12 +197,12 @@ launch(struct dyn_world *world, uint32_t number, bool back,
 							 .tag = tag,
 							 .size = (uint32_t) bytes.size };
 	memcpy(frame->bytes, bytes.data, bytes.size);
-	if (bytes.size > 0 && chance(world, world->swarm.damage_rate))
+	if (bytes.size > 0 &&
+		chance(world, link, world->swarm.damage_rate, DYN_FAULT_frame_damaged))
 	{
-		frame->bytes[dyn_simrandom_below(&world->random, bytes.size)] ^=
-			(uint8_t) (1U << dyn_simrandom_below(&world->random, 8));
+		frame->bytes[dyn_simrandom_below(&link->random, bytes.size)] ^=
+			(uint8_t) (1U << dyn_simrandom_below(&link->random, 8));
 		frame->tag = 0; /* nobody will take it for what it was */
-		world->fault_count++;
 	}
 	dyn_world_push(world, at_ms, DYN_WORLD_FRAME, 0, 0, frame);
 }
@@ -170,19 +211,21 @@ static void
 post(struct dyn_world *world, uint32_t number, bool back, enum dyn_plane plane,
 	 uint32_t generation, uint64_t tag, struct dyn_slice bytes)
 {
-	const struct link *link = &world->net->links[number];
+	struct link *link = &world->net->links[number];
 	uint32_t from = back ? link->to : link->from;
 	uint32_t to = back ? link->from : link->to;
 
-	if (world->net->blocked[from][to] || chance(world, world->swarm.drop_rate))
+	if (is_blocked(world, from, to, plane))
 	{
-		world->fault_count++;
+		dyn_world_fault(world, DYN_FAULT_frame_blocked);
 		return;
 	}
+	if (chance(world, link, world->swarm.drop_rate, DYN_FAULT_frame_dropped))
+		return;
 	launch(world, number, back, plane, generation, tag, bytes);
-	if (chance(world, world->swarm.duplicate_rate))
+	if (chance(world, link, world->swarm.duplicate_rate,
+			   DYN_FAULT_frame_doubled))
 	{
-		world->fault_count++;
 		if (tag != 0)
 			dyn_simclient_doubled(world, tag);
 		else if (!back && !is_client(from))
@@ -344,10 +387,10 @@ link_of_event(struct dyn_world *world, uint64_t what, uint32_t *number)
 static void
 try_later(struct dyn_world *world, uint32_t number, uint32_t ms_max)
 {
-	const struct link *link = &world->net->links[number];
+	struct link *link = &world->net->links[number];
 
 	dyn_world_push(
-		world, world->now_ms + 1 + dyn_simrandom_below(&world->random, ms_max),
+		world, world->now_ms + 1 + dyn_simrandom_below(&link->random, ms_max),
 		DYN_WORLD_LINK_TRY, 0, link_event(number, link), NULL);
 }
 
@@ -364,17 +407,19 @@ dyn_simnet_connect(struct dyn_world *world, uint32_t node, uint32_t peer_index,
 							peer_index);
 		return;
 	}
-	for (uint32_t to = 0; to < world->swarm.node_count; to++)
+	for (uint32_t to = 0; to < DYN_SIM_NODES_MAX; to++)
 		if (dyn_slice_equal(address, dyn_slice_of(world->nodes[to].address)))
 		{
 			uint32_t generation = link->generation + 1;
+			struct dyn_simrandom random = link->random;
 
 			*link = (struct link){ .used = true,
 								   .from = node,
 								   .to = to,
 								   .peer_index = peer_index,
 								   .generation = generation,
-								   .from_life = world->nodes[node].life };
+								   .from_life = world->nodes[node].life,
+								   .random = random };
 			try_later(world, number, 50);
 			return;
 		}
@@ -396,12 +441,12 @@ dyn_simnet_try(struct dyn_world *world, uint64_t what)
 {
 	uint32_t number;
 	struct link *link = link_of_event(world, what, &number);
-	const bool(*blocked)[DYN_SIM_ENDPOINTS_MAX] = world->net->blocked;
 
 	if (link == NULL || link->is_up)
 		return;
-	if (!dyn_simnode_is_up(world, link->to) || blocked[link->from][link->to] ||
-		blocked[link->to][link->from] ||
+	if (!dyn_simnode_is_up(world, link->to) ||
+		is_blocked(world, link->from, link->to, DYN_PLANE_CONTROL) ||
+		is_blocked(world, link->to, link->from, DYN_PLANE_CONTROL) ||
 		world->nodes[link->from].paused_until_ms > world->now_ms ||
 		world->nodes[link->to].paused_until_ms > world->now_ms)
 	{
@@ -438,50 +483,117 @@ static void
 lose_later(struct dyn_world *world, uint32_t number, uint64_t ms_min,
 		   uint64_t ms_max)
 {
-	const struct link *link = &world->net->links[number];
+	struct link *link = &world->net->links[number];
 
 	if (link->used && link->is_up && !is_client(link->from))
 		dyn_world_push(world,
-					   world->now_ms + dyn_simrandom_between(&world->random,
-															 ms_min, ms_max),
+					   world->now_ms +
+						   dyn_simrandom_between(&link->random, ms_min, ms_max),
 					   DYN_WORLD_LINK_LOST, 0, link_event(number, link), NULL);
 }
 
 /* ------------------------------------------------------------------ trouble */
 
-void
-dyn_simnet_block(struct dyn_world *world, uint32_t from, uint32_t to,
-				 bool blocked)
+/* TCP or ZeroMQ's heartbeat notice in some cases, later. */
+static void
+lose_cut_links(struct dyn_world *world, const struct partition *partition)
 {
-	world->net->blocked[from][to] = blocked;
-	if (!blocked || dyn_simrandom_below(&world->random, 3) == 0)
-		return;
-	/* TCP or ZeroMQ's heartbeat notice in some cases, later. */
 	for (uint32_t i = 0; i < LINKS_MAX; i++)
 	{
-		const struct link *link = &world->net->links[i];
+		struct link *link = &world->net->links[i];
 
-		if ((link->from == from && link->to == to) ||
-			(link->from == to && link->to == from))
+		if (link->used &&
+			(partition->cuts[link->from][link->to] ||
+			 partition->cuts[link->to][link->from]) &&
+			dyn_simrandom_below(&link->random, 3) != 0)
 			lose_later(world, i, 500, 5000);
 	}
 }
 
 void
-dyn_simnet_heal(struct dyn_world *world)
+dyn_simnet_block(struct dyn_world *world, uint32_t from, uint32_t to,
+				 bool blocked)
 {
-	memset(world->net->blocked, 0, sizeof(world->net->blocked));
+	struct partition *first = &world->net->partitions[0];
+	struct partition one = { .planes = BOTH_PLANES };
+
+	first->planes = BOTH_PLANES;
+	first->cuts[from][to] = blocked;
+	one.cuts[from][to] = blocked;
+	lose_cut_links(world, &one);
 }
 
 void
-dyn_simnet_flap(struct dyn_world *world)
+dyn_simnet_cut(struct dyn_world *world, const dyn_simnet_cuts cuts,
+			   uint32_t planes, uint64_t until_ms)
 {
-	uint32_t node =
-		(uint32_t) dyn_simrandom_below(&world->random, world->swarm.node_count);
-	uint32_t peer =
-		(uint32_t) dyn_simrandom_below(&world->random, world->swarm.node_count);
+	struct dyn_simnet *net = world->net;
 
-	lose_later(world, node * PEERS_MAX + peer, 0, 0);
+	for (uint32_t i = 1; i < PARTITIONS_MAX; i++)
+	{
+		struct partition *partition = &net->partitions[i];
+
+		if (partition->planes != 0)
+			continue;
+		partition->planes = planes;
+		partition->serial = ++net->partition_serial;
+		memcpy(partition->cuts, cuts, sizeof(partition->cuts));
+		lose_cut_links(world, partition);
+		dyn_world_push(world, until_ms, DYN_WORLD_MEND, i, partition->serial,
+					   NULL);
+		return;
+	}
+}
+
+void
+dyn_simnet_mend(struct dyn_world *world, uint32_t index, uint64_t serial)
+{
+	struct partition *partition = &world->net->partitions[index];
+
+	if (partition->serial == serial)
+		partition->planes = 0;
+}
+
+void
+dyn_simnet_heal(struct dyn_world *world)
+{
+	memset(world->net->partitions, 0, sizeof(world->net->partitions));
+	memset(world->net->clogged_until_ms, 0,
+		   sizeof(world->net->clogged_until_ms));
+}
+
+void
+dyn_simnet_clog(struct dyn_world *world, uint32_t from, uint32_t to,
+				uint64_t until_ms)
+{
+	uint64_t *until = &world->net->clogged_until_ms[from][to];
+
+	if (*until < until_ms)
+		*until = until_ms;
+}
+
+void
+dyn_simnet_break(struct dyn_world *world, uint32_t node, uint32_t peer)
+{
+	for (uint32_t i = 0; i < PEERS_MAX; i++)
+	{
+		const struct link *link = &world->net->links[node * PEERS_MAX + i];
+
+		if (link->used && link->to == peer)
+			lose_later(world, node * PEERS_MAX + i, 0, 0);
+	}
+}
+
+void
+dyn_simnet_hang_up(struct dyn_world *world, uint32_t client)
+{
+	uint32_t first = DYN_SIM_NODES_MAX * PEERS_MAX + client * DYN_SIM_NODES_MAX;
+
+	for (uint32_t i = first; i < first + DYN_SIM_NODES_MAX; i++)
+	{
+		world->net->links[i].used = world->net->links[i].is_up = false;
+		world->net->links[i].generation++;
+	}
 }
 
 void

@@ -17,7 +17,10 @@
 
 #include "tests/sim/world.h"
 
-struct dyn_simnet *dyn_simnet_new(void);
+/* [from][to]; endpoints: nodes, then clients from DYN_SIM_NODES_MAX. */
+typedef bool dyn_simnet_cuts[DYN_SIM_ENDPOINTS_MAX][DYN_SIM_ENDPOINTS_MAX];
+
+struct dyn_simnet *dyn_simnet_new(uint64_t seed);
 void dyn_simnet_free(struct dyn_simnet **self);
 
 /* What a node's effects ask for. */
@@ -43,11 +46,25 @@ void dyn_simnet_arrive(struct dyn_world *world, struct dyn_simevent *event);
 void dyn_simnet_try(struct dyn_world *world, uint64_t what);
 void dyn_simnet_lost(struct dyn_world *world, uint64_t what);
 
-/* Trouble. Endpoints: nodes, then clients from DYN_SIM_NODES_MAX. */
+/* ---- trouble ---- */
+
+/* One direction, until it is said otherwise. */
 void dyn_simnet_block(struct dyn_world *world, uint32_t from, uint32_t to,
 					  bool blocked);
+/* A partition with an end (DYN_WORLD_MEND); planes: bits by enum dyn_plane.
+ * One too many is not made. */
+void dyn_simnet_cut(struct dyn_world *world, const dyn_simnet_cuts cuts,
+					uint32_t planes, uint64_t until_ms);
+void dyn_simnet_mend(struct dyn_world *world, uint32_t index, uint64_t serial);
+/* No partitions and clogs from now on. */
 void dyn_simnet_heal(struct dyn_world *world);
-void dyn_simnet_flap(struct dyn_world *world);
+/* What is sent one way arrives after this time. */
+void dyn_simnet_clog(struct dyn_world *world, uint32_t from, uint32_t to,
+					 uint64_t until_ms);
+/* Connections of this node to that peer are lost now, and made again. */
+void dyn_simnet_break(struct dyn_world *world, uint32_t node, uint32_t peer);
+/* A client's connections end; answers on their way are not heard. */
+void dyn_simnet_hang_up(struct dyn_world *world, uint32_t client);
 void dyn_simnet_node_down(struct dyn_world *world, uint32_t node);
 
 /* Free the data of a frame event that is never handled. */

@@ -2,6 +2,7 @@
  * The harness of a core: feeds it events, performs its effects, kills it.
  */
 #include "model/hash.h"
+#include "tests/sim/nemesis.h"
 #include "tests/sim/simclient.h"
 #include "tests/sim/simnet.h"
 #include "tests/sim/whitebox.h"
@@ -147,6 +148,40 @@ perform(struct dyn_world *world, uint32_t index,
 	}
 }
 
+static bool
+is_target(const struct dyn_world *world, uint8_t snipe,
+		  const struct dyn_effect *effect)
+{
+	uint32_t client;
+
+	if (snipe == DYN_SNIPE_STORE)
+		return effect->type == DYN_EFFECT_STORE &&
+			   effect->store.writes[0].table != DYN_TABLE_META;
+	if (snipe == DYN_SNIPE_SEND)
+		return effect->type == DYN_EFFECT_SEND && effect->send.frame.size > 5 &&
+			   effect->send.frame.data[5] == DYN_MESSAGE_REPLICATE;
+	return effect->type == DYN_EFFECT_REPLY &&
+		   dyn_simnet_route_client(world, effect->reply.route, &client);
+}
+
+/* The sniper waits for an effect; the node dies when the step is over, or a
+ * little later. */
+static void
+aim(struct dyn_world *world, uint32_t index, const struct dyn_effect *effect)
+{
+	static const enum dyn_fault faults[] = { 0, DYN_FAULT_crash_at_store,
+											 DYN_FAULT_crash_at_send,
+											 DYN_FAULT_crash_at_reply };
+	struct dyn_simnode *self = &world->nodes[index];
+
+	if (!is_target(world, self->snipe, effect) || --self->snipe_count > 0)
+		return;
+	dyn_world_fault(world, faults[self->snipe]);
+	self->snipe = DYN_SNIPE_NOT;
+	dyn_world_push(world, world->now_ms + self->snipe_delay_ms, DYN_WORLD_SHOT,
+				   index, self->life, NULL);
+}
+
 /* Effects may not change while they are performed: nothing here steps. */
 static void
 perform_all(struct dyn_world *world, uint32_t index)
@@ -154,7 +189,11 @@ perform_all(struct dyn_world *world, uint32_t index)
 	struct dyn_effects *effects = &world->nodes[index].effects;
 
 	for (uint32_t i = 0; i < effects->count; i++)
+	{
 		perform(world, index, &effects->items[i]);
+		if (world->nodes[index].snipe != DYN_SNIPE_NOT)
+			aim(world, index, &effects->items[i]);
+	}
 	dyn_effects_reset(effects);
 }
 
@@ -163,7 +202,9 @@ step(struct dyn_world *world, uint32_t index, struct dyn_event *event)
 {
 	struct dyn_simnode *self = &world->nodes[index];
 
-	event->wall_ms = world->wall_base_ms + world->now_ms;
+	event->wall_ms =
+		(uint64_t) ((int64_t) (world->wall_base_ms + world->now_ms) +
+					self->wall_offset_ms);
 	dyn_world_mix(world, world->now_ms << 8 | index << 4 | event->type);
 	world->step_count++;
 	dyn_node_step(self->node, event, dyn_simnode_clock(world, index),
@@ -199,6 +240,28 @@ struct completion
 };
 
 static void
+count_troubles(struct dyn_world *world, const struct dyn_event *event)
+{
+	if (event->type == DYN_EVENT_STORED &&
+		event->stored.status == DYN_STATUS_ABORTED)
+		dyn_world_fault(world, DYN_FAULT_commit_aborted);
+	if (event->type == DYN_EVENT_STORED &&
+		event->stored.status == DYN_STATUS_FULL)
+		dyn_world_fault(world, DYN_FAULT_commit_refused);
+	if (event->type != DYN_EVENT_LOADED)
+		return;
+	for (uint32_t i = 0; i < event->loaded.record_count; i++)
+	{
+		enum dyn_loaded_state state = event->loaded.records[i].state;
+
+		if (state == DYN_LOADED_IO_ERROR)
+			dyn_world_fault(world, DYN_FAULT_read_failed);
+		if (state == DYN_LOADED_CORRUPT)
+			dyn_world_fault(world, DYN_FAULT_record_met_damaged);
+	}
+}
+
+static void
 complete(void *context, const struct dyn_event *event)
 {
 	struct completion *self = context;
@@ -206,6 +269,7 @@ complete(void *context, const struct dyn_event *event)
 
 	if (self->world->nodes[self->index].dying)
 		return;
+	count_troubles(self->world, event);
 	if (event->type == DYN_EVENT_STORED)
 		dyn_world_say(self->world, "node %u stored %" PRIu64 ": %s",
 					  self->index, event->stored.token,
@@ -232,7 +296,8 @@ dyn_simnode_wake(struct dyn_world *world, uint32_t index, uint64_t serial)
 	{
 		dyn_simnode_crash(
 			world, index,
-			dyn_simrandom_below(&world->random, world->swarm.down_ms_max + 1));
+			dyn_simrandom_below(&self->random,
+								(uint64_t) world->swarm.down_ms_max + 1));
 		return;
 	}
 	if (world_time(self, dyn_node_deadline(self->node)) <= world->now_ms)
@@ -257,7 +322,7 @@ open_store(struct dyn_world *world, uint32_t index)
 	struct completion *completion = dyn_sim_allocate(sizeof(*completion));
 	struct dyn_simstore_config config = {
 		.now_ms = &world->now_ms,
-		.seed = dyn_simrandom_next(&world->random),
+		.seed = dyn_simrandom_next(&self->random),
 		.commit_ms_max = swarm->commit_ms_max,
 		.read_ms_max = swarm->read_ms_max,
 		.slow_ms_max = swarm->slow_ms_max,
@@ -284,18 +349,20 @@ boot(struct dyn_world *world, uint32_t index)
 									  .seed_count = swarm->node_count,
 									  .zone = "",
 									  .version = "sim",
-									  .n = swarm->n,
-									  .r = swarm->r,
-									  .w = swarm->w,
-									  .partition_count = swarm->partition_count,
+									  .n = (uint8_t) swarm->n,
+									  .r = (uint8_t) swarm->r,
+									  .w = (uint8_t) swarm->w,
+									  .partition_count =
+										  (uint16_t) swarm->partition_count,
+									  .value_size_max = swarm->value_limit,
 									  .request_timeout_ms =
 										  swarm->request_timeout_ms,
 									  .hedge_ms = swarm->hedge_ms,
 									  .heartbeat_ms = swarm->heartbeat_ms,
 									  .requests_max = swarm->requests_max,
 									  .keys_max = swarm->keys_max };
-	struct dyn_boot record = { .start_id = dyn_simrandom_next(&world->random),
-							   .prng_seed = dyn_simrandom_next(&world->random),
+	struct dyn_boot record = { .start_id = dyn_simrandom_next(&self->random),
+							   .prng_seed = dyn_simrandom_next(&self->random),
 							   .writable = !dyn_simdisk_is_full(self->disk) };
 	struct dyn_allocator allocator;
 	struct dyn_arena arena;
@@ -325,7 +392,6 @@ void
 dyn_simnode_start(struct dyn_world *world, uint32_t index)
 {
 	struct dyn_simnode *self = &world->nodes[index];
-	uint32_t drift = world->swarm.drift_per_mille;
 
 	if (self->node != NULL)
 		return;
@@ -336,10 +402,12 @@ dyn_simnode_start(struct dyn_world *world, uint32_t index)
 	self->wake_at_ms = UINT64_MAX;
 	self->wake_serial++;
 	self->started_at_ms = world->now_ms;
-	self->clock_base_ms = dyn_simrandom_below(&world->random, 1000000000);
-	self->clock_per_mille =
-		1000 + (uint32_t) dyn_simrandom_below(&world->random, 2 * drift + 1) -
-		drift;
+	self->clock_base_ms = dyn_simrandom_below(&self->random, 1000000000);
+	self->clock_per_mille = (uint32_t) dyn_simrandom_between(
+		&self->random, world->swarm.clock_slowest, world->swarm.clock_fastest);
+	if (self->clock_per_mille <= 900 || self->clock_per_mille >= 1100)
+		dyn_world_fault(world, DYN_FAULT_clock_rate);
+	self->snipe = DYN_SNIPE_NOT;
 	open_store(world, index);
 	boot(world, index);
 	if (self->node == NULL)
@@ -360,7 +428,7 @@ dyn_simnode_crash(struct dyn_world *world, uint32_t index, uint64_t down_ms)
 		return;
 	dyn_world_say(world, "node %u crashes", index);
 	dyn_world_mix(world, world->now_ms << 8 | 0xff);
-	world->fault_count++;
+	dyn_world_fault(world, DYN_FAULT_crash);
 	world->crashes_ms =
 		dyn_sim_grow(world->crashes_ms,
 					 (world->crash_count + 1) * sizeof(*world->crashes_ms));
@@ -381,6 +449,7 @@ dyn_simnode_init(struct dyn_world *world, uint32_t index)
 
 	snprintf(self->address, sizeof(self->address), "10.0.0.%u:7001", index + 1);
 	self->disk = dyn_simdisk_new();
+	self->random = dyn_simrandom_stream(world->seed, 2000 + index);
 	dyn_effects_init(&self->effects);
 }
 
@@ -395,4 +464,6 @@ dyn_simnode_destroy(struct dyn_world *world, uint32_t index)
 	free_completion(self);
 	dyn_effects_destroy(&self->effects);
 	dyn_simdisk_free(&self->disk);
+	if (self->snapshot != NULL)
+		dyn_simdisk_free(&self->snapshot);
 }

@@ -116,7 +116,7 @@ dyn_simread_get(struct dyn_world *world, struct dyn_simclient *self)
 	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
 	ProtobufCBinaryData keys[DYN_SIM_BATCH_MAX];
 	char texts[DYN_SIM_BATCH_MAX][32];
-	uint8_t r = world->swarm.r;
+	uint8_t r = (uint8_t) world->swarm.r;
 	struct dyn_attempt *attempt;
 
 	if (dyn_simrandom_chance(&self->random, world->swarm.own_quorum_rate))
@@ -136,12 +136,13 @@ dyn_simread_get(struct dyn_world *world, struct dyn_simclient *self)
 						   dyn_simclient_some_node(world, self),
 						   DYN_MESSAGE_GET, &request.base, READ_MS);
 	action->correlations[0] = attempt->correlation;
-	dyn_simclient_timer(world, self, READ_MS + 500);
+	dyn_simclient_await(world, self, READ_MS + 500);
 	if (dyn_simrandom_chance(&self->random, 10000))
 	{
 		Dyn__Cancel cancel = DYN__CANCEL__INIT;
 		uint64_t correlation = attempt->correlation;
 
+		dyn_world_fault(world, DYN_FAULT_request_cancelled);
 		attempt->cancelled = true;
 		cancel.n_correlations = 1;
 		cancel.correlations = &correlation;
@@ -213,7 +214,7 @@ dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self)
 	action->differs = false;
 	action->ops[0] =
 		dyn_history_read(&world->history, action->keys[0], self->index,
-						 world->swarm.r, true, world->now_ms);
+						 (uint8_t) world->swarm.r, true, world->now_ms);
 	dyn_arena_init(&action->arena, dyn_allocator_malloc(), 1024);
 	if (!pick_owners(
 			world, self,
@@ -235,7 +236,7 @@ dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self)
 						 DYN_MESSAGE_READ, &request.base, READ_MS)
 				->correlation;
 	}
-	dyn_simclient_timer(world, self, READ_MS + 500);
+	dyn_simclient_await(world, self, READ_MS + 500);
 }
 
 static void
@@ -310,7 +311,7 @@ ask_page(struct dyn_world *world, struct dyn_simclient *self, uint8_t stream,
 					 action->owners[stream], DYN_MESSAGE_SCAN, &request.base,
 					 READ_MS)
 			->correlation;
-	dyn_simclient_timer(world, self, READ_MS + 500);
+	dyn_simclient_await(world, self, READ_MS + 500);
 }
 
 /* Keys of the partition that did not appear do not exist; those on which the
@@ -424,7 +425,7 @@ dyn_simread_scan(struct dyn_world *world, struct dyn_simclient *self)
 			action->count < DYN_SIM_BATCH_MAX * 4)
 			action->ops[action->count++] =
 				dyn_history_read(&world->history, key, self->index,
-								 world->swarm.r, true, world->now_ms);
+								 (uint8_t) world->swarm.r, true, world->now_ms);
 	}
 	if (!pick_owners(world, self, partition))
 	{

@@ -25,11 +25,13 @@ dyn_attempts_find(struct dyn_attempts *self, uint64_t correlation)
 	return NULL;
 }
 
-/* Clocks may run 20 per cent slow, and a tick may be late. */
+/* Clocks may run slow, and a tick may be late. */
 static uint64_t
-patience_ms(const struct dyn_attempt *attempt)
+patience_ms(const struct dyn_world *world, const struct dyn_attempt *attempt)
 {
-	return attempt->remaining_ms + attempt->remaining_ms / 2 + 500;
+	return (uint64_t) attempt->remaining_ms * 1300 /
+			   world->swarm.clock_slowest +
+		   500;
 }
 
 void
@@ -45,7 +47,7 @@ dyn_sim_check_answered(struct dyn_world *world,
 		attempt->answered || attempt->cancelled || node->node == NULL ||
 		node->life != attempt->delivered_life ||
 		node->paused_until_ms >= attempt->delivered_ms ||
-		world->now_ms < attempt->delivered_ms + patience_ms(attempt))
+		world->now_ms < attempt->delivered_ms + patience_ms(world, attempt))
 		return;
 	dyn_world_violation(world, "C11", "node %u never answered a %s",
 						attempt->node, dyn_message_name(attempt->type));
@@ -158,13 +160,15 @@ dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
 				  struct dyn_slice context, const struct dyn_vids *seen,
 				  uint8_t w)
 {
-	uint32_t op = dyn_history_write(&world->history, key, client, mode,
-									value_count, seen, w ? w : world->swarm.w,
-									world->swarm.r, world->now_ms);
+	uint32_t op =
+		dyn_history_write(&world->history, key, client, mode, value_count, seen,
+						  w ? w : (uint8_t) world->swarm.w,
+						  (uint8_t) world->swarm.r, world->now_ms);
 	struct dyn_simwrite *write = make_room(world, op);
 	const struct dyn_history_op *entry = &world->history.ops[op];
-	uint64_t random[2] = { dyn_simrandom_next(&world->random),
-						   dyn_simrandom_next(&world->random) };
+	struct dyn_simrandom random = dyn_simrandom_stream(world->seed ^ op, 3);
+	uint64_t bits[2] = { dyn_simrandom_next(&random),
+						 dyn_simrandom_next(&random) };
 
 	*write = (struct dyn_simwrite){ .used = true,
 									.key = key,
@@ -178,7 +182,7 @@ dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
 				  entry->seen.count);
 	for (uint32_t i = 0; i < entry->seen.count; i++)
 		dyn_world_say(world, "  read version %u", entry->seen.items[i]);
-	memcpy(write->request.bytes, random, 16);
+	memcpy(write->request.bytes, bits, 16);
 	memcpy(write->request.bytes, &op, 4);
 	if (context.size > 0)
 	{
@@ -205,7 +209,8 @@ is_still_open(struct dyn_world *world, struct dyn_attempts *attempts,
 			 attempt->correlation != 0 && j < attempt->write_count; j++)
 			if (attempt->writes[j] == op && !attempt->answered &&
 				(attempt->delivered_ms == 0 ||
-				 world->now_ms < attempt->delivered_ms + patience_ms(attempt)))
+				 world->now_ms <
+					 attempt->delivered_ms + patience_ms(world, attempt)))
 				return true;
 	}
 	return dyn_whitebox_holders(world, op, true) <
@@ -237,7 +242,7 @@ fill_put_op(struct dyn_world *world, uint32_t op, struct dyn_arena *arena,
 	for (uint32_t i = 0; i < entry->vid_count; i++)
 		message->values[i] = dyn_bytes_of_slice(
 			dyn_sim_value(world, write->key, entry->first_vid + i,
-						  dyn_arena_allocate(arena, 1024)));
+						  dyn_arena_allocate(arena, DYN_SIM_VALUE_MAX)));
 }
 
 struct dyn_attempt *
@@ -281,6 +286,8 @@ dyn_sim_write_answer(struct dyn_world *world, uint32_t op,
 {
 	struct dyn_simwrite *write = &world->writes[op];
 
+	if (status == DYN_STATUS_TOO_LARGE)
+		dyn_world_fault(world, DYN_FAULT_write_oversize);
 	if (status == DYN_STATUS_OK)
 		dyn_history_end(&world->history, op, DYN_HISTORY_OK, world->now_ms);
 	else if (status != DYN_STATUS_UNKNOWN && write->maybe_count > 0)
@@ -354,6 +361,9 @@ dyn_simclient_forward_doubled(struct dyn_world *world, struct dyn_slice frame)
 void
 dyn_sim_judge_repeats(struct dyn_world *world)
 {
+	uint64_t remembered_ms =
+		(uint64_t) REMEMBERED_MS * 1000 / world->swarm.clock_fastest;
+
 	for (uint32_t op = 0; op < world->history.op_count; op++)
 	{
 		const struct dyn_simwrite *write =
@@ -363,7 +373,7 @@ dyn_sim_judge_repeats(struct dyn_world *world)
 			(write->attempt_count < 2 && !write->repeated))
 			continue;
 		world->history.ops[op].repeated =
-			write->repeated || write->last_ms > write->first_ms + REMEMBERED_MS;
+			write->repeated || write->last_ms > write->first_ms + remembered_ms;
 		for (uint64_t i = 0; i < world->crash_count; i++)
 			if (world->crashes_ms[i] >= write->first_ms &&
 				world->crashes_ms[i] <= write->last_ms + AFTERMATH_MS)

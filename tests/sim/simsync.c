@@ -72,8 +72,9 @@ dyn_sim_do_get(struct dyn_world *world, uint32_t node, uint32_t key, uint8_t r)
 	request.n_keys = 1;
 	request.keys = &bytes;
 	bytes = dyn_bytes_of_slice(dyn_sim_key(key, text));
-	result.op = dyn_history_read(&world->history, key, self->index,
-								 r ? r : world->swarm.r, true, world->now_ms);
+	result.op =
+		dyn_history_read(&world->history, key, self->index,
+						 r ? r : (uint8_t) world->swarm.r, true, world->now_ms);
 	await(world, self,
 		  dyn_sim_send(world, self->index, &self->attempts, node,
 					   DYN_MESSAGE_GET, &request.base, SYNC_MS),

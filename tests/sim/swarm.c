@@ -2,9 +2,14 @@
 
 #include "tests/sim/simrandom.h"
 
-#include <string.h>
-
 typedef struct dyn_simrandom *dice;
+
+/* What the core cannot stand yet is drawn, and then left out. */
+enum
+{
+	CORE_REFILLS_STORES = 0, /* emptied, rolled back: BUILDING */
+	CORE_REFUSES_CLONES = 0
+};
 
 static uint32_t
 between(dice d, uint32_t first, uint32_t last)
@@ -25,35 +30,33 @@ sometimes(dice d, uint32_t share, uint32_t first, uint32_t last)
 static void
 draw_cluster(struct dyn_swarm *self, dice d)
 {
-	static const uint8_t sizes[] = { 3, 3, 3, 3, 4, 4, 5, 5, 6, 7, 1, 2 };
-	uint8_t n_max;
+	static const uint8_t sizes[] = { 3, 3, 3, 3, 4, 4, 5, 5,
+									 5, 6, 7, 8, 9, 1, 2, 3 };
+	uint32_t n_max;
 
 	self->node_count = sizes[dyn_simrandom_below(d, sizeof(sizes))];
-	n_max = self->node_count < 5 ? (uint8_t) self->node_count : 5;
+	n_max = self->node_count < 5 ? self->node_count : 5;
 	self->n = n_max >= 3 ? 3 : n_max;
 	if (between(d, 0, 3) == 0)
-		self->n = (uint8_t) between(d, 1, n_max);
-	self->r = self->w = (uint8_t) (self->n / 2 + 1);
+		self->n = between(d, 1, n_max);
+	self->r = self->w = self->n / 2 + 1;
 	if (between(d, 0, 3) == 0)
 	{
-		self->r = (uint8_t) between(d, 1, self->n);
-		self->w = (uint8_t) between(d, 1, self->n);
+		self->r = between(d, 1, self->n);
+		self->w = between(d, 1, self->n);
 	}
-	self->partition_count = (uint16_t) (1U << between(d, 0, 5));
+	self->partition_count = 1U << between(d, 0, 5);
 	self->hedge_ms = between(d, 5, 80);
-	self->heartbeat_ms = between(d, 300, 1000);
-	self->request_timeout_ms = 5000;
+	self->heartbeat_ms = between(d, 200, 400);
 	self->requests_max = sometimes(d, 20, 4, 64);
 	self->keys_max = sometimes(d, 20, 4, 64);
 }
 
+/* ---- load: a run is of one kind, or a mixture ---- */
+
 static void
-draw_load(struct dyn_swarm *self, dice d)
+draw_mixture(struct dyn_swarm *self, dice d)
 {
-	self->duration_ms = 600000;
-	self->client_count = between(d, 2, 8);
-	self->key_count = between(d, 4, 40);
-	self->think_ms = between(d, 200, 1200) * self->client_count / 2;
 	self->hot_rate = sometimes(d, 50, 100000, 600000);
 	self->blind_rate = between(d, 0, 400000);
 	self->stale_rate = sometimes(d, 60, 50000, 400000);
@@ -61,36 +64,115 @@ draw_load(struct dyn_swarm *self, dice d)
 	self->delete_rate = sometimes(d, 80, 50000, 400000);
 	self->mode_rate = sometimes(d, 60, 50000, 400000);
 	self->write_rate = between(d, 300000, 700000);
-	self->batch_max = between(d, 1, 12);
-	self->value_size_max = between(d, 24, 200);
+	self->scan_rate = sometimes(d, 70, 50000, 300000);
+	self->direct_rate = sometimes(d, 80, 100000, 600000);
+	self->big_rate = sometimes(d, 20, 20000, 300000);
 	self->retry_rate = sometimes(d, 80, 200000, 1000000);
 	self->late_retry_rate = sometimes(d, 60, 10000, 150000);
+	self->abandon_rate = sometimes(d, 50, 10000, 100000);
 	self->own_quorum_rate = sometimes(d, 40, 50000, 300000);
+}
+
+/* What one kind of user does all the time. */
+static void
+draw_emphasis(struct dyn_swarm *self, dice d)
+{
+	switch (dyn_simrandom_below(d, 12))
+	{
+		case 0: /* everybody on one key */
+			self->hot_rate = 900000;
+			self->key_count = between(d, 1, 4);
+			break;
+		case 1: /* many writers with old contexts */
+			self->stale_rate = 1000000;
+			self->blind_rate = between(d, 0, 50000);
+			self->hot_rate = 500000;
+			self->write_rate = 800000;
+			break;
+		case 2: /* nobody reads before writing */
+			self->blind_rate = 900000;
+			self->delete_rate = between(d, 100000, 400000);
+			break;
+		case 3: /* deleted and made again */
+			self->delete_rate = 500000;
+			self->key_count = between(d, 1, 8);
+			self->write_rate = 700000;
+			break;
+		case 4: /* values as large as can be */
+			self->big_rate = 700000;
+			break;
+		case 5: /* tables are read while things fall apart */
+			self->scan_rate = 800000;
+			self->key_count = between(d, 30, 100);
+			break;
+		case 6: /* impatient, and persistent */
+			self->retry_rate = 1000000;
+			self->late_retry_rate = 300000;
+			self->abandon_rate = 200000;
+			break;
+		case 7: /* batches */
+			self->batch_max = 16;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+draw_load(struct dyn_swarm *self, dice d)
+{
+	self->duration_ms = between(d, 10, 45) * 60000;
+	self->client_count = between(d, 2, 8);
+	self->key_count = between(d, 4, 40);
+	self->think_ms = between(d, 500, 3000) * self->client_count / 2;
+	self->batch_max = between(d, 1, 12);
+	self->value_size_max = between(d, 24, 200);
+	self->value_limit = between(d, 500, 4000);
+	draw_mixture(self, d);
+	draw_emphasis(self, d);
 }
 
 static void
 draw_network(struct dyn_swarm *self, dice d)
 {
 	self->delay_ms_max = between(d, 0, 20);
+	if (between(d, 0, 9) == 0) /* two continents */
+	{
+		self->delay_ms_min = between(d, 20, 60);
+		self->delay_ms_max = self->delay_ms_min + between(d, 0, 60);
+	}
 	self->tail_ms_max = between(d, 100, 2500);
 	self->tail_rate = sometimes(d, 60, 100, 30000);
 	self->drop_rate = sometimes(d, 50, 100, 50000);
+	if (between(d, 0, 19) == 0)
+		self->drop_rate = between(d, 50000, 300000);
 	self->duplicate_rate = sometimes(d, 50, 100, 50000);
 	self->damage_rate = sometimes(d, 30, 10, 2000);
-	self->reorder = between(d, 0, 1) == 1;
-	self->flap_period_ms = sometimes(d, 50, 2000, 60000);
-	self->partition_period_ms = sometimes(d, 60, 10000, 120000);
-	self->partition_ms_max = between(d, 500, 20000);
+	self->reorder = between(d, 0, 1);
+	self->clog_period_ms = sometimes(d, 40, 5000, 120000);
+	self->clog_ms_max = between(d, 100, 5000);
+	self->flap_period_ms = sometimes(d, 50, 5000, 120000);
+	self->partition_period_ms = sometimes(d, 60, 10000, 240000);
+	self->partition_ms_max = between(d, 500, 40000);
+	self->partition_shapes = sometimes(d, 30, 1, 511);
 }
 
 static void
 draw_nodes(struct dyn_swarm *self, dice d)
 {
-	self->crash_period_ms = sometimes(d, 60, 5000, 120000);
+	self->crash_period_ms = sometimes(d, 60, 10000, 240000);
+	self->crash_all_period_ms = sometimes(d, 40, 60000, 900000);
+	self->snipe_period_ms = sometimes(d, 50, 5000, 120000);
+	self->storm_period_ms = sometimes(d, 30, 60000, 600000);
 	self->down_ms_max = between(d, 10, 20000);
-	self->pause_period_ms = sometimes(d, 40, 10000, 120000);
+	if (between(d, 0, 5) == 0) /* gone for a while */
+		self->down_ms_max = between(d, 20000, 120000);
+	self->pause_period_ms = sometimes(d, 40, 10000, 240000);
 	self->pause_ms_max = between(d, 50, 8000);
-	self->drift_per_mille = sometimes(d, 40, 10, 200);
+	self->clock_slowest = 1000 - sometimes(d, 40, 10, 500);
+	self->clock_fastest = 1000 + sometimes(d, 40, 10, 1000);
+	self->wall_period_ms = sometimes(d, 40, 20000, 300000);
+	self->wall_jump_s = between(d, 0, 1) ? 3600 : 315360000;
 }
 
 static void
@@ -102,42 +184,32 @@ draw_stores(struct dyn_swarm *self, dice d)
 	self->slow_rate = sometimes(d, 50, 100, 20000);
 	self->abort_rate = sometimes(d, 40, 100, 30000);
 	self->io_error_rate = sometimes(d, 30, 10, 2000);
-	self->full_period_ms = sometimes(d, 30, 10000, 120000);
+	self->full_period_ms = sometimes(d, 30, 20000, 240000);
 	self->full_ms_max = between(d, 100, 20000);
-	self->fail_period_ms = sometimes(d, 30, 20000, 200000);
+	self->fail_period_ms = sometimes(d, 30, 30000, 400000);
 	self->damage_period_ms = sometimes(d, 30, 2000, 60000);
+	self->empty_period_ms =
+		sometimes(d, 20, 60000, 600000) * CORE_REFILLS_STORES;
+	self->rollback_period_ms =
+		sometimes(d, 20, 60000, 600000) * CORE_REFILLS_STORES;
+	self->clone_period_ms =
+		sometimes(d, 10, 60000, 600000) * CORE_REFUSES_CLONES;
 }
 
 void
 dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 {
-	struct dyn_simrandom d = dyn_simrandom_stream(seed, 0x737761726d);
+	/* A stream for each part: what is added to one leaves the others. */
+	struct dyn_simrandom cluster = dyn_simrandom_stream(seed, 0x636c7573);
+	struct dyn_simrandom load = dyn_simrandom_stream(seed, 0x6c6f6164);
+	struct dyn_simrandom network = dyn_simrandom_stream(seed, 0x6e657477);
+	struct dyn_simrandom nodes = dyn_simrandom_stream(seed, 0x6e6f6465);
+	struct dyn_simrandom stores = dyn_simrandom_stream(seed, 0x73746f72);
 
-	memset(self, 0, sizeof(*self));
-	draw_cluster(self, &d);
-	draw_load(self, &d);
-	draw_network(self, &d);
-	draw_nodes(self, &d);
-	draw_stores(self, &d);
-}
-
-void
-dyn_swarm_calm(struct dyn_swarm *self)
-{
-	*self = (struct dyn_swarm){ .node_count = 3,
-								.n = 3,
-								.r = 2,
-								.w = 2,
-								.partition_count = 8,
-								.hedge_ms = 30,
-								.heartbeat_ms = 500,
-								.request_timeout_ms = 5000,
-								.key_count = 16,
-								.value_size_max = 64,
-								.batch_max = 1,
-								.delay_ms_max = 2,
-								.tail_ms_max = 100,
-								.commit_ms_max = 3,
-								.read_ms_max = 1,
-								.slow_ms_max = 50 };
+	dyn_swarm_calm(self);
+	draw_cluster(self, &cluster);
+	draw_load(self, &load);
+	draw_network(self, &network);
+	draw_nodes(self, &nodes);
+	draw_stores(self, &stores);
 }

@@ -6,6 +6,10 @@
  * Each seed turns some faults on and others off ("swarm testing"): a run with
  * all of them at once hides what only shows when one is missing.
  *
+ * All parameters are numbers with names, so that a command line can set them
+ * and shrink.c can take them away one after the other: a failing run is fully
+ * told by its seed and the parameters that are not those of a calm run.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_TESTS_SWARM_H
@@ -14,74 +18,113 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Rates are of a million, periods are means, 0 = never. */
+/* X(name, value of a calm run).  Rates are of a million, periods are means,
+ * 0 = never. */
+#define DYN_SWARM_MAP(X)                                                       \
+	/* cluster */                                                              \
+	X(node_count, 3)                                                           \
+	X(n, 3)                                                                    \
+	X(r, 2)                                                                    \
+	X(w, 2)                                                                    \
+	X(partition_count, 8)                                                      \
+	X(hedge_ms, 30)                                                            \
+	X(heartbeat_ms, 300)                                                       \
+	X(request_timeout_ms, 5000)                                                \
+	X(requests_max, 0)                                                         \
+	X(keys_max, 0)                                                             \
+	X(value_limit, 0) /* of the cluster; 0 = the default */                    \
+	/* load */                                                                 \
+	X(duration_ms, 60000)                                                      \
+	X(client_count, 0)                                                         \
+	X(key_count, 16)                                                           \
+	X(think_ms, 500)                                                           \
+	X(actions_max, 0) /* of all clients together; 0 = no bound */              \
+	X(hot_rate, 0)    /* operations that go to the first key */                \
+	X(blind_rate, 0)  /* writes without a context */                           \
+	X(stale_rate, 0)  /* writes with an old context */                         \
+	X(row_rate, 0)    /* contexts that are one row's */                        \
+	X(delete_rate, 0)                                                          \
+	X(mode_rate, 0)       /* CREATE, GUARDED, REPLACE */                       \
+	X(write_rate, 500000) /* actions that write */                             \
+	X(scan_rate, 0)       /* reads that are scans */                           \
+	X(direct_rate, 0)     /* reads that ask R owners themselves */             \
+	X(batch_max, 1)                                                            \
+	X(value_size_max, 64)                                                      \
+	X(big_rate, 0)   /* values near the cluster's limit, or beyond it */       \
+	X(retry_rate, 0) /* attempts that are followed by another */               \
+	X(late_retry_rate, 0)                                                      \
+	X(abandon_rate, 0)    /* clients that hang up before the answer */         \
+	X(own_quorum_rate, 0) /* requests with an R or W of their own */           \
+	/* network */                                                              \
+	X(delay_ms_min, 0)                                                         \
+	X(delay_ms_max, 2)                                                         \
+	X(tail_ms_max, 100)                                                        \
+	X(tail_rate, 0)                                                            \
+	X(drop_rate, 0)                                                            \
+	X(duplicate_rate, 0)                                                       \
+	X(damage_rate, 0)                                                          \
+	X(reorder, 0) /* frames of one connection may overtake each other */       \
+	X(clog_period_ms, 0)                                                       \
+	X(clog_ms_max, 1000)                                                       \
+	X(flap_period_ms, 0)                                                       \
+	X(partition_period_ms, 0)                                                  \
+	X(partition_ms_max, 5000)                                                  \
+	X(partition_shapes, 0) /* bits by enum dyn_shape; 0 = all */               \
+	/* nodes */                                                                \
+	X(crash_period_ms, 0)                                                      \
+	X(crash_all_period_ms, 0)                                                  \
+	X(snipe_period_ms, 0) /* crash just when something leaves the core */      \
+	X(storm_period_ms, 0) /* restarts, one after the other */                  \
+	X(down_ms_max, 1000)                                                       \
+	X(pause_period_ms, 0)                                                      \
+	X(pause_ms_max, 1000)                                                      \
+	X(clock_slowest, 1000) /* monotonic clocks run at so many per mille */     \
+	X(clock_fastest, 1000)                                                     \
+	X(wall_period_ms, 0) /* wall clocks jump */                                \
+	X(wall_jump_s, 3600)                                                       \
+	/* stores */                                                               \
+	X(commit_ms_max, 3)                                                        \
+	X(read_ms_max, 1)                                                          \
+	X(slow_ms_max, 50)                                                         \
+	X(slow_rate, 0)                                                            \
+	X(abort_rate, 0)                                                           \
+	X(io_error_rate, 0)                                                        \
+	X(full_period_ms, 0)                                                       \
+	X(full_ms_max, 1000)                                                       \
+	X(fail_period_ms, 0) /* the disk fails: the node stops */                  \
+	X(damage_period_ms, 0)                                                     \
+	X(empty_period_ms, 0)    /* a store is lost */                             \
+	X(rollback_period_ms, 0) /* an older copy of a store comes back */         \
+	X(clone_period_ms, 0)    /* a second node from a copy of a store */        \
+	/* of all strikes together; 0 = no bound */                                \
+	X(strikes_max, 0)
+
 struct dyn_swarm
 {
-	/* cluster */
-	uint32_t node_count;
-	uint8_t n;
-	uint8_t r;
-	uint8_t w;
-	uint16_t partition_count;
-	uint32_t hedge_ms;
-	uint32_t heartbeat_ms;
-	uint32_t request_timeout_ms;
-	uint32_t requests_max;
-	uint32_t keys_max;
-
-	/* load */
-	uint64_t duration_ms;
-	uint32_t client_count;
-	uint32_t key_count;
-	uint32_t think_ms;
-	uint32_t hot_rate;   /* operations that go to the first key */
-	uint32_t blind_rate; /* writes without a context */
-	uint32_t stale_rate; /* writes with an old context */
-	uint32_t row_rate;   /* contexts that are one row's */
-	uint32_t delete_rate;
-	uint32_t mode_rate;  /* CREATE, GUARDED, REPLACE */
-	uint32_t write_rate; /* actions that write */
-	uint32_t batch_max;
-	uint32_t value_size_max;
-	uint32_t retry_rate; /* attempts that are followed by another */
-	uint32_t late_retry_rate;
-	uint32_t own_quorum_rate; /* requests with an R or W of their own */
-
-	/* network */
-	uint32_t delay_ms_max;
-	uint32_t tail_ms_max;
-	uint32_t tail_rate;
-	uint32_t drop_rate;
-	uint32_t duplicate_rate;
-	uint32_t damage_rate;
-	bool reorder; /* frames of one connection may overtake each other */
-	uint32_t flap_period_ms;
-	uint32_t partition_period_ms;
-	uint32_t partition_ms_max;
-
-	/* nodes */
-	uint32_t crash_period_ms;
-	uint32_t down_ms_max;
-	uint32_t pause_period_ms;
-	uint32_t pause_ms_max;
-	uint32_t drift_per_mille; /* clocks run up to so much fast or slow */
-
-	/* stores */
-	uint32_t commit_ms_max;
-	uint32_t read_ms_max;
-	uint32_t slow_ms_max;
-	uint32_t slow_rate;
-	uint32_t abort_rate;
-	uint32_t io_error_rate;
-	uint32_t full_period_ms;
-	uint32_t full_ms_max;
-	uint32_t fail_period_ms; /* the disk fails: the node stops */
-	uint32_t damage_period_ms;
+#define DYN_SWARM_FIELD(name, calm) uint32_t name;
+	DYN_SWARM_MAP(DYN_SWARM_FIELD)
+#undef DYN_SWARM_FIELD
 };
 
 void dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed);
 
-/* A calm cluster of three, for scenarios. */
+/* A calm cluster of three: scenarios, and what shrinking leads to. */
 void dyn_swarm_calm(struct dyn_swarm *self);
+
+/* ---- by number, in the order of the list ---- */
+
+uint32_t dyn_swarm_count(void);
+const char *dyn_swarm_name(uint32_t index);
+uint32_t *dyn_swarm_value(struct dyn_swarm *self, uint32_t index);
+
+/* "name=1,other=2". False (and what is wrong, in `why`) when it is not. */
+bool dyn_swarm_set(struct dyn_swarm *self, const char *text, char *why,
+				   uint32_t why_size);
+
+/* What differs from a calm run, in the form of dyn_swarm_set. */
+void dyn_swarm_print(const struct dyn_swarm *self, char *text, uint32_t size);
+
+/* Can such a cluster exist? */
+bool dyn_swarm_is_sound(const struct dyn_swarm *self);
 
 #endif

@@ -1,7 +1,6 @@
-#include "tests/sim/whitebox.h"
+#include "tests/sim/whitebox_state.h"
 
 #include "model/hash.h"
-#include "tests/sim/simclient.h"
 #include "tests/sim/simnet.h"
 
 #include <inttypes.h>
@@ -11,7 +10,7 @@
 #include <uthash.h>
 
 /* All that is known of one dot. */
-struct known_dot
+struct dyn_known_dot
 {
 	UT_hash_handle hh;
 	struct
@@ -26,24 +25,6 @@ struct known_dot
 	uint32_t write; /* of the history; UINT32_MAX = nobody's */
 };
 
-/* The dots of one write of the history. */
-struct write_dots
-{
-	struct dyn_dot *items;
-	uint32_t count;
-	uint32_t capacity;
-	uint32_t takers; /* nodes that stored a version of it, as bits */
-};
-
-struct dyn_whitebox
-{
-	struct known_dot *dots;
-	struct write_dots *writes; /* by operation */
-	uint32_t write_capacity;
-	uint64_t seen[4096]; /* hashes of records looked at lately */
-	struct dyn_arena arena;
-};
-
 struct dyn_whitebox *
 dyn_whitebox_new(void)
 {
@@ -56,8 +37,8 @@ dyn_whitebox_new(void)
 void
 dyn_whitebox_free(struct dyn_whitebox **self)
 {
-	struct known_dot *dot;
-	struct known_dot *next;
+	struct dyn_known_dot *dot;
+	struct dyn_known_dot *next;
 
 	if (*self == NULL)
 		return;
@@ -93,19 +74,35 @@ dyn_sim_record_key(uint32_t key, char buffer[32])
 	return record;
 }
 
+/* Small, or near the cluster's limit: below, at, beyond. */
+static uint32_t
+value_size(const struct dyn_world *world, struct dyn_simrandom *filler)
+{
+	const struct dyn_swarm *swarm = &world->swarm;
+
+	if (swarm->value_limit > 64 &&
+		dyn_simrandom_chance(filler, swarm->big_rate))
+		return swarm->value_limit - 40 +
+			   (uint32_t) dyn_simrandom_below(filler, 44);
+	return 8 + (uint32_t) dyn_simrandom_below(filler, swarm->value_size_max);
+}
+
 struct dyn_slice
 dyn_sim_value(const struct dyn_world *world, uint32_t key, uint32_t vid,
 			  uint8_t *buffer)
 {
 	struct dyn_simrandom filler =
 		dyn_simrandom_stream(key * UINT64_C(1000003) + vid, 77);
-	uint32_t size = 8 + (uint32_t) dyn_simrandom_below(
-							&filler, world->swarm.value_size_max);
+	uint32_t size = value_size(world, &filler);
 
 	memcpy(buffer, &key, 4);
 	memcpy(buffer + 4, &vid, 4);
-	for (uint32_t i = 8; i < size; i++)
-		buffer[i] = (uint8_t) dyn_simrandom_next(&filler);
+	for (uint32_t i = 8; i < size; i += 8)
+	{
+		uint64_t bytes = dyn_simrandom_next(&filler);
+
+		memcpy(buffer + i, &bytes, size - i < 8 ? size - i : 8);
+	}
 	return (struct dyn_slice){ buffer, size };
 }
 
@@ -113,7 +110,7 @@ bool
 dyn_sim_vid(const struct dyn_world *world, uint32_t key, struct dyn_slice value,
 			uint32_t *vid)
 {
-	uint8_t buffer[1024];
+	uint8_t buffer[DYN_SIM_VALUE_MAX];
 
 	if (value.size < 8)
 		return false;
@@ -139,7 +136,7 @@ key_number(struct dyn_slice key, uint32_t *number)
 static void
 note_write_dot(struct dyn_whitebox *self, uint32_t write, struct dyn_dot dot)
 {
-	struct write_dots *dots;
+	struct dyn_write_dots *dots;
 
 	if (write >= self->write_capacity)
 	{
@@ -164,7 +161,7 @@ note_write_dot(struct dyn_whitebox *self, uint32_t write, struct dyn_dot dot)
 /* The dot is new: whose write is it? */
 static void
 learn_dot(struct dyn_world *world, uint32_t node,
-		  const struct dyn_version *version, struct known_dot *known)
+		  const struct dyn_version *version, struct dyn_known_dot *known)
 {
 	struct dyn_whitebox *self = world->whitebox;
 
@@ -183,10 +180,10 @@ note_version(struct dyn_world *world, uint32_t node, uint32_t key,
 			 const struct dyn_version *version, bool stored)
 {
 	struct dyn_whitebox *self = world->whitebox;
-	struct known_dot *known;
-	struct known_dot wanted = { .id = { version->dot.actor.start,
-										version->dot.actor.epoch,
-										version->dot.counter, key } };
+	struct dyn_known_dot *known;
+	struct dyn_known_dot wanted = { .id = { version->dot.actor.start,
+											version->dot.actor.epoch,
+											version->dot.counter, key } };
 	uint64_t value_hash = dyn_hash_bytes(version->value);
 
 	HASH_FIND(hh, self->dots, &wanted.id, sizeof(wanted.id), known);
@@ -282,136 +279,18 @@ dyn_whitebox_send(struct dyn_world *world, uint32_t node,
 	dyn_arena_destroy(&arena);
 }
 
-/* Was it replaced before it left the node?  Only a write that replaces what
- * nobody has read can do that. */
-static bool
-may_have_vanished(const struct dyn_world *world, uint32_t op)
-{
-	const struct dyn_history_key *key =
-		&world->history.keys[world->history.ops[op].key];
-
-	if (op < world->whitebox->write_capacity &&
-		world->whitebox->writes[op].count > 0)
-		return false;
-	for (uint32_t i = 0; i < key->op_count; i++)
-		if (world->history.ops[key->ops[i]].mode == DYN_HISTORY_REPLACE)
-			return true;
-	return false;
-}
-
-/* ------------------------------------------------- W2: what disks hold of it */
-
-static bool
-read_record(const struct dyn_world *world, uint32_t node, uint32_t key,
-			struct dyn_object *object)
-{
-	char buffer[32];
-	struct dyn_record_key record_key = dyn_sim_record_key(key, buffer);
-	const struct dyn_simrecord *record =
-		dyn_simdisk_get(world->nodes[node].disk, DYN_TABLE_MAIN, &record_key);
-
-	return record != NULL &&
-		   dyn_object_decode(dyn_simblob_slice(record->object),
-							 &world->whitebox->arena.allocator,
-							 object) == DYN_STATUS_OK;
-}
-
-static bool
-covers_write(const struct dyn_world *world, const struct dyn_object *object,
-			 uint32_t op)
-{
-	const struct dyn_whitebox *self = world->whitebox;
-	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
-	struct dyn_clock context;
-
-	for (uint32_t i = 0;
-		 op < self->write_capacity && i < self->writes[op].count; i++)
-		if (dyn_clock_covers(&object->context, self->writes[op].items[i]))
-			return true;
-	if (world->history.ops[op].kind != DYN_HISTORY_DELETE ||
-		write->context.size == 0)
-		return false;
-	/* A delete: its context is known here, and nothing of it is live. */
-	if (dyn_clock_decode(write->context, false,
-						 &world->whitebox->arena.allocator,
-						 &context) != DYN_STATUS_OK ||
-		!dyn_clock_descends(&object->context, &context))
-		return false;
-	for (uint32_t i = 0; i < object->version_count; i++)
-		if (dyn_clock_covers(&context, object->versions[i].dot))
-			return false;
-	return true;
-}
-
-static bool
-took(const struct dyn_whitebox *self, uint32_t node, uint32_t op)
-{
-	return op < self->write_capacity &&
-		   (self->writes[op].takers >> node & 1) != 0;
-}
-
-uint32_t
-dyn_whitebox_holders(const struct dyn_world *world, uint32_t op,
-					 bool takers_only)
-{
-	bool owners[DYN_SIM_NODES_MAX];
-	uint32_t key = world->history.ops[op].key;
-	uint32_t count = 0;
-
-	if (!dyn_whitebox_owners(world, key, owners))
-		return 0;
-	dyn_arena_reset(&world->whitebox->arena);
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-	{
-		struct dyn_object object;
-
-		if (owners[i] && (!takers_only || took(world->whitebox, i, op)) &&
-			read_record(world, i, key, &object))
-			count += covers_write(world, &object, op);
-	}
-	return count;
-}
-
-bool
-dyn_whitebox_is_stored(const struct dyn_world *world, uint32_t op)
-{
-	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
-
-	dyn_arena_reset(&world->whitebox->arena);
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-	{
-		struct dyn_object object;
-
-		if (read_record(world, i, write->key, &object) &&
-			dyn_object_has_request(&object, &write->request))
-			return true;
-	}
-	return false;
-}
-
 static void
-check_put_result(struct dyn_world *world, uint32_t node, uint32_t op,
-				 const Dyn__PutResult *result)
+note_put_result(struct dyn_world *world, uint32_t node, uint32_t op,
+				const Dyn__PutResult *result)
 {
 	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
-	uint32_t needed = write->w ? write->w : world->swarm.w;
-	uint32_t held;
 
 	dyn_world_say(world, "  op %u (key %u, mode %d, attempts %u): %s %s", op,
 				  write->key, (int) write->mode, write->attempt_count,
 				  dyn_status_name((enum dyn_status) result->status),
 				  result->text);
-	if (result->status != DYN_STATUS_OK)
-		return;
-	if (write->context.size == 0 &&
-		world->history.ops[op].kind == DYN_HISTORY_DELETE)
-		return; /* of whatever was there: nothing to look for */
-	held = dyn_whitebox_holders(world, op, false);
-	if (held < needed && !may_have_vanished(world, op))
-		dyn_world_violation(world, "W2",
-							"node %u acknowledges op %u (key %u, W %u) with "
-							"%u disks",
-							node, op, write->key, needed, held);
+	if (result->status == DYN_STATUS_OK)
+		dyn_whitebox_acknowledged(world, node, op);
 }
 
 void
@@ -439,8 +318,8 @@ dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
 	if (dyn_message_unpack(&env, &arena.allocator, &body) == DYN_STATUS_OK &&
 		((Dyn__PutReply *) body)->n_results == count)
 		for (uint32_t i = 0; i < count; i++)
-			check_put_result(world, node, writes[i],
-							 ((Dyn__PutReply *) body)->results[i]);
+			note_put_result(world, node, writes[i],
+							((Dyn__PutReply *) body)->results[i]);
 	else
 		dyn_world_violation(world, "wire", "node %u: bad PUT_REPLY", node);
 	dyn_arena_destroy(&arena);
@@ -471,95 +350,4 @@ dyn_whitebox_object(struct dyn_world *world, uint32_t key,
 				dyn_world_violation(world, "W3",
 									"key %u: row %u and the clock of row %u",
 									key, j, i);
-}
-
-/* ------------------------------------------------------ C6, C8: the disks */
-
-bool
-dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,
-					bool owners[DYN_SIM_NODES_MAX])
-{
-	const struct dyn_ring *ring = NULL;
-	char buffer[32];
-	uint16_t partition;
-
-	for (uint32_t i = 0; i < world->swarm.node_count && ring == NULL; i++)
-		if (world->nodes[i].node != NULL)
-			ring = dyn_node_ring(world->nodes[i].node);
-	if (ring == NULL)
-		return false;
-	partition = dyn_hash_partition(dyn_sim_record_key(key, buffer).cell,
-								   ring->partition_count);
-	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
-		owners[i] = false;
-	for (uint8_t slot = 0; slot < ring->replica_count; slot++)
-	{
-		const struct dyn_member *member =
-			dyn_ring_member(ring, &dyn_ring_slot(ring, partition, slot)->node);
-
-		for (uint32_t i = 0; i < world->swarm.node_count; i++)
-			if (strcmp(member->address, world->nodes[i].address) == 0)
-				owners[i] = true;
-	}
-	return true;
-}
-
-static void
-list_live(struct dyn_world *world, uint32_t node, uint32_t key,
-		  struct dyn_vids *live)
-{
-	struct dyn_object object;
-
-	dyn_arena_reset(&world->whitebox->arena);
-	if (!read_record(world, node, key, &object))
-		return;
-	for (uint32_t i = 0; i < object.version_count; i++)
-	{
-		uint32_t vid;
-
-		if (dyn_sim_vid(world, key, object.versions[i].value, &vid))
-			dyn_vids_add(live, vid);
-		else
-			dyn_world_violation(world, "C2", "key %u: a value of nobody", key);
-	}
-}
-
-void
-dyn_whitebox_converged(struct dyn_world *world, uint32_t key,
-					   struct dyn_vids *live)
-{
-	bool owners[DYN_SIM_NODES_MAX] = { false };
-	char buffer[32];
-	struct dyn_record_key record_key = dyn_sim_record_key(key, buffer);
-	const struct dyn_simrecord *first = NULL;
-	bool any = false;
-
-	dyn_whitebox_owners(world, key, owners);
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-	{
-		const struct dyn_simrecord *record =
-			dyn_simdisk_get(world->nodes[i].disk, DYN_TABLE_MAIN, &record_key);
-
-		if (!owners[i])
-		{
-			if (record != NULL)
-				dyn_world_violation(world, "C8", "key %u is on node %u", key,
-									i);
-			continue;
-		}
-		if (record != NULL && record->corrupt)
-			dyn_world_violation(world, "C6", "key %u on node %u is damaged",
-								key, i);
-		if (!any && record != NULL)
-			list_live(world, i, key, live);
-		if (any && ((record == NULL) != (first == NULL) ||
-					(record != NULL &&
-					 !dyn_slice_equal(dyn_simblob_slice(record->object),
-									  dyn_simblob_slice(first->object)))))
-			dyn_world_violation(
-				world, "C6", "key %u: node %u differs from the others", key, i);
-		if (!any)
-			first = record;
-		any = true;
-	}
 }

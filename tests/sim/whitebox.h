@@ -19,6 +19,11 @@
 #include "model/object.h"
 #include "tests/sim/world.h"
 
+enum
+{
+	DYN_WHITEBOX_WHY = 160 /* bytes of an explanation */
+};
+
 /* The name of the bucket that all keys live in. */
 #define DYN_SIM_BUCKET "sim"
 
@@ -61,9 +66,15 @@ bool dyn_whitebox_is_stored(const struct dyn_world *world, uint32_t write);
 void dyn_whitebox_object(struct dyn_world *world, uint32_t key,
 						 const struct dyn_object *object);
 
-/* Are all owners' records of this key equal, and nowhere else any? */
-void dyn_whitebox_converged(struct dyn_world *world, uint32_t key,
-							struct dyn_vids *live);
+/* The first difference between the disks that must not be there at the end
+ * (C6: all owners hold the same versions; C8: nobody else holds anything, and
+ * no hints are left): its rule, and where it is. NULL when there is none. */
+const char *dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
+								 char why[DYN_WHITEBOX_WHY]);
+
+/* What is live on the first owner that holds the key. */
+void dyn_whitebox_live(struct dyn_world *world, uint32_t key,
+					   struct dyn_vids *live);
 
 /* Which nodes own the key; false before the cluster is formed. */
 bool dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,

@@ -1,5 +1,6 @@
 #include "tests/sim/world.h"
 
+#include "tests/sim/nemesis.h"
 #include "tests/sim/simclient_state.h"
 #include "tests/sim/simnet.h"
 #include "tests/sim/whitebox.h"
@@ -12,9 +13,7 @@
 
 enum
 {
-	STEPS_MAX = 20000000, /* a run that goes on and on is a failure too */
-	QUIET_MS = 12000,     /* longer than any delay, pause or down time */
-	FINAL_ROUNDS = 20
+	STEPS_MAX = 20000000 /* a run that goes on and on is a failure too */
 };
 
 /* ------------------------------------------------------------------- reports */
@@ -42,6 +41,24 @@ dyn_world_violation(struct dyn_world *self, const char *rule,
 		snprintf(self->first_violation, sizeof(self->first_violation),
 				 "%s at %" PRIu64 " ms: %s", rule, self->now_ms, text);
 	dyn_world_say(self, "VIOLATION %s: %s", rule, text);
+}
+
+const char *
+dyn_fault_name(enum dyn_fault fault)
+{
+	static const char *const names[] = {
+#define FAULT_NAME(name) #name,
+		DYN_FAULT_MAP(FAULT_NAME)
+#undef FAULT_NAME
+	};
+
+	return names[fault];
+}
+
+void
+dyn_world_fault(struct dyn_world *self, enum dyn_fault fault)
+{
+	self->faults[fault]++;
 }
 
 void
@@ -72,8 +89,8 @@ dyn_world_push(struct dyn_world *self, uint64_t at_ms,
 														   .data = data });
 }
 
-static void
-end_full(struct dyn_world *self, uint32_t index)
+void
+dyn_world_end_full(struct dyn_world *self, uint32_t index)
 {
 	struct dyn_simnode *node = &self->nodes[index];
 
@@ -104,13 +121,30 @@ handle(struct dyn_world *self, struct dyn_simevent *event)
 			dyn_simnode_start(self, event->who);
 			break;
 		case DYN_WORLD_RESUME:
-			end_full(self, event->who);
+			dyn_world_end_full(self, event->who);
 			break;
 		case DYN_WORLD_CLIENT:
 			dyn_simclient_wake(self, event->who, event->what);
 			break;
 		case DYN_WORLD_NEMESIS:
 			dyn_nemesis_strike(self, event->who);
+			break;
+		case DYN_WORLD_CRASH:
+			if (!self->calm)
+				dyn_simnode_crash(self, event->who, event->what);
+			break;
+		case DYN_WORLD_SHOT:
+			if (!self->calm && self->nodes[event->who].life == event->what)
+				dyn_simnode_crash(self, event->who,
+								  dyn_simrandom_below(
+									  &self->nodes[event->who].random,
+									  (uint64_t) self->swarm.down_ms_max + 1));
+			break;
+		case DYN_WORLD_FLAP:
+			dyn_nemesis_flap_again(self, event->who, event->what);
+			break;
+		case DYN_WORLD_MEND:
+			dyn_simnet_mend(self, event->who, event->what);
 			break;
 	}
 }
@@ -147,12 +181,13 @@ dyn_world_new(uint64_t seed, const struct dyn_swarm *swarm, bool verbose)
 	self->random = dyn_simrandom_stream(seed, 1);
 	self->wall_base_ms = UINT64_C(1700000000000) +
 						 dyn_simrandom_below(&self->random, 1000000000);
-	self->net = dyn_simnet_new();
+	self->net = dyn_simnet_new(seed);
 	self->whitebox = dyn_whitebox_new();
 	dyn_history_init(&self->history, swarm->key_count);
+	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
+		dyn_simnode_init(self, i);
 	for (uint32_t i = 0; i < swarm->node_count; i++)
 	{
-		dyn_simnode_init(self, i);
 		dyn_world_push(self,
 					   self->now_ms + dyn_simrandom_below(&self->random, 500),
 					   DYN_WORLD_START, i, 0, NULL);
@@ -178,7 +213,7 @@ dyn_world_free(struct dyn_world **self)
 	dyn_simqueue_destroy(&world->queue);
 	for (uint32_t i = 0; i < DYN_SIM_CLIENTS_MAX; i++)
 		dyn_simclient_free(world, i);
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
 		dyn_simnode_destroy(world, i);
 	dyn_simnet_free(&world->net);
 	dyn_whitebox_free(&world->whitebox);
@@ -191,100 +226,7 @@ dyn_world_free(struct dyn_world **self)
 	*self = NULL;
 }
 
-/* No more trouble: everything that was broken works again. */
-static void
-heal(struct dyn_world *self)
-{
-	self->calm = true;
-	self->swarm.crash_period_ms = 0;
-	dyn_simnet_heal(self);
-	for (uint32_t i = 0; i < self->swarm.node_count; i++)
-	{
-		self->nodes[i].full_until_ms = 0;
-		end_full(self, i);
-		/* A store's dice were thrown at its start: start it anew. */
-		if (self->nodes[i].node != NULL &&
-			(self->swarm.io_error_rate > 0 || self->swarm.abort_rate > 0))
-			dyn_simnode_crash(self, i, 100);
-	}
-	dyn_world_run_until(self, self->now_ms + QUIET_MS);
-	for (uint32_t i = 0; i < self->swarm.node_count; i++)
-		dyn_simnode_start(self, i);
-	dyn_world_run_until(self, self->now_ms + QUIET_MS);
-}
-
-/* Read a key at r until it answers: everything is well, so it must. */
-static void
-read_finally(struct dyn_world *self, uint32_t key, uint8_t r)
-{
-	for (uint32_t round = 0; round < FINAL_ROUNDS; round++)
-	{
-		uint32_t node = (uint32_t) dyn_simrandom_below(&self->random,
-													   self->swarm.node_count);
-		struct dyn_sim_result result = dyn_sim_do_get(self, node, key, r);
-
-		dyn_sim_result_free(&result);
-		dyn_world_run_until(self, self->now_ms + 50);
-		if (result.status == DYN_STATUS_OK ||
-			result.status == DYN_STATUS_NOT_FOUND)
-			return;
-		if (round + 1 == FINAL_ROUNDS)
-			dyn_world_violation(self, "C11",
-								"key %u cannot be read at r = %u: %s", key, r,
-								dyn_status_name(result.status));
-	}
-}
-
-static void
-report(void *context, const char *rule, const char *text)
-{
-	dyn_world_violation(context, rule, "%s", text);
-}
-
-static void
-check_idle(struct dyn_world *self)
-{
-	for (uint32_t i = 0; i < self->swarm.node_count; i++)
-	{
-		uint32_t requests;
-		uint32_t keys;
-
-		if (self->nodes[i].node == NULL)
-			continue;
-		dyn_node_load(self->nodes[i].node, &requests, &keys);
-		if (requests != 0 || keys != 0)
-			dyn_world_violation(self, "W4",
-								"node %u still has %u requests "
-								"and %u keys in flight",
-								i, requests, keys);
-	}
-}
-
-void
-dyn_world_finish(struct dyn_world *self)
-{
-	heal(self);
-	for (uint32_t key = 0; key < self->history.key_count; key++)
-		read_finally(self, key, self->swarm.n);
-	dyn_world_run_until(self, self->now_ms + QUIET_MS);
-	check_idle(self);
-	for (uint32_t key = 0; key < self->history.key_count; key++)
-	{
-		struct dyn_vids live = { 0 };
-
-		dyn_whitebox_converged(self, key, &live);
-		dyn_history_final(&self->history, key, &live);
-		free(live.items);
-	}
-	for (uint32_t i = 0; i < DYN_SIM_CLIENTS_MAX; i++)
-		if (self->clients[i] != NULL)
-			dyn_sim_check_all_answered(self, &self->clients[i]->attempts);
-	for (uint32_t op = 0; op < self->history.op_count; op++)
-		if (op < self->write_capacity && self->writes[op].used)
-			dyn_sim_write_rest(self, op);
-	dyn_sim_judge_repeats(self);
-	dyn_checker_run(&self->history, self->swarm.n, report, self, &self->counts);
-}
+/* ------------------------------------------------------------------ the run */
 
 void
 dyn_world_run(struct dyn_world *self)

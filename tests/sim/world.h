@@ -9,7 +9,8 @@
  *
  * The parts know each other through this header: simnet.c moves frames,
  * simnode.c runs the cores, simclient.c makes load, whitebox.c looks into
- * disks and stores, nemesis.c makes trouble, world.c turns the wheel.
+ * disks and stores, nemesis.c makes trouble, finish.c heals and judges,
+ * world.c turns the wheel.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,7 @@
 #include "core/node.h"
 #include "model/message.h"
 #include "tests/sim/checker.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/history.h"
 #include "tests/sim/simqueue.h"
 #include "tests/sim/simrandom.h"
@@ -27,8 +29,12 @@
 
 enum
 {
-	DYN_SIM_NODES_MAX = 8,
+	DYN_SIM_MEMBERS_MAX = 9,
+	DYN_SIM_CLONE = DYN_SIM_MEMBERS_MAX, /* the node of a copied store */
+	DYN_SIM_NODES_MAX,
 	DYN_SIM_CLIENTS_MAX = 10,
+	DYN_SIM_NEMESES_MAX = 16,
+	DYN_SIM_VALUE_MAX = 8192,
 	DYN_SIM_ENDPOINTS_MAX = DYN_SIM_NODES_MAX + DYN_SIM_CLIENTS_MAX
 };
 
@@ -41,7 +47,11 @@ enum dyn_world_event
 	DYN_WORLD_START,     /* who: node */
 	DYN_WORLD_RESUME,    /* who: node, after a pause */
 	DYN_WORLD_CLIENT,    /* who: client, whose time has come */
-	DYN_WORLD_NEMESIS    /* who: which kind of trouble */
+	DYN_WORLD_NEMESIS,   /* who: which kind of trouble */
+	DYN_WORLD_CRASH,     /* who: node; what: how long it stays down */
+	DYN_WORLD_SHOT,      /* who: node; what: its life when it was aimed at */
+	DYN_WORLD_FLAP,      /* see dyn_nemesis_flap_again */
+	DYN_WORLD_MEND       /* who, what: see dyn_simnet_mend */
 };
 
 struct dyn_whitebox;
@@ -61,11 +71,17 @@ struct dyn_simnode
 	uint64_t wake_at_ms;
 	uint64_t wake_serial; /* of the WAKE that counts */
 	uint64_t paused_until_ms;
-	uint64_t last_pause_ms;
 	uint64_t full_until_ms;
 	uint64_t started_at_ms; /* of the world's time */
 	uint64_t clock_base_ms; /* what its clock showed then */
 	uint32_t clock_per_mille;
+	int64_t wall_offset_ms;
+	struct dyn_simrandom random;  /* of its starts */
+	struct dyn_simdisk *snapshot; /* an older copy of its disk */
+	uint64_t lost_at_ms;          /* when its disk lost something; 0 = never */
+	uint8_t snipe;                /* enum dyn_snipe: crash then */
+	uint32_t snipe_count;         /* ... at so many of these from now */
+	uint64_t snipe_delay_ms;
 	bool dying; /* stop it when the step is over */
 };
 
@@ -76,7 +92,8 @@ struct dyn_world
 	uint64_t now_ms;
 	uint64_t wall_base_ms;
 	struct dyn_simqueue queue;
-	struct dyn_simrandom random; /* of faults and starts */
+	struct dyn_simrandom random; /* of the end of the run */
+	struct dyn_simrandom nemeses[DYN_SIM_NEMESES_MAX]; /* by kind */
 	struct dyn_simnode nodes[DYN_SIM_NODES_MAX];
 	struct dyn_simnet *net;
 	struct dyn_simclient *clients[DYN_SIM_CLIENTS_MAX];
@@ -89,7 +106,10 @@ struct dyn_world
 	bool verbose; /* print each event */
 	uint64_t trace;
 	uint64_t step_count;
-	uint64_t fault_count;
+	uint64_t faults[DYN_FAULT_COUNT];
+	uint64_t strike_count; /* of the nemesis */
+	uint64_t action_count; /* of all clients */
+	uint64_t converged_ms; /* how long it took after the end of all trouble */
 	uint64_t crash_count;
 	uint64_t *crashes_ms; /* when nodes went down */
 	uint64_t violation_count;
@@ -104,10 +124,13 @@ void dyn_world_free(struct dyn_world **self);
 /* Handle events until this time. */
 void dyn_world_run_until(struct dyn_world *self, uint64_t until_ms);
 
-/* A whole seed: load and faults, then heal, read everything, check. */
+/* A whole seed: load and faults, then heal, converge, check. */
 void dyn_world_run(struct dyn_world *self);
 
-/* The end of a run, for scenarios too. */
+/* A store that was full takes writes again, if its time has come. */
+void dyn_world_end_full(struct dyn_world *self, uint32_t node);
+
+/* ---- finish.c: the end of a run, for scenarios too ---- */
 void dyn_world_finish(struct dyn_world *self);
 
 void dyn_world_violation(struct dyn_world *self, const char *rule,
@@ -115,6 +138,7 @@ void dyn_world_violation(struct dyn_world *self, const char *rule,
 	__attribute__((format(printf, 3, 4)));
 void dyn_world_say(const struct dyn_world *self, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+void dyn_world_fault(struct dyn_world *self, enum dyn_fault fault);
 void dyn_world_mix(struct dyn_world *self, uint64_t value);
 void dyn_world_push(struct dyn_world *self, uint64_t at_ms,
 					enum dyn_world_event kind, uint32_t who, uint64_t what,
@@ -135,11 +159,5 @@ void dyn_simnode_take(struct dyn_world *world, uint32_t index,
 					  struct dyn_event *event);
 /* Its own clock at this moment. */
 uint64_t dyn_simnode_clock(const struct dyn_world *world, uint32_t index);
-
-/* ---- nemesis.c ---- */
-void dyn_nemesis_begin(struct dyn_world *world);
-void dyn_nemesis_strike(struct dyn_world *world, uint32_t kind);
-/* Damage one record that all other owners hold; false when there is none. */
-bool dyn_nemesis_damage(struct dyn_world *world, uint32_t node);
 
 #endif

@@ -1,0 +1,198 @@
+/*
+ * The end of a run: trouble stops, everything must work and become equal
+ * again within a bounded time; then history and disks are judged.
+ */
+#include "tests/sim/nemesis.h"
+#include "tests/sim/simclient_state.h"
+#include "tests/sim/simnet.h"
+#include "tests/sim/whitebox.h"
+
+#include <stdlib.h>
+
+enum
+{
+	QUIET_MS = 12000, /* longer than any delay, deadline and silence */
+	FINAL_ROUNDS = 20,
+	CONVERGE_MAX_MS = 120000,
+	CONVERGE_STEP_MS = 500,
+	/* Without hints and anti-entropy only reads make replicas equal. */
+	CORE_CONVERGES = 0
+};
+
+/* No more trouble: everything that was broken works again. */
+static void
+heal(struct dyn_world *self)
+{
+	self->calm = true;
+	dyn_simnet_heal(self);
+	for (uint32_t i = 0; i < self->swarm.node_count; i++)
+	{
+		struct dyn_simnode *node = &self->nodes[i];
+
+		node->full_until_ms = 0;
+		dyn_world_end_full(self, i);
+		if (node->paused_until_ms > self->now_ms)
+			node->paused_until_ms = self->now_ms;
+		/* A store's dice were thrown at its start: start it anew. */
+		if (node->node != NULL &&
+			(self->swarm.io_error_rate > 0 || self->swarm.abort_rate > 0 ||
+			 self->swarm.slow_rate > 0))
+			dyn_simnode_crash(self, i, UINT64_MAX);
+		dyn_simnode_start(self, i);
+		dyn_simnode_plan(self, i);
+	}
+	dyn_world_run_until(self, self->now_ms + QUIET_MS);
+}
+
+/* ------------------------------------------------------------- convergence */
+
+static const char *
+first_difference(struct dyn_world *self, char why[DYN_WHITEBOX_WHY])
+{
+	for (uint32_t key = 0; key < self->history.key_count; key++)
+	{
+		const char *rule = dyn_whitebox_unequal(self, key, why);
+
+		if (rule != NULL)
+			return rule;
+	}
+	return NULL;
+}
+
+/* Nobody reads: the nodes must find their differences themselves. */
+static void
+converge(struct dyn_world *self)
+{
+	uint64_t begin_ms = self->now_ms;
+	char why[DYN_WHITEBOX_WHY];
+	const char *rule = first_difference(self, why);
+
+	while (CORE_CONVERGES && rule != NULL &&
+		   self->now_ms < begin_ms + CONVERGE_MAX_MS)
+	{
+		dyn_world_run_until(self, self->now_ms + CONVERGE_STEP_MS);
+		rule = first_difference(self, why);
+	}
+	self->converged_ms = self->now_ms - begin_ms;
+	if (CORE_CONVERGES && rule != NULL)
+		dyn_world_violation(self, rule, "after %d s of peace: %s",
+							(int) (CONVERGE_MAX_MS / 1000), why);
+}
+
+/* Read a key at r until it answers: everything is well, so it must. */
+static void
+read_finally(struct dyn_world *self, uint32_t key, uint8_t r)
+{
+	for (uint32_t round = 0; round < FINAL_ROUNDS; round++)
+	{
+		uint32_t node = (uint32_t) dyn_simrandom_below(&self->random,
+													   self->swarm.node_count);
+		struct dyn_sim_result result = dyn_sim_do_get(self, node, key, r);
+
+		dyn_sim_result_free(&result);
+		dyn_world_run_until(self, self->now_ms + 20);
+		if (result.status == DYN_STATUS_OK ||
+			result.status == DYN_STATUS_NOT_FOUND)
+			return;
+		if (round + 1 == FINAL_ROUNDS)
+			dyn_world_violation(self, "C11",
+								"key %u cannot be read at r = %u: %s", key, r,
+								dyn_status_name(result.status));
+	}
+}
+
+/* In peace every node takes writes, and all owners commit them. */
+static void
+write_finally(struct dyn_world *self, uint32_t node)
+{
+	struct dyn_sim_put put = {
+		.key = node % self->history.key_count,
+		.value_count = 1,
+		.w = (uint8_t) self->swarm.n,
+	};
+	struct dyn_sim_result read =
+		dyn_sim_do_get(self, node, put.key, (uint8_t) self->swarm.n);
+	struct dyn_sim_result result;
+
+	put.read = read.status == DYN_STATUS_OK ? &read : NULL;
+	result = dyn_sim_do_put(self, node, &put);
+	/* TOO_LARGE: some values are meant to be (swarm.h, big_rate). */
+	if (result.status != DYN_STATUS_OK && result.status != DYN_STATUS_TOO_LARGE)
+		dyn_world_violation(self, "C11", "in peace node %u answers a write: %s",
+							node, dyn_status_name(result.status));
+	dyn_sim_result_free(&read);
+}
+
+/* ------------------------------------------------------------------ verdict */
+
+static void
+report(void *context, const char *rule, const char *text)
+{
+	dyn_world_violation(context, rule, "%s", text);
+}
+
+/* W4: nothing is left in flight. */
+static void
+check_idle(struct dyn_world *self)
+{
+	for (uint32_t i = 0; i < self->swarm.node_count; i++)
+	{
+		uint32_t requests;
+		uint32_t keys;
+
+		if (self->nodes[i].node == NULL)
+			continue;
+		dyn_node_load(self->nodes[i].node, &requests, &keys);
+		if (requests != 0 || keys != 0)
+			dyn_world_violation(self, "W4",
+								"node %u still has %u requests "
+								"and %u keys in flight",
+								i, requests, keys);
+	}
+}
+
+static void
+check_disks(struct dyn_world *self)
+{
+	for (uint32_t key = 0; key < self->history.key_count; key++)
+	{
+		struct dyn_vids live = { 0 };
+		char why[DYN_WHITEBOX_WHY];
+		const char *rule = dyn_whitebox_unequal(self, key, why);
+
+		if (rule != NULL)
+			dyn_world_violation(self, rule, "%s", why);
+		dyn_whitebox_live(self, key, &live);
+		dyn_history_final(&self->history, key, &live);
+		free(live.items);
+	}
+}
+
+static void
+check_history(struct dyn_world *self)
+{
+	for (uint32_t i = 0; i < DYN_SIM_CLIENTS_MAX; i++)
+		if (self->clients[i] != NULL)
+			dyn_sim_check_all_answered(self, &self->clients[i]->attempts);
+	for (uint32_t op = 0; op < self->history.op_count; op++)
+		if (op < self->write_capacity && self->writes[op].used)
+			dyn_sim_write_rest(self, op);
+	dyn_sim_judge_repeats(self);
+	dyn_checker_run(&self->history, (uint8_t) self->swarm.n, report, self,
+					&self->counts);
+}
+
+void
+dyn_world_finish(struct dyn_world *self)
+{
+	heal(self);
+	converge(self);
+	for (uint32_t key = 0; key < self->history.key_count; key++)
+		read_finally(self, key, (uint8_t) self->swarm.n);
+	for (uint32_t node = 0; node < self->swarm.node_count; node++)
+		write_finally(self, node);
+	dyn_world_run_until(self, self->now_ms + QUIET_MS);
+	check_idle(self);
+	check_disks(self);
+	check_history(self);
+}

@@ -1,0 +1,122 @@
+/*
+ * Trouble with disks: damaged records; stores that are lost, that go back to
+ * an older copy, or that are there twice.
+ */
+#include "tests/sim/nemesis.h"
+
+bool
+dyn_nemesis_damage(struct dyn_world *world, uint32_t node,
+				   struct dyn_simrandom *random)
+{
+	struct dyn_simdisk *disk = world->nodes[node].disk;
+	uint32_t count = dyn_simdisk_count(disk, DYN_TABLE_MAIN);
+
+	for (uint32_t tries = 0; count > 0 && tries < 10; tries++)
+	{
+		uint32_t index = (uint32_t) dyn_simrandom_below(random, count);
+
+		if (dyn_atlas_may_damage(world, node,
+								 dyn_simdisk_at(disk, DYN_TABLE_MAIN, index)))
+		{
+			dyn_simdisk_corrupt(disk, index);
+			dyn_world_fault(world, DYN_FAULT_record_damaged);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+copy_table(struct dyn_simdisk *to, const struct dyn_simdisk *from,
+		   enum dyn_table table)
+{
+	for (uint32_t i = 0; i < dyn_simdisk_count(from, table); i++)
+	{
+		const struct dyn_simrecord *record = dyn_simdisk_at(from, table, i);
+
+		dyn_simdisk_put(to, table, &record->key, record->hash, record->slots,
+						record->object);
+		if (record->corrupt && table == DYN_TABLE_MAIN)
+			dyn_simdisk_corrupt(to, i);
+	}
+}
+
+static struct dyn_simdisk *
+copy_disk(const struct dyn_simdisk *from)
+{
+	struct dyn_simdisk *copy = dyn_simdisk_new();
+
+	copy_table(copy, from, DYN_TABLE_META);
+	copy_table(copy, from, DYN_TABLE_MAIN);
+	copy_table(copy, from, DYN_TABLE_HINTS);
+	return copy;
+}
+
+/* Stop the node; what its disk then holds is what counts. */
+static void
+stop(struct dyn_world *world, uint32_t node, struct dyn_simrandom *random)
+{
+	dyn_simnode_crash(
+		world, node,
+		dyn_simrandom_below(random, (uint64_t) world->swarm.down_ms_max + 1));
+}
+
+bool
+dyn_nemesis_empty(struct dyn_world *world, uint32_t node,
+				  struct dyn_simrandom *random)
+{
+	struct dyn_simnode *self = &world->nodes[node];
+
+	if (!dyn_atlas_may_lose(world, node, NULL))
+		return false;
+	stop(world, node, random);
+	if (!dyn_atlas_may_lose(world, node, NULL))
+		return false; /* the last commit was made while it went down */
+	dyn_simdisk_free(&self->disk);
+	self->disk = dyn_simdisk_new();
+	self->lost_at_ms = world->now_ms;
+	dyn_world_fault(world, DYN_FAULT_store_emptied);
+	return true;
+}
+
+/* The first time a copy is taken, the next time it comes back. */
+bool
+dyn_nemesis_roll_back(struct dyn_world *world, uint32_t node,
+					  struct dyn_simrandom *random)
+{
+	struct dyn_simnode *self = &world->nodes[node];
+
+	if (self->snapshot == NULL)
+	{
+		self->snapshot = copy_disk(self->disk);
+		return true;
+	}
+	if (!dyn_atlas_may_lose(world, node, self->snapshot))
+		return false;
+	stop(world, node, random);
+	if (!dyn_atlas_may_lose(world, node, self->snapshot))
+		return false;
+	dyn_simdisk_free(&self->disk);
+	self->disk = self->snapshot;
+	self->snapshot = NULL;
+	self->lost_at_ms = world->now_ms;
+	dyn_world_fault(world, DYN_FAULT_store_rolled_back);
+	return true;
+}
+
+/* The same data directory on another machine, while the first one runs. */
+bool
+dyn_nemesis_clone(struct dyn_world *world, uint32_t node,
+				  struct dyn_simrandom *random)
+{
+	struct dyn_simnode *clone = &world->nodes[DYN_SIM_CLONE];
+
+	if (clone->node != NULL)
+		return false;
+	dyn_simdisk_free(&clone->disk);
+	clone->disk = copy_disk(world->nodes[node].disk);
+	dyn_world_fault(world, DYN_FAULT_store_cloned);
+	dyn_world_push(world, world->now_ms + dyn_simrandom_below(random, 5000),
+				   DYN_WORLD_START, DYN_SIM_CLONE, 0, NULL);
+	return true;
+}

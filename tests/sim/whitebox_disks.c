@@ -1,0 +1,267 @@
+/*
+ * What is on the disks: is an acknowledged write there, are all equal?
+ */
+#include "model/hash.h"
+#include "tests/sim/whitebox_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Was it replaced before it left the node?  Only a write that replaces what
+ * nobody has read can do that. */
+static bool
+may_have_vanished(const struct dyn_world *world, uint32_t op)
+{
+	const struct dyn_history_key *key =
+		&world->history.keys[world->history.ops[op].key];
+
+	if (op < world->whitebox->write_capacity &&
+		world->whitebox->writes[op].count > 0)
+		return false;
+	for (uint32_t i = 0; i < key->op_count; i++)
+		if (world->history.ops[key->ops[i]].mode == DYN_HISTORY_REPLACE)
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------- W2: what disks hold of it */
+
+static bool
+read_record(const struct dyn_world *world, uint32_t node, enum dyn_table table,
+			uint32_t key, struct dyn_object *object)
+{
+	char buffer[32];
+	struct dyn_record_key record_key = dyn_sim_record_key(key, buffer);
+	const struct dyn_simrecord *record =
+		dyn_simdisk_get(world->nodes[node].disk, table, &record_key);
+
+	return record != NULL &&
+		   dyn_object_decode(dyn_simblob_slice(record->object),
+							 &world->whitebox->arena.allocator,
+							 object) == DYN_STATUS_OK;
+}
+
+static bool
+covers_write(const struct dyn_world *world, const struct dyn_object *object,
+			 uint32_t op)
+{
+	const struct dyn_whitebox *self = world->whitebox;
+	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
+	struct dyn_clock context;
+
+	for (uint32_t i = 0;
+		 op < self->write_capacity && i < self->writes[op].count; i++)
+		if (dyn_clock_covers(&object->context, self->writes[op].items[i]))
+			return true;
+	if (world->history.ops[op].kind != DYN_HISTORY_DELETE ||
+		write->context.size == 0)
+		return false;
+	/* A delete: its context is known here, and nothing of it is live. */
+	if (dyn_clock_decode(write->context, false,
+						 &world->whitebox->arena.allocator,
+						 &context) != DYN_STATUS_OK ||
+		!dyn_clock_descends(&object->context, &context))
+		return false;
+	for (uint32_t i = 0; i < object->version_count; i++)
+		if (dyn_clock_covers(&context, object->versions[i].dot))
+			return false;
+	return true;
+}
+
+static bool
+took(const struct dyn_whitebox *self, uint32_t node, uint32_t op)
+{
+	return op < self->write_capacity &&
+		   (self->writes[op].takers >> node & 1) != 0;
+}
+
+/* In its own record, or in what it holds for somebody else. */
+static bool
+is_held_by(const struct dyn_world *world, uint32_t node, uint32_t op,
+		   const bool *owners)
+{
+	uint32_t key = world->history.ops[op].key;
+	struct dyn_object object;
+
+	return (owners[node] &&
+			read_record(world, node, DYN_TABLE_MAIN, key, &object) &&
+			covers_write(world, &object, op)) ||
+		   (read_record(world, node, DYN_TABLE_HINTS, key, &object) &&
+			covers_write(world, &object, op));
+}
+
+uint32_t
+dyn_whitebox_holders(const struct dyn_world *world, uint32_t op,
+					 bool takers_only)
+{
+	bool owners[DYN_SIM_NODES_MAX];
+	uint32_t count = 0;
+
+	if (!dyn_whitebox_owners(world, world->history.ops[op].key, owners))
+		return 0;
+	dyn_arena_reset(&world->whitebox->arena);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (!takers_only || took(world->whitebox, i, op))
+			count += is_held_by(world, i, op, owners);
+	return count;
+}
+
+bool
+dyn_whitebox_is_stored(const struct dyn_world *world, uint32_t op)
+{
+	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
+
+	dyn_arena_reset(&world->whitebox->arena);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		struct dyn_object object;
+
+		if ((read_record(world, i, DYN_TABLE_MAIN, write->key, &object) &&
+			 dyn_object_has_request(&object, &write->request)) ||
+			(read_record(world, i, DYN_TABLE_HINTS, write->key, &object) &&
+			 dyn_object_has_request(&object, &write->request)))
+			return true;
+	}
+	return false;
+}
+
+/* Copies that the atlas took away since the write was sent are excused. */
+static uint32_t
+count_lost(const struct dyn_world *world, const struct dyn_simwrite *write)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		count += world->nodes[i].lost_at_ms >= write->first_ms;
+	return count;
+}
+
+/* W2: as many synced copies as the writer asked for, wherever they lie. */
+void
+dyn_whitebox_acknowledged(struct dyn_world *world, uint32_t node, uint32_t op)
+{
+	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
+	uint32_t needed = write->w ? write->w : world->swarm.w;
+	uint32_t held;
+
+	if (write->context.size == 0 &&
+		world->history.ops[op].kind == DYN_HISTORY_DELETE)
+		return; /* of whatever was there: nothing to look for */
+	held = dyn_whitebox_holders(world, op, false) + count_lost(world, write);
+	if (held < needed && !may_have_vanished(world, op))
+		dyn_world_violation(world, "W2",
+							"node %u acknowledges op %u (key %u, W %u) with "
+							"%u disks",
+							node, op, write->key, needed, held);
+}
+
+/* ------------------------------------------------------ C6, C8: the disks */
+
+bool
+dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,
+					bool owners[DYN_SIM_NODES_MAX])
+{
+	const struct dyn_ring *ring = NULL;
+	char buffer[32];
+	uint16_t partition;
+
+	for (uint32_t i = 0; i < world->swarm.node_count && ring == NULL; i++)
+		if (world->nodes[i].node != NULL)
+			ring = dyn_node_ring(world->nodes[i].node);
+	if (ring == NULL)
+		return false;
+	partition = dyn_hash_partition(dyn_sim_record_key(key, buffer).cell,
+								   ring->partition_count);
+	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
+		owners[i] = false;
+	for (uint8_t slot = 0; slot < ring->replica_count; slot++)
+	{
+		const struct dyn_member *member =
+			dyn_ring_member(ring, &dyn_ring_slot(ring, partition, slot)->node);
+
+		for (uint32_t i = 0; i < world->swarm.node_count; i++)
+			if (strcmp(member->address, world->nodes[i].address) == 0)
+				owners[i] = true;
+	}
+	return true;
+}
+
+void
+dyn_whitebox_live(struct dyn_world *world, uint32_t key, struct dyn_vids *live)
+{
+	bool owners[DYN_SIM_NODES_MAX] = { false };
+	struct dyn_object object = { .version_count = 0 };
+
+	dyn_whitebox_owners(world, key, owners);
+	dyn_arena_reset(&world->whitebox->arena);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (owners[i] && read_record(world, i, DYN_TABLE_MAIN, key, &object))
+			break;
+	for (uint32_t i = 0; i < object.version_count; i++)
+	{
+		uint32_t vid;
+
+		if (dyn_sim_vid(world, key, object.versions[i].value, &vid))
+			dyn_vids_add(live, vid);
+		else
+			dyn_world_violation(world, "C2", "key %u: a value of nobody", key);
+	}
+}
+
+/* Contexts may differ in dots that are dead anyway; nothing else may. */
+static bool
+are_equal(const struct dyn_world *world, uint32_t key, uint32_t node,
+		  uint32_t other)
+{
+	struct dyn_object a;
+	struct dyn_object b;
+	bool here = read_record(world, node, DYN_TABLE_MAIN, key, &a);
+	bool there = read_record(world, other, DYN_TABLE_MAIN, key, &b);
+
+	if (!here || !there)
+		return here == there;
+	if (a.version_count != b.version_count)
+		return false;
+	if (a.version_count == 0)
+		return dyn_clock_descends(&a.context, &b.context) &&
+			   dyn_clock_descends(&b.context, &a.context);
+	for (uint32_t i = 0; i < a.version_count; i++)
+		if (dyn_dot_compare(a.versions[i].dot, b.versions[i].dot) != 0 ||
+			dyn_request_id_compare(&a.versions[i].request,
+								   &b.versions[i].request) != 0 ||
+			!dyn_slice_equal(a.versions[i].value, b.versions[i].value))
+			return false;
+	return true;
+}
+
+const char *
+dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
+					 char why[DYN_WHITEBOX_WHY])
+{
+	bool owners[DYN_SIM_NODES_MAX] = { false };
+	char buffer[32];
+	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+	uint32_t first = DYN_SIM_NODES_MAX;
+
+	dyn_whitebox_owners(world, key, owners);
+	dyn_arena_reset(&world->whitebox->arena);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		const struct dyn_simdisk *disk = world->nodes[i].disk;
+		const struct dyn_simrecord *record =
+			dyn_simdisk_get(disk, DYN_TABLE_MAIN, &place);
+
+		snprintf(why, DYN_WHITEBOX_WHY, "key %u, node %u", key, i);
+		if (dyn_simdisk_get(disk, DYN_TABLE_HINTS, &place) != NULL ||
+			(!owners[i] && record != NULL))
+			return "C8";
+		if (owners[i] && record != NULL && record->corrupt)
+			return "C6 (damaged)";
+		if (owners[i] && first < DYN_SIM_NODES_MAX &&
+			!are_equal(world, key, first, i))
+			return "C6";
+		if (owners[i] && first == DYN_SIM_NODES_MAX)
+			first = i;
+	}
+	return NULL;
+}

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * whitebox_state.h
+ *      What the white box remembers, shared by whitebox.c, whitebox_disks.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_WHITEBOX_STATE_H
+#define DYN_TESTS_WHITEBOX_STATE_H
+
+#include "tests/sim/simclient.h"
+#include "tests/sim/whitebox.h"
+
+struct dyn_known_dot;
+
+/* The dots of one write of the history. */
+struct dyn_write_dots
+{
+	struct dyn_dot *items;
+	uint32_t count;
+	uint32_t capacity;
+	uint32_t takers; /* nodes that stored a version of it, as bits */
+};
+
+struct dyn_whitebox
+{
+	struct dyn_known_dot *dots;
+	struct dyn_write_dots *writes; /* by operation */
+	uint32_t write_capacity;
+	uint64_t seen[4096]; /* hashes of records looked at lately */
+	struct dyn_arena arena;
+};
+
+/* whitebox_disks.c; W2: the OK of this write leaves the node. */
+void dyn_whitebox_acknowledged(struct dyn_world *world, uint32_t node,
+							   uint32_t op);
+
+#endif
