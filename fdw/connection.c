@@ -169,6 +169,7 @@ connect_node(DynamoCluster *cluster, DynamoNode *node)
 	set_number(node->socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
 	set_number(node->socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
 	set_number(node->socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
+	set_number(node->socket, ZMQ_IPV6, node->address[0] == '[');
 	set_number(node->socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
 	zmq_getsockopt(node->socket, ZMQ_FD, &node->fd, &size);
 	snprintf(endpoint, sizeof(endpoint), "tcp://%s", node->address);
