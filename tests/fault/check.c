@@ -1,0 +1,234 @@
+/*
+ * check: read every key from its owners, and judge what the clients saw.
+ *
+ *     check --nodes HOST:PORT,... --keys N [--without HOST:PORT]
+ *           [--relaxed-from MICROSECONDS] [--settle-ms 3000]
+ *           [--converge-ms 30000] JOURNAL...
+ *
+ * All nodes run and can talk.  First it waits for --settle-ms whether the
+ * owners become equal by themselves.  Keys that do not are read at r = N, which
+ * repairs them, until all owners are equal or --converge-ms has passed.  Then
+ * the checker of the simulator judges.  --without: a node that is outside of
+ * the cluster, and is not asked.
+ *
+ * Violations are lines "C1 ...", each followed by what was done to that key;
+ * the last line is JSON.  Exit code 0 without violations, 1 with, 2 when it
+ * could not judge.
+ */
+#include "tests/fault/final.h"
+#include "tests/fault/journal.h"
+#include "tests/sim/checker.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+	TOLD_MAX = 10 /* violations that are told in full */
+};
+
+static const struct option options[] = {
+	{ "nodes", required_argument, NULL, 'a' },
+	{ "keys", required_argument, NULL, 'k' },
+	{ "without", required_argument, NULL, 'o' },
+	{ "relaxed-from", required_argument, NULL, 'x' },
+	{ "settle-ms", required_argument, NULL, 's' },
+	{ "converge-ms", required_argument, NULL, 'c' },
+	{ NULL, 0, NULL, 0 }
+};
+
+struct judge
+{
+	struct dyn_journal journal;
+	struct dyn_history history;
+	uint64_t violation_count;
+};
+
+/* ------------------------------------------------------------------- telling */
+
+static const char *const kinds[] = { "put", "delete", "read" };
+static const char *const results[] = { "pending", "ok", "no", "unknown" };
+static const char *const modes[] = { "", "create ", "replace ", "guarded " };
+
+static void
+tell_tokens(const char *word, const struct dyn_tokens *tokens)
+{
+	if (tokens->count > 0)
+		printf(" %s", word);
+	for (uint32_t i = 0; i < tokens->count; i++)
+		printf(" c%u.%u", tokens->items[i].client, tokens->items[i].count);
+}
+
+/* All that was done to a key, in order; where a version is a write's. */
+static void
+tell_key(const struct judge *self, uint32_t key)
+{
+	uint64_t first_us = self->journal.count ? self->journal.ops[0].begin_us : 0;
+
+	for (uint32_t i = 0; i < self->journal.count; i++)
+	{
+		const struct dyn_journal_op *op = &self->journal.ops[i];
+
+		if (op->key != key)
+			continue;
+		printf("    op %u c%u.%u at %.3f to %.3f s: %s%s", op->index,
+			   op->name.client, op->name.count,
+			   (double) (op->begin_us - first_us) / 1e6,
+			   op->end_us == UINT64_MAX
+				   ? -1.0
+				   : (double) (op->end_us - first_us) / 1e6,
+			   modes[op->mode], kinds[op->kind]);
+		if (op->kind != DYN_HISTORY_READ)
+			printf(" (version %u)", op->vid);
+		printf(" %s%s", results[op->result], op->again ? ", repeated" : "");
+		if (op->told_owners && op->kind != DYN_HISTORY_READ)
+			printf(", %u owners", op->owners);
+		tell_tokens(op->kind == DYN_HISTORY_READ ? "read" : "having read",
+					&op->seen);
+		tell_tokens("beside", &op->beside);
+		printf("\n");
+	}
+	printf("    at the end:");
+	for (uint32_t i = 0; i < self->history.keys[key].final.count; i++)
+		printf(" version %u", self->history.keys[key].final.items[i]);
+	printf("\n");
+}
+
+static void
+report(void *context, const char *rule, const char *text)
+{
+	struct judge *self = context;
+	static uint32_t told_key = UINT32_MAX;
+	unsigned key;
+
+	if (self->violation_count++ >= TOLD_MAX)
+		return;
+	printf("%s %s\n", rule, text);
+	if (sscanf(text, "key %u", &key) == 1 && key != told_key)
+	{
+		tell_key(self, key);
+		told_key = key;
+	}
+}
+
+/* ---------------------------------------------------------------- final state */
+
+/* What is live of a key at the end; a value of nobody is a violation. */
+static void
+take_final(struct judge *self, const struct dyn_final *final, uint32_t key)
+{
+	struct dyn_vids vids = { 0 };
+	const struct dyn_final_key *found = &final->keys[key];
+	char text[128];
+
+	for (uint32_t i = 0; i < found->tokens.count; i++)
+	{
+		const struct dyn_journal_op *op =
+			dyn_journal_find(&self->journal, found->tokens.items[i]);
+
+		dyn_vids_add(&vids,
+					 op != NULL && op->key == key && op->kind == DYN_HISTORY_PUT
+						 ? op->vid
+						 : UINT32_MAX);
+	}
+	dyn_history_final(&self->history, key, &vids);
+	free(vids.items);
+	if (found->strange)
+		report(self, "C2", dyn_final_text(text, key, "a value of nobody"));
+	if (!found->equal)
+		report(self, "C6", dyn_final_text(text, key, found->trouble));
+}
+
+/* ------------------------------------------------------------------ the whole */
+
+struct arguments
+{
+	const char *nodes;
+	const char *without;
+	uint32_t key_count;
+	uint64_t relaxed_from_us;
+	uint32_t settle_ms;
+	uint32_t converge_ms;
+};
+
+static bool
+read_options(struct arguments *self, int argc, char **argv)
+{
+	int option;
+
+	*self = (struct arguments){ .settle_ms = 3000, .converge_ms = 30000 };
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	{
+		switch (option)
+		{
+			case 'a':
+				self->nodes = optarg;
+				break;
+			case 'k':
+				self->key_count = (uint32_t) strtoul(optarg, NULL, 10);
+				break;
+			case 'o':
+				self->without = optarg;
+				break;
+			case 'x':
+				self->relaxed_from_us = strtoull(optarg, NULL, 10);
+				break;
+			case 's':
+				self->settle_ms = (uint32_t) strtoul(optarg, NULL, 10);
+				break;
+			case 'c':
+				self->converge_ms = (uint32_t) strtoul(optarg, NULL, 10);
+				break;
+			default:
+				return false;
+		}
+	}
+	return self->nodes != NULL && self->key_count > 0 &&
+		   self->key_count <= DYN_FAULT_KEYS_MAX && optind < argc;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct judge judge;
+	static struct dyn_final final;
+	struct arguments arguments;
+	struct dyn_checker_counts counts;
+
+	if (!read_options(&arguments, argc, argv))
+	{
+		fprintf(stderr, "usage: check --nodes HOST:PORT,... --keys N ... "
+						"JOURNAL..., see tests/fault/check.c\n");
+		return 2;
+	}
+	for (int i = optind; i < argc; i++)
+		if (!dyn_journal_load(&judge.journal, argv[i]))
+			return 2;
+	for (uint32_t i = 0; i < judge.journal.count; i++)
+		if (judge.journal.ops[i].key >= arguments.key_count)
+			return 2;
+	if (!dyn_final_read(&final, arguments.nodes, arguments.without,
+						arguments.key_count, arguments.settle_ms,
+						arguments.converge_ms))
+		return 2;
+	dyn_journal_to_history(&judge.journal, arguments.key_count,
+						   arguments.relaxed_from_us, &judge.history);
+	for (uint32_t key = 0; key < arguments.key_count; key++)
+		take_final(&judge, &final, key);
+	dyn_checker_run(&judge.history, (uint8_t) final.n, report, &judge, &counts);
+	printf("{\"violations\": %" PRIu64 ", \"acknowledged\": %" PRIu64
+		   ", \"unknown\": %" PRIu64 ", \"reads\": %" PRIu64
+		   ", \"reads_strict\": %" PRIu64 ", \"repeats\": %" PRIu64
+		   ", \"converged_ms\": %" PRIu64 ", \"repaired_keys\": %u"
+		   ", \"live_versions\": %u, \"siblings_max\": %u}\n",
+		   judge.violation_count, counts.writes_acknowledged,
+		   counts.writes_unknown, counts.reads, counts.reads_strict,
+		   counts.repeats, final.converged_ms, final.repaired_count,
+		   final.version_count, final.siblings_max);
+	dyn_final_destroy(&final);
+	dyn_history_destroy(&judge.history);
+	dyn_journal_destroy(&judge.journal);
+	return judge.violation_count ? 1 : 0;
+}

@@ -1,0 +1,489 @@
+"""What can break.  A class is a function that breaks something of a running
+cluster (round_.cluster) while clients read and write, and may look at what
+that does; whatever it leaves broken is healed after it.
+
+What a class may lose: nothing.  `outside`: a node that lost its disk may stay
+outside of the cluster.  `relaxed`: from round_.relax() on, strict reads may
+miss writes, because a replica has gone back in time.
+"""
+import os
+import re
+import shutil
+import socket
+
+from nodes import STORE_FAILED, Node, copy_data
+
+CLASSES = {}
+CGROUP = "/sys/fs/cgroup/memory"
+
+
+class Class:
+    def __init__(self, function, **options):
+        self.name = function.__name__
+        self.run = function
+        self.preload = options.pop("preload", False)
+        self.network = options.pop("network", False)
+        self.root = options.pop("root", False) or self.network
+        self.prepare = options.pop("prepare", None)
+        self.load = options.pop("load", [])
+        self.keys = options.pop("keys", 200)
+        self.flags = options.pop("flags", [])
+        self.missing = options.pop("missing", lambda: None)
+        self.outside = options.pop("outside", False)
+        assert not options
+
+    def why_not(self):
+        """Why this machine cannot run it; None when it can."""
+        if self.root and os.geteuid() != 0:
+            return "needs root"
+        if self.network and not os.path.exists("/dev/net/tun"):
+            return "needs /dev/net/tun"
+        return self.missing()
+
+
+def fault_class(**options):
+    def add(function):
+        CLASSES[function.__name__] = Class(function, **options)
+        return function
+    return add
+
+
+# ------------------------------------------------------------------- processes
+
+@fault_class()
+def kill_one(round_):
+    """kill -9 of one node, which is away for a while."""
+    for _ in range(2):
+        node = round_.pick()
+        round_.say("kill -9 of %s" % node)
+        node.kill()
+        round_.sleep(0.2, 2.0)
+        node.start()
+        round_.sleep(0.2, 1.0)
+
+
+@fault_class()
+def kill_two(round_):
+    """kill -9 of two nodes, at once or one after the other."""
+    for node in round_.pick(2):
+        round_.say("kill -9 of %s" % node)
+        node.kill()
+        round_.sleep(0, 0.5)
+    round_.sleep(0.5, 2.5)
+
+
+@fault_class()
+def kill_all(round_):
+    """kill -9 of all nodes at the same moment, twice."""
+    for _ in range(2):
+        round_.say("kill -9 of all")
+        for node in round_.cluster.nodes:
+            node.signal(9)
+        for node in round_.cluster.nodes:
+            node.wait_ended()
+        round_.sleep(0, 0.3)
+        for node in round_.cluster.nodes:
+            node.spawn()
+        round_.check(round_.cluster.wait_whole(10),
+                     "the cluster is not whole 10 s after kill -9 of all")
+        round_.sleep(0.5, 1.5)
+
+
+@fault_class()
+def pause(round_):
+    """SIGSTOP of one or two nodes, then SIGCONT."""
+    for _ in range(2):
+        nodes = round_.pick(round_.random.choice((1, 1, 2)))
+        round_.say("SIGSTOP of %s" % ", ".join(map(str, nodes)))
+        for node in nodes:
+            node.pause()
+        round_.sleep(0.3, 4.0)
+        for node in nodes:
+            node.resume()
+        round_.sleep(0.2, 1.0)
+
+
+# -------------------------------------------------------------------- networks
+
+def some_side(round_, count):
+    """Ports of COUNT nodes, and of the others."""
+    few = [node.index for node in round_.pick(count)]
+    return few, [node.index for node in round_.cluster.nodes
+                 if node.index not in few]
+
+
+def cut_both(network, a, b):
+    network.cut(a, b)
+    network.cut(b, a)
+
+
+@fault_class(network=True)
+def isolate(round_):
+    """One node hears nobody and is heard by nobody, clients or not."""
+    few, many = some_side(round_, 1)
+    clients = [0] if round_.random.random() < 0.5 else []
+    round_.say("isolate %s%s" % (few, " from clients too" if clients else ""))
+    cut_both(round_.cluster.network, few, many + clients)
+    round_.sleep(2, 5)
+
+
+@fault_class(network=True)
+def halves(round_):
+    """Two nodes here, three there; clients reach both halves."""
+    few, many = some_side(round_, 2)
+    round_.say("halves %s | %s" % (few, many))
+    cut_both(round_.cluster.network, few, many)
+    round_.sleep(2, 5)
+
+
+@fault_class(network=True)
+def one_way(round_):
+    """Frames get from some nodes to the others, but not back."""
+    few, many = some_side(round_, round_.random.choice((1, 2)))
+    if round_.random.random() < 0.5:
+        few, many = many, few
+    round_.say("one way: nothing from %s to %s" % (few, many))
+    round_.cluster.network.cut(few, many)
+    round_.sleep(2, 5)
+
+
+@fault_class(network=True)
+def bridge(round_):
+    """Two halves that only one node in the middle can talk to."""
+    few, many = some_side(round_, 2)
+    middle = many.pop()
+    round_.say("bridge %s | %d | %s" % (few, middle, many))
+    cut_both(round_.cluster.network, few, many)
+    round_.sleep(2, 5)
+
+
+@fault_class()
+def partition(round_):
+    """One of isolate, halves, one_way, bridge, by lot."""
+
+
+@fault_class(network=True)
+def lossy(round_):
+    """Frames are late, out of order, doubled and lost."""
+    loss = round_.random.choice((2000, 20000, 80000))
+    delay_us = round_.random.choice((0, 2000, 20000))
+    jitter_us = round_.random.choice((1000, 10000, 40000))
+    doubling = round_.random.choice((0, 50000))
+    round_.say("of a million frames lose %d, double %d; hold %d us + %d us"
+               % (loss, doubling, delay_us, jitter_us))
+    round_.cluster.network.say("lossy %d %d %d %d"
+                               % (loss, delay_us, jitter_us, doubling))
+    round_.sleep(3, 5)
+    counts = round_.cluster.network.say("heal")
+    round_.say("forwarded %d, lost %d, doubled %d" % tuple(counts[:3]))
+    round_.check(counts[1] > 0, "the network lost nothing")
+
+
+# ----------------------------------------------------------------------- disks
+
+def small_disks(round_):
+    """A small disk for two nodes; with what is written it never gets full."""
+    round_.victims = round_.pick(2)
+    for node in round_.victims:
+        round_.cluster.tmpfs(node, 48)
+
+
+@fault_class(root=True, prepare=small_disks, keys=1000,
+             load=["--fill", "30000", "--large", "1"])
+def full_disk(round_):
+    """A disk fills up: writes are refused, reads served; with room again it
+    recovers without a restart."""
+    for node in round_.victims[:round_.random.choice((1, 2))]:
+        path = os.path.join(node.data, "filler")
+        round_.say("fill the disk of %s" % node)
+        with open(path, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(65536))
+            except OSError:
+                pass
+        full = round_.wait_until(
+            8, lambda: (node.status() or {"writable": True})["writable"] is False)
+        round_.check(full, "%s does not say that it is full" % node)
+        before = node.counter("read_ops")
+        round_.sleep(0.5, 1.0)
+        round_.check(node.counter("read_ops") > before,
+                     "%s with a full disk serves no reads" % node)
+        os.unlink(path)
+        round_.say("room for %s again" % node)
+        round_.check(
+            round_.wait_until(8, lambda: (node.status() or {}).get("writable")),
+            "%s does not recover when there is room" % node)
+    for node in round_.victims:
+        round_.check(not node.exit_codes, "%s has ended" % node)
+
+
+def break_stores(round_, name, values):
+    """Make the store of some nodes fail; they must end, and say why."""
+    nodes = round_.pick(round_.random.choice((1, 2, 3, 5)))
+    round_.say("%s of %s" % (name, ", ".join(map(str, nodes))))
+    for node in nodes:
+        node.control.set(name, round_.random.choice(values))
+    for node in nodes:
+        ended = node.wait_ended(10)
+        if not round_.check(ended, "%s goes on with a broken store" % node):
+            continue
+        round_.check(node.exit_codes[-1] == STORE_FAILED
+                     and "the store failed" in node.log_text(),
+                     "%s ended with code %d and did not say why"
+                     % (node, node.exit_codes[-1]))
+    round_.sleep(0, 1.0)
+    for node in nodes:
+        node.spawn()
+    round_.sleep(0.5, 1.0)
+
+
+@fault_class(preload=True)
+def failing_sync(round_):
+    """A sync fails and what it should have written is gone: the node ends."""
+    for _ in range(2):
+        break_stores(round_, "sync_error", (1,))
+
+
+@fault_class(preload=True)
+def failing_write(round_):
+    """A write to the store fails, whole or in the middle: the node ends."""
+    for _ in range(2):
+        break_stores(round_, "write_error", (1, 2))
+
+
+@fault_class(preload=True)
+def power_cut(round_):
+    """The power fails, for all nodes or some: unsynced writes are gone."""
+    for _ in range(2):
+        nodes = round_.pick(round_.random.choice((1, 3, 5, 5)))
+        round_.say("power cut of %s" % ", ".join(map(str, nodes)))
+        for node in nodes:
+            node.control.set("power_cut", 1)
+        round_.sleep(0.2, 0.4)
+        for node in nodes:
+            node.kill()
+            node.control.heal()
+            node.spawn()
+        round_.sleep(0.5, 1.5)
+
+
+@fault_class(preload=True)
+def slow_sync(round_):
+    """Every sync of some nodes takes long."""
+    nodes = round_.pick(round_.random.choice((1, 2, 5)))
+    delay_ms = round_.random.choice((20, 100, 400))
+    round_.say("syncs of %s take %d ms" % (", ".join(map(str, nodes)), delay_ms))
+    for node in nodes:
+        node.control.set("sync_delay_ms", delay_ms)
+    round_.sleep(3, 5)
+    for node in nodes:
+        round_.check(not node.reap(), "%s has ended" % node)
+
+
+# ---------------------------------------------------------------------- limits
+
+def few_descriptors(round_):
+    round_.victims = round_.pick(2)
+    for node in round_.victims:
+        node.prefix += ["prlimit", "--nofile=96:96"]
+
+
+def idle_connections(address, count):
+    host, port = address.rsplit(":", 1)
+    sockets = []
+    for _ in range(count):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex((host, int(port)))
+        sockets.append(s)
+    return sockets
+
+
+@fault_class(prepare=few_descriptors)
+def few_fds(round_):
+    """Strangers' connections take all descriptors of two nodes."""
+    sockets = []
+    for node in round_.victims:
+        round_.say("400 idle connections to %s" % node)
+        sockets += idle_connections(node.address, 400)
+    round_.sleep(2, 4)
+    for s in sockets:
+        s.close()
+    for node in round_.victims:
+        round_.check(not node.exit_codes and not node.reap(),
+                     "%s has ended without descriptors" % node)
+        round_.check(round_.wait_until(10, node.status),
+                     "%s takes no connections when there is room" % node)
+
+
+def little_memory(round_):
+    """A control group of 32 MiB for one node."""
+    node = round_.pick()
+    group = os.path.join(CGROUP, "dynfault-%d" % os.getpid())
+    os.makedirs(group, exist_ok=True)
+    round_.at_end(lambda: os.rmdir(group))
+    with open(os.path.join(group, "memory.limit_in_bytes"), "w") as file:
+        file.write(str(32 << 20))
+    node.prefix += ["sh", "-c", 'echo $$ >%s/cgroup.procs; exec "$@"' % group,
+                    "sh"]
+    round_.victims = [node]
+    round_.group = group
+
+
+@fault_class(root=True, prepare=little_memory,
+             load=["--fill", "60000", "--large", "2", "--clients", "200"],
+             missing=lambda: None if os.path.isdir(CGROUP)
+             else "needs a cgroup v1 memory controller")
+def little_memory_left(round_):
+    """A node with 32 MiB under load: it may refuse, it is not killed."""
+    round_.sleep(3, 5)
+    node = round_.victims[0]
+    with open(os.path.join(round_.group, "memory.max_usage_in_bytes")) as file:
+        round_.say("%s took up to %d KiB" % (node, int(file.read()) >> 10))
+    round_.check(not node.exit_codes and not node.reap(),
+                 "%s was killed for its memory" % node)
+
+
+# ----------------------------------------------------------------------- clocks
+
+@fault_class(preload=True)
+def clock_jump(round_):
+    """Wall clocks jump, forth and back, by seconds and by years."""
+    for _ in range(6):
+        node = round_.pick()
+        seconds = round_.random.choice((-3600, -5, 5, 3600, 86400 * 3650,
+                                        -86400 * 3650))
+        round_.say("the clock of %s is %d s off" % (node, seconds))
+        node.control.set("clock_offset_ms", seconds * 1000)
+        round_.sleep(0.3, 0.8)
+    for node in round_.cluster.nodes:
+        round_.check(not node.exit_codes, "%s has ended" % node)
+
+
+# ------------------------------------------------------- what a disk can become
+
+VALUE = re.compile(rb"k(\d{4}) c(\d+\.\d+) (\d+) [a-z]{3,}")
+
+
+def flip_values(path, random_, count):
+    """Damage the values of some keys wherever they stand; how many keys."""
+    with open(path, "r+b") as file:
+        text = bytearray(file.read())
+        places = {}
+        for match in VALUE.finditer(text):
+            places.setdefault(match.group(1), []).append(match.end() - 2)
+        keys = random_.sample(sorted(places), min(count, len(places)))
+        for key in keys:
+            for at in places[key]:
+                text[at] ^= 1 << random_.randrange(8)
+        file.seek(0)
+        file.write(text)
+    return len(keys)
+
+
+@fault_class()
+def corrupt_records(round_):
+    """Bits of a stopped node's records flip: never "not found", repaired."""
+    node = round_.pick()
+    node.kill()
+    count = flip_values(os.path.join(node.data, "data.mdb"), round_.random, 40)
+    round_.say("damaged the records of %d keys of %s" % (count, node))
+    round_.check(count > 0, "nothing to damage")
+    round_.check(node.start(), "%s does not start" % node)
+    round_.sleep(1.5, 2.5)
+    round_.after(lambda: round_.check(
+        node.counter("records_unreadable") > 0,
+        "%s has not noticed any damage" % node))
+
+
+def corrupt_pages(path, random_, count):
+    """Overwrite 64 bytes in each of some pages that were ever used."""
+    with open(path, "r+b") as file:
+        text = file.read()
+        used = [at for at in range(2 * 4096, len(text), 4096)
+                if text[at:at + 4096].strip(b"\0")]
+        for at in random_.sample(used, min(count, len(used))):
+            file.seek(at + random_.randrange(4096 - 64))
+            file.write(random_.randbytes(64))
+
+
+@fault_class(outside=True)
+def corrupt_page(round_):
+    """Pages of a stopped node's file are overwritten.  LMDB has no checksums
+    of pages, so the node may end; then its disk counts as lost."""
+    node = round_.pick()
+    node.kill()
+    round_.relax()
+    count = round_.random.choice((1, 4, 16))
+    corrupt_pages(os.path.join(node.data, "data.mdb"), round_.random, count)
+    round_.say("overwrote %d pages of %s" % (count, node))
+    started = node.start()
+    round_.sleep(1, 2)
+    if not started or node.reap():
+        round_.say("%s ended (%s): its disk is replaced"
+                   % (node, node.exit_codes[-1:]))
+        round_.damaged(node)
+    round_.suspects.append(node)
+
+
+@fault_class(outside=True)
+def emptied(round_):
+    """A node's disk is lost and replaced by an empty one."""
+    node = round_.pick()
+    round_.relax()
+    node.kill()
+    round_.say("empty the disk of %s" % node)
+    shutil.rmtree(node.data)
+    round_.sleep(0, 0.5)
+    round_.check(node.start(), "%s does not start on an empty disk" % node)
+    round_.sleep(1.5, 3)
+
+
+@fault_class()
+def rolled_back(round_):
+    """An old copy of a node's disk is put back."""
+    node = round_.pick()
+    copy = os.path.join(node.dir, "copy")
+    node.stop()
+    copy_data(node.data, copy)
+    node.start()
+    round_.sleep(1.5, 2.5)
+    round_.relax()
+    node.kill()
+    round_.say("put an old copy of the disk of %s back" % node)
+    copy_data(copy, node.data)
+    round_.check(node.start(), "%s does not start" % node)
+    round_.sleep(1, 2)
+
+
+@fault_class(outside=True)
+def cloned(round_):
+    """A copy of a node's disk runs beside it, as a node of its own."""
+    node = round_.pick()
+    cluster = round_.cluster
+    clone = Node(len(cluster.nodes) + 1,
+                 os.path.join(cluster.dir, "clone"),
+                 "127.0.0.1:%d" % cluster.spare_port)
+    node.kill()
+    copy_data(node.data, clone.data)
+    node.start()
+    clone.flags = [flag.replace(node.address, clone.address)
+                   for flag in node.flags]
+    cluster.extra.append(clone)
+    round_.relax()
+    round_.say("a clone of %s at %s" % (node, clone.address))
+    clone.spawn()
+    round_.sleep(2, 3)
+    if clone.reap():
+        round_.say("the clone was refused, with code %d" % clone.exit_codes[-1])
+    else:
+        round_.todo("a clone is refused", "it runs")
+        clone.kill()
+
+
+# What `make check` runs: together they must stay below three minutes.
+DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "partition", "lossy",
+           "full_disk", "failing_sync", "power_cut", "clock_jump",
+           "corrupt_records", "rolled_back"]
+PARTITIONS = ["isolate", "halves", "one_way", "bridge"]

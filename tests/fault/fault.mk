@@ -1,0 +1,26 @@
+# Real processes under real faults: tests/fault/run.
+#
+#   make fault ROUNDS=20 SEED=1      rounds of all classes in turn; a line for
+#                                    each is appended to build/fault.csv
+#   make fault CLASS=kill_two        one class
+
+FAULT_LIB = $(patsubst %,$(B)/tests/fault/%.o,value journal links final workload)
+FAULT_SIM = $(patsubst %,$(B)/tests/sim/%.o,checker history simdisk)
+FAULT_PROGRAMS = $(patsubst %,$(B)/tests/fault/%,load check tapbridge failing_disk.so)
+ROUNDS ?= 12
+
+$(B)/tests/fault/%: $(B)/tests/fault/%.o $(FAULT_LIB) $(FAULT_SIM) $(ARCHIVES)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) $(LIBS)
+
+# It is loaded into programs with sanitizers, too: it has none of its own.
+$(B)/tests/fault/failing_disk.so: tests/fault/failing_disk.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden $(WARN) -shared -o $@ $< -ldl
+
+fault-programs: $(FAULT_PROGRAMS)
+
+fault: all
+	$(MAKE) $(PARALLEL) fault-programs
+	CSV=$(B)/fault.csv tests/fault/run $(or $(CLASS),all) $(ROUNDS) $(SEED)
+
+.PHONY: fault fault-programs
