@@ -7,6 +7,7 @@
 #   make demo       a tour on real data     make demo-stop   stop what it started
 #   make bench      figures beside postgres_fdw
 #   make fuzz       libFuzzer on everything that decodes strangers' bytes
+#   make fault      real nodes under real faults; ROUNDS=20 SEED=1 CLASS=pause
 #   make crash-images  power cuts at any moment of the store's work
 #   STRICT=1        warnings are errors     SANITIZE=address,undefined
 #
@@ -99,7 +100,7 @@ extension: $(B)/libmodel.a
 
 # Run every test; the last line counts. Nothing is installed but packages.
 check: all
-	$(MAKE) $(PARALLEL) unit-tests sim test-programs $(B)/crash-images
+	$(MAKE) $(PARALLEL) unit-tests sim test-programs fault-programs $(B)/crash-images
 	tests/run
 
 # The regression tests alone, against a private PostgreSQL and three nodes.
@@ -133,6 +134,7 @@ clean:
 include dynnode/install.mk
 include tests/crash/crash.mk
 include tests/fuzz/fuzz.mk
+include tests/fault/fault.mk
 
 .PHONY: all daemon deps unit-tests sim test-programs extension clean check \
         installcheck demo demo-stop bench install uninstall

@@ -3,7 +3,8 @@
 # missing.  Quick and silent when there is nothing to do.
 packages="gcc make pkg-config libczmq-dev libzmq3-dev liblmdb-dev \
 libprotobuf-c-dev protobuf-c-compiler libxxhash-dev uthash-dev libcmocka-dev \
-patch postgresql postgresql-contrib postgresql-server-dev-all libipc-run-perl python3"
+patch postgresql postgresql-contrib postgresql-server-dev-all libipc-run-perl python3 \
+util-linux mount"
 
 command -v dpkg-query >/dev/null 2>&1 || {
     echo "not a Debian system: please see to these packages yourself: $packages" >&2
