@@ -566,9 +566,9 @@ dyn_cluster_stored(struct dyn_node *node, uint64_t token,
 void
 dyn_cluster_writable(struct dyn_node *node)
 {
-	if (!node->identity_stored)
-		store_identity(node);
-	else if (node->cluster.formed)
+	/* The start counter too, or the next start would count as this one. */
+	store_identity(node);
+	if (node->cluster.formed)
 		store_cluster(node);
 }
 

@@ -150,15 +150,31 @@ choose_actor(struct dyn_node *node, const struct dyn_clock *record,
 
 /* ---------------------------------------------------------------- applying */
 
-static bool
-enough_owners(const struct dyn_node *node, const struct dyn_put_op *put)
+/* Can w owners be reached that take writes?  Otherwise nothing is begun, and
+ * the quorum tells who is missing. */
+static enum dyn_status
+check_owners(const struct dyn_node *node, struct dyn_put_op *put)
 {
-	uint8_t count = 1; /* this node */
+	uint8_t reachable = (uint8_t) (1U << put->own_slot);
+	uint8_t writable = reachable;
 
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
-		count += dyn_peer_is_reachable(
-			node, dyn_cluster_owner(node, put->partition, slot));
-	return count >= put->writes.needed;
+	{
+		int32_t peer = dyn_cluster_owner(node, put->partition, slot);
+
+		if (!dyn_peer_is_reachable(node, peer))
+			continue;
+		reachable |= (uint8_t) (1U << slot);
+		if (node->peers[peer]->writable)
+			writable |= (uint8_t) (1U << slot);
+	}
+	if (dyn_quorum_count(writable) >= put->writes.needed)
+		return DYN_STATUS_OK;
+	put->writes.yes = writable;
+	put->writes.no = put->writes.all & (uint8_t) ~writable;
+	return dyn_quorum_count(reachable) >= put->writes.needed
+			   ? DYN_STATUS_FULL
+			   : DYN_STATUS_NO_QUORUM;
 }
 
 /* Why the mode forbids the write on this object, or OK. */
@@ -327,18 +343,11 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		decide(node, request, op, status, refusal_text(status));
 		return;
 	}
-	if (!enough_owners(node, put))
+	status = check_owners(node, put);
+	if (status != DYN_STATUS_OK)
 	{
-		for (uint8_t slot = 0; slot < node->cluster.n; slot++)
-			if (slot != put->own_slot &&
-				!dyn_peer_is_reachable(
-					node, dyn_cluster_owner(node, put->partition, slot)))
-				dyn_quorum_no(&put->writes, slot);
-			else
-				dyn_quorum_yes(&put->writes, slot);
 		dyn_count(node, quorums_failed);
-		decide(node, request, op, DYN_STATUS_NO_QUORUM,
-			   write_text(node, request, put));
+		decide(node, request, op, status, write_text(node, request, put));
 		return;
 	}
 	status = compute(node, put, key, &next, &encoded, &ids, &id_count);

@@ -205,6 +205,46 @@ full_store(struct dyn_world *world)
 	dyn_sim_result_free(&read);
 }
 
+/* With fewer stores than w that take writes, nothing is written anywhere: a
+ * definite no, not one more version on the store that still has room. */
+static void
+too_few_with_room(struct dyn_world *world)
+{
+	uint32_t key = 6;
+	uint32_t here = owner(world, key, 0);
+	struct dyn_sim_result result;
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		dyn_simdisk_set_full(world->nodes[i].disk, i != here);
+	put(world, here, key, NULL);
+	pass(world, 2000); /* the others have found out, and told */
+	result = put(world, here, key, NULL);
+	EXPECT(result.status == DYN_STATUS_FULL);
+	EXPECT(dyn_whitebox_holders(world, result.op, false) == 0);
+}
+
+/* The start counter of a node that started with a full store is kept as soon
+ * as there is room, or the next start would count the same. */
+static void
+start_while_full(struct dyn_world *world)
+{
+	struct dyn_record_key place = { .key = dyn_slice_of("identity") };
+	struct dyn_simdisk *disk = world->nodes[0].disk;
+	uint8_t before =
+		dyn_simdisk_get(disk, DYN_TABLE_META, &place)->object->data[25];
+
+	dyn_simdisk_set_full(disk, true);
+	put(world, 0, 6, NULL);
+	dyn_simnode_crash(world, 0, UINT64_MAX);
+	dyn_simnode_start(world, 0);
+	pass(world, 1000);
+	dyn_simdisk_set_full(disk, false);
+	dyn_simnode_plan(world, 0);
+	pass(world, 1000);
+	EXPECT(dyn_simdisk_get(disk, DYN_TABLE_META, &place)->object->data[25] ==
+		   before + 1);
+}
+
 /* A damaged record is never "not found", and a read mends it. */
 static void
 damaged_record(struct dyn_world *world)
@@ -290,6 +330,8 @@ static const struct
 	{ "retry_elsewhere", retry_elsewhere },
 	{ "quorum_lost_and_found", quorum_lost_and_found },
 	{ "full_store", full_store },
+	{ "too_few_with_room", too_few_with_room },
+	{ "start_while_full", start_while_full },
 	{ "damaged_record", damaged_record },
 	{ "delete_behind_the_back", delete_behind_the_back },
 	{ "checking_modes", checking_modes },
