@@ -1,57 +1,10 @@
 #include "tests/sim/scenarios.h"
 
-#include "tests/sim/simclient.h"
+#include "tests/sim/play.h"
 #include "tests/sim/simnet.h"
 #include "tests/sim/simrequest.h"
-#include "tests/sim/whitebox.h"
 
 #include <stdio.h>
-#include <string.h>
-
-#define EXPECT(condition)                                                      \
-	do                                                                         \
-	{                                                                          \
-		if (!(condition))                                                      \
-			dyn_world_violation(world, "scenario", "not so: %s (line %d)",     \
-								#condition, __LINE__);                         \
-	} while (0)
-
-/* An owner of the key, by rank. */
-static uint32_t
-owner(struct dyn_world *world, uint32_t key, uint32_t rank)
-{
-	bool owners[DYN_SIM_NODES_MAX] = { false };
-
-	dyn_whitebox_owners(world, key, owners);
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-		if (owners[i] && rank-- == 0)
-			return i;
-	return 0;
-}
-
-static struct dyn_sim_result
-put(struct dyn_world *world, uint32_t node, uint32_t key,
-	const struct dyn_sim_result *read)
-{
-	struct dyn_sim_put write = { .key = key, .value_count = 1, .read = read };
-
-	return dyn_sim_do_put(world, node, &write);
-}
-
-static struct dyn_sim_result
-erase(struct dyn_world *world, uint32_t node, uint32_t key,
-	  const struct dyn_sim_result *read)
-{
-	struct dyn_sim_put write = { .key = key, .read = read };
-
-	return dyn_sim_do_put(world, node, &write);
-}
-
-static void
-pass(struct dyn_world *world, uint64_t ms)
-{
-	dyn_world_run_until(world, world->now_ms + ms);
-}
 
 /* -------------------------------------------------------------- scenarios */
 
@@ -60,15 +13,15 @@ pass(struct dyn_world *world, uint64_t ms)
 static void
 siblings_and_reconciliation(struct dyn_world *world)
 {
-	struct dyn_sim_result a = put(world, 0, 1, NULL);
-	struct dyn_sim_result b = put(world, 1, 1, NULL);
+	struct dyn_sim_result a = dyn_play_put(world, 0, 1, NULL);
+	struct dyn_sim_result b = dyn_play_put(world, 1, 1, NULL);
 	struct dyn_sim_result read = dyn_sim_do_get(world, 2, 1, 0);
 	struct dyn_sim_result c;
 	struct dyn_sim_result after;
 
 	EXPECT(a.status == DYN_STATUS_OK && b.status == DYN_STATUS_OK);
 	EXPECT(read.row_count == 2);
-	c = put(world, 2, 1, &read);
+	c = dyn_play_put(world, 2, 1, &read);
 	after = dyn_sim_do_get(world, 0, 1, 0);
 	EXPECT(c.status == DYN_STATUS_OK && after.row_count == 1);
 	dyn_sim_result_free(&read);
@@ -81,19 +34,20 @@ static void
 coordinator_with_amnesia(struct dyn_world *world)
 {
 	uint32_t key = 2;
-	uint32_t coordinator = owner(world, key, 0);
-	uint32_t other = owner(world, key, 1);
+	uint32_t coordinator = dyn_play_owner(world, key, 0);
+	uint32_t other = dyn_play_owner(world, key, 1);
 	struct dyn_sim_result read;
 	struct dyn_sim_result after;
 
 	for (int round = 0; round < 5; round++)
 	{
-		put(world, coordinator, key, NULL);
+		dyn_play_put(world, coordinator, key, NULL);
 		read = dyn_sim_do_get(world, other, key, 0);
-		erase(world, other, key, &read);
+		dyn_play_delete(world, other, key, &read);
 		dyn_simnode_crash(world, coordinator, 10);
-		pass(world, 5000);
-		EXPECT(put(world, coordinator, key, NULL).status == DYN_STATUS_OK);
+		dyn_play_pass(world, 5000);
+		EXPECT(dyn_play_put(world, coordinator, key, NULL).status ==
+			   DYN_STATUS_OK);
 		after = dyn_sim_do_get(world, other, key, (uint8_t) world->swarm.n);
 		EXPECT(after.row_count == 1);
 		dyn_sim_result_free(&read);
@@ -113,9 +67,9 @@ no_sibling_explosion(struct dyn_world *world)
 		int who = round % 2;
 		struct dyn_sim_result read;
 
-		EXPECT(
-			put(world, (uint32_t) round % 3, 3, round < 2 ? NULL : &mine[who])
-				.status == DYN_STATUS_OK);
+		EXPECT(dyn_play_put(world, (uint32_t) round % 3, 3,
+							round < 2 ? NULL : &mine[who])
+				   .status == DYN_STATUS_OK);
 		read = dyn_sim_do_get(world, (uint32_t) (round + 1) % 3, 3, 0);
 		EXPECT(read.row_count <= 2);
 		dyn_sim_result_free(&mine[who]);
@@ -123,6 +77,37 @@ no_sibling_explosion(struct dyn_world *world)
 	}
 	dyn_sim_result_free(&mine[0]);
 	dyn_sim_result_free(&mine[1]);
+}
+
+/* Ten clients read, then all of them write what they read plus their own:
+ * never more siblings than writers, however often. */
+static void
+no_sibling_explosion_of_many(struct dyn_world *world)
+{
+	enum
+	{
+		WRITERS = 10,
+		KEY = 12
+	};
+
+	for (uint32_t round = 0; round < 20; round++)
+	{
+		struct dyn_sim_result reads[WRITERS];
+
+		for (uint32_t i = 0; i < WRITERS; i++)
+			reads[i] = dyn_sim_do_get(world, (i + round) % 3, KEY, 0);
+		for (uint32_t i = 0; i < WRITERS; i++)
+		{
+			EXPECT(reads[i].row_count <= WRITERS);
+			EXPECT(dyn_play_put(world, (i * 7 + round) % 3, KEY,
+								round > 0 ? &reads[i] : NULL)
+					   .status == DYN_STATUS_OK);
+			dyn_sim_result_free(&reads[i]);
+		}
+	}
+	EXPECT(dyn_play_rows(world, 0, KEY) == WRITERS);
+	EXPECT(dyn_play_update(world, 1, KEY).status == DYN_STATUS_OK);
+	EXPECT(dyn_play_rows(world, 2, KEY) == 1);
 }
 
 /* The answer is lost; the retry goes to another coordinator: one row. */
@@ -134,22 +119,24 @@ retry_elsewhere(struct dyn_world *world)
 	struct dyn_sim_result first;
 	struct dyn_sim_result read;
 
-	dyn_simnet_block(world, owner(world, key, 0),
+	dyn_simnet_block(world, dyn_play_owner(world, key, 0),
 					 DYN_SIM_NODES_MAX + DYN_SIM_OPERATOR, true);
-	first = dyn_sim_do_put(world, owner(world, key, 0), &write);
+	first = dyn_sim_do_put(world, dyn_play_owner(world, key, 0), &write);
 	EXPECT(first.status == DYN_STATUS_TIMEOUT);
 	dyn_simnet_heal(world);
 	/* Somebody replaces it in between: the retry must not bring it back. */
-	read = dyn_sim_do_get(world, owner(world, key, 2), key, 0);
+	read = dyn_sim_do_get(world, dyn_play_owner(world, key, 2), key, 0);
 	EXPECT(read.row_count == 1);
-	EXPECT(put(world, owner(world, key, 2), key, &read).status ==
-		   DYN_STATUS_OK);
+	EXPECT(
+		dyn_play_put(world, dyn_play_owner(world, key, 2), key, &read).status ==
+		DYN_STATUS_OK);
 	write.retry = true;
 	write.retry_op = first.op;
-	EXPECT(dyn_sim_do_put(world, owner(world, key, 1), &write).status ==
-		   DYN_STATUS_OK);
+	EXPECT(
+		dyn_sim_do_put(world, dyn_play_owner(world, key, 1), &write).status ==
+		DYN_STATUS_OK);
 	dyn_sim_result_free(&read);
-	read = dyn_sim_do_get(world, owner(world, key, 1), key, 0);
+	read = dyn_sim_do_get(world, dyn_play_owner(world, key, 1), key, 0);
 	EXPECT(read.row_count == 1);
 	EXPECT(!world->writes[first.op].repeated);
 	dyn_sim_result_free(&read);
@@ -163,17 +150,18 @@ quorum_lost_and_found(struct dyn_world *world)
 	struct dyn_sim_result result;
 	uint64_t begin_ms;
 
-	dyn_simnode_crash(world, owner(world, 5, 2), UINT64_MAX);
-	pass(world, 1000);
-	EXPECT(put(world, owner(world, 5, 0), 5, NULL).status == DYN_STATUS_OK);
-	dyn_simnode_crash(world, owner(world, 5, 1), UINT64_MAX);
-	pass(world, 1000);
+	dyn_simnode_crash(world, dyn_play_owner(world, 5, 2), UINT64_MAX);
+	dyn_play_pass(world, 1000);
+	EXPECT(dyn_play_put(world, dyn_play_owner(world, 5, 0), 5, NULL).status ==
+		   DYN_STATUS_OK);
+	dyn_simnode_crash(world, dyn_play_owner(world, 5, 1), UINT64_MAX);
+	dyn_play_pass(world, 1000);
 	begin_ms = world->now_ms;
-	result = put(world, owner(world, 5, 0), 5, NULL);
+	result = dyn_play_put(world, dyn_play_owner(world, 5, 0), 5, NULL);
 	EXPECT(result.status == DYN_STATUS_NO_QUORUM);
 	EXPECT(world->now_ms - begin_ms < 200);
 	EXPECT(dyn_whitebox_holders(world, result.op, false) == 0);
-	result = dyn_sim_do_get(world, owner(world, 5, 0), 5, 0);
+	result = dyn_sim_do_get(world, dyn_play_owner(world, 5, 0), 5, 0);
 	EXPECT(result.status == DYN_STATUS_NO_QUORUM);
 }
 
@@ -184,13 +172,17 @@ full_store(struct dyn_world *world)
 	uint32_t key = 6;
 	struct dyn_sim_result read;
 
-	EXPECT(put(world, 0, key, NULL).status == DYN_STATUS_OK);
+	EXPECT(dyn_play_put(world, 0, key, NULL).status == DYN_STATUS_OK);
 	for (uint32_t i = 0; i < 3; i++)
 		dyn_simdisk_set_full(world->nodes[i].disk, true);
-	EXPECT(put(world, owner(world, key, 0), key, NULL).status != DYN_STATUS_OK);
-	pass(world, 2000);
-	EXPECT(put(world, owner(world, key, 0), key, NULL).status != DYN_STATUS_OK);
-	read = dyn_sim_do_get(world, owner(world, key, 1), key, 0);
+	EXPECT(
+		dyn_play_put(world, dyn_play_owner(world, key, 0), key, NULL).status !=
+		DYN_STATUS_OK);
+	dyn_play_pass(world, 2000);
+	EXPECT(
+		dyn_play_put(world, dyn_play_owner(world, key, 0), key, NULL).status !=
+		DYN_STATUS_OK);
+	read = dyn_sim_do_get(world, dyn_play_owner(world, key, 1), key, 0);
 	EXPECT(read.status == DYN_STATUS_OK && read.row_count == 1);
 	dyn_sim_result_free(&read);
 	for (uint32_t i = 0; i < 3; i++)
@@ -198,8 +190,10 @@ full_store(struct dyn_world *world)
 		dyn_simdisk_set_full(world->nodes[i].disk, false);
 		dyn_simnode_plan(world, i);
 	}
-	pass(world, 2000);
-	EXPECT(put(world, owner(world, key, 2), key, NULL).status == DYN_STATUS_OK);
+	dyn_play_pass(world, 2000);
+	EXPECT(
+		dyn_play_put(world, dyn_play_owner(world, key, 2), key, NULL).status ==
+		DYN_STATUS_OK);
 	read = dyn_sim_do_get(world, 0, key, 3);
 	EXPECT(read.row_count == 2);
 	dyn_sim_result_free(&read);
@@ -211,14 +205,14 @@ static void
 too_few_with_room(struct dyn_world *world)
 {
 	uint32_t key = 6;
-	uint32_t here = owner(world, key, 0);
+	uint32_t here = dyn_play_owner(world, key, 0);
 	struct dyn_sim_result result;
 
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
 		dyn_simdisk_set_full(world->nodes[i].disk, i != here);
-	put(world, here, key, NULL);
-	pass(world, 2000); /* the others have found out, and told */
-	result = put(world, here, key, NULL);
+	dyn_play_put(world, here, key, NULL);
+	dyn_play_pass(world, 2000); /* the others have found out, and told */
+	result = dyn_play_put(world, here, key, NULL);
 	EXPECT(result.status == DYN_STATUS_FULL);
 	EXPECT(dyn_whitebox_holders(world, result.op, false) == 0);
 }
@@ -234,13 +228,13 @@ start_while_full(struct dyn_world *world)
 		dyn_simdisk_get(disk, DYN_TABLE_META, &place)->object->data[25];
 
 	dyn_simdisk_set_full(disk, true);
-	put(world, 0, 6, NULL);
+	dyn_play_put(world, 0, 6, NULL);
 	dyn_simnode_crash(world, 0, UINT64_MAX);
 	dyn_simnode_start(world, 0);
-	pass(world, 1000);
+	dyn_play_pass(world, 1000);
 	dyn_simdisk_set_full(disk, false);
 	dyn_simnode_plan(world, 0);
-	pass(world, 1000);
+	dyn_play_pass(world, 1000);
 	EXPECT(dyn_simdisk_get(disk, DYN_TABLE_META, &place)->object->data[25] ==
 		   before + 1);
 }
@@ -252,17 +246,17 @@ damaged_record(struct dyn_world *world)
 	uint32_t key = 7;
 	char buffer[32];
 	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
-	uint32_t node = owner(world, key, 0);
+	uint32_t node = dyn_play_owner(world, key, 0);
 	struct dyn_simdisk *disk = world->nodes[node].disk;
 	struct dyn_sim_result read;
 
-	EXPECT(put(world, node, key, NULL).status == DYN_STATUS_OK);
-	pass(world, 1000);
+	EXPECT(dyn_play_put(world, node, key, NULL).status == DYN_STATUS_OK);
+	dyn_play_pass(world, 1000);
 	dyn_simdisk_corrupt(disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
 	read = dyn_sim_do_get(world, node, key, 0);
 	EXPECT(read.status == DYN_STATUS_OK && read.row_count == 1);
 	dyn_sim_result_free(&read);
-	pass(world, 1000);
+	dyn_play_pass(world, 1000);
 	EXPECT(!dyn_simdisk_get(disk, DYN_TABLE_MAIN, &place)->corrupt);
 }
 
@@ -271,20 +265,20 @@ static void
 delete_behind_the_back(struct dyn_world *world)
 {
 	uint32_t key = 8;
-	uint32_t away = owner(world, key, 2);
-	uint32_t here = owner(world, key, 0);
+	uint32_t away = dyn_play_owner(world, key, 2);
+	uint32_t here = dyn_play_owner(world, key, 0);
 	struct dyn_sim_result read;
 
-	EXPECT(put(world, here, key, NULL).status == DYN_STATUS_OK);
-	pass(world, 500);
+	EXPECT(dyn_play_put(world, here, key, NULL).status == DYN_STATUS_OK);
+	dyn_play_pass(world, 500);
 	dyn_simnode_crash(world, away, UINT64_MAX);
-	pass(world, 500);
+	dyn_play_pass(world, 500);
 	read = dyn_sim_do_get(world, here, key, 0);
-	EXPECT(erase(world, here, key, &read).status == DYN_STATUS_OK);
+	EXPECT(dyn_play_delete(world, here, key, &read).status == DYN_STATUS_OK);
 	dyn_sim_result_free(&read);
 	dyn_simnode_start(world, away);
-	pass(world, 3000);
-	EXPECT(put(world, away, key, NULL).status == DYN_STATUS_OK);
+	dyn_play_pass(world, 3000);
+	EXPECT(dyn_play_put(world, away, key, NULL).status == DYN_STATUS_OK);
 	read = dyn_sim_do_get(world, away, key, 3);
 	EXPECT(read.row_count == 1);
 	dyn_sim_result_free(&read);
@@ -303,7 +297,7 @@ checking_modes(struct dyn_world *world)
 	EXPECT(dyn_sim_do_put(world, 0, &write).status == DYN_STATUS_OK);
 	EXPECT(dyn_sim_do_put(world, 1, &write).status == DYN_STATUS_EXISTS);
 	read = dyn_sim_do_get(world, 2, 9, 0);
-	EXPECT(put(world, 2, 9, NULL).status == DYN_STATUS_OK);
+	EXPECT(dyn_play_put(world, 2, 9, NULL).status == DYN_STATUS_OK);
 	write.mode = DYN_HISTORY_GUARDED;
 	write.read = &read;
 	EXPECT(dyn_sim_do_put(world, 0, &write).status == DYN_STATUS_CONFLICT);
@@ -319,14 +313,18 @@ checking_modes(struct dyn_world *world)
 
 /* -------------------------------------------------------------------- list */
 
+#define FIVE "node_count=5,n=5,r=2,w=2"
+
 static const struct
 {
 	const char *name;
 	void (*play)(struct dyn_world *world);
+	const char *settings; /* or NULL; beyond those of a calm run (swarm.h) */
 } scenarios[] = {
 	{ "siblings_and_reconciliation", siblings_and_reconciliation },
 	{ "coordinator_with_amnesia", coordinator_with_amnesia },
 	{ "no_sibling_explosion", no_sibling_explosion },
+	{ "no_sibling_explosion_of_many", no_sibling_explosion_of_many },
 	{ "retry_elsewhere", retry_elsewhere },
 	{ "quorum_lost_and_found", quorum_lost_and_found },
 	{ "full_store", full_store },
@@ -335,6 +333,12 @@ static const struct
 	{ "damaged_record", damaged_record },
 	{ "delete_behind_the_back", delete_behind_the_back },
 	{ "checking_modes", checking_modes },
+	{ "kv679_dataloss", dyn_kv679_dataloss },
+	{ "kv679_dataloss_fb", dyn_kv679_dataloss_fb },
+	{ "kv679_dataloss_fb2", dyn_kv679_dataloss_fb2, FIVE },
+	{ "kv679_tombstone", dyn_kv679_tombstone },
+	{ "kv679_tombstone2", dyn_kv679_tombstone2 },
+	{ "kv679_uid", dyn_kv679_uid },
 };
 
 uint32_t
@@ -357,8 +361,11 @@ dyn_scenarios_play(uint32_t index, bool verbose, char *why, uint32_t why_size)
 	bool ok;
 
 	dyn_swarm_calm(&swarm);
+	if (scenarios[index].settings != NULL &&
+		!dyn_swarm_set(&swarm, scenarios[index].settings, why, why_size))
+		return false;
 	world = dyn_world_new(index + 1, &swarm, verbose);
-	pass(world, 5000);
+	dyn_play_pass(world, 5000);
 	scenarios[index].play(world);
 	dyn_world_finish(world);
 	ok = world->violation_count == 0;

@@ -1,0 +1,96 @@
+#include "tests/sim/play.h"
+
+uint32_t
+dyn_play_owner(struct dyn_world *world, uint32_t key, uint32_t rank)
+{
+	bool owners[DYN_SIM_NODES_MAX] = { false };
+
+	dyn_whitebox_owners(world, key, owners);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (owners[i] && rank-- == 0)
+			return i;
+	return 0;
+}
+
+struct dyn_sim_result
+dyn_play_put(struct dyn_world *world, uint32_t node, uint32_t key,
+			 const struct dyn_sim_result *read)
+{
+	struct dyn_sim_put write = { .key = key, .value_count = 1, .read = read };
+
+	return dyn_sim_do_put(world, node, &write);
+}
+
+struct dyn_sim_result
+dyn_play_delete(struct dyn_world *world, uint32_t node, uint32_t key,
+				const struct dyn_sim_result *read)
+{
+	struct dyn_sim_put write = { .key = key, .read = read };
+
+	return dyn_sim_do_put(world, node, &write);
+}
+
+struct dyn_sim_result
+dyn_play_update(struct dyn_world *world, uint32_t node, uint32_t key)
+{
+	struct dyn_sim_result read = dyn_sim_do_get(world, node, key, 0);
+	struct dyn_sim_result write = dyn_play_put(
+		world, node, key, read.status == DYN_STATUS_OK ? &read : NULL);
+
+	dyn_sim_result_free(&read);
+	return write;
+}
+
+uint32_t
+dyn_play_rows(struct dyn_world *world, uint32_t node, uint32_t key)
+{
+	struct dyn_sim_result read =
+		dyn_sim_do_get(world, node, key, (uint8_t) world->swarm.n);
+	uint32_t count = read.row_count;
+
+	dyn_sim_result_free(&read);
+	return count;
+}
+
+bool
+dyn_play_has(struct dyn_world *world, uint32_t node, uint32_t key,
+			 const struct dyn_sim_result *write)
+{
+	struct dyn_sim_result read =
+		dyn_sim_do_get(world, node, key, (uint8_t) world->swarm.n);
+	bool has =
+		dyn_vids_has(&read.vids, world->history.ops[write->op].first_vid);
+
+	dyn_sim_result_free(&read);
+	return has;
+}
+
+void
+dyn_play_pass(struct dyn_world *world, uint64_t ms)
+{
+	dyn_world_run_until(world, world->now_ms + ms);
+}
+
+void
+dyn_play_stop(struct dyn_world *world, uint32_t node)
+{
+	dyn_simnode_crash(world, node, UINT64_MAX);
+	dyn_play_pass(world, 1000);
+}
+
+void
+dyn_play_start(struct dyn_world *world, uint32_t node)
+{
+	dyn_simnode_start(world, node);
+	dyn_play_pass(world, 3000);
+}
+
+void
+dyn_play_forget(struct dyn_world *world, uint32_t node, uint32_t key)
+{
+	char buffer[32];
+	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+
+	dyn_simdisk_put(world->nodes[node].disk, DYN_TABLE_MAIN, &place, 0, 0,
+					NULL);
+}

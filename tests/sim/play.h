@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * play.h
+ *      What scenarios are made of: one thing at a time, then a look.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_PLAY_H
+#define DYN_TESTS_PLAY_H
+
+#include "tests/sim/simclient.h"
+#include "tests/sim/whitebox.h"
+
+#define EXPECT(condition)                                                      \
+	do                                                                         \
+	{                                                                          \
+		if (!(condition))                                                      \
+			dyn_world_violation(world, "scenario", "not so: %s (line %d)",     \
+								#condition, __LINE__);                         \
+	} while (0)
+
+/* An owner of the key, by rank. */
+uint32_t dyn_play_owner(struct dyn_world *world, uint32_t key, uint32_t rank);
+
+/* A write of one value, or a delete, with the context of `read` (or NULL). */
+struct dyn_sim_result dyn_play_put(struct dyn_world *world, uint32_t node,
+								   uint32_t key,
+								   const struct dyn_sim_result *read);
+struct dyn_sim_result dyn_play_delete(struct dyn_world *world, uint32_t node,
+									  uint32_t key,
+									  const struct dyn_sim_result *read);
+
+/* Read at R, and write one value with what was read. */
+struct dyn_sim_result dyn_play_update(struct dyn_world *world, uint32_t node,
+									  uint32_t key);
+
+/* How many rows a read of all owners shows. */
+uint32_t dyn_play_rows(struct dyn_world *world, uint32_t node, uint32_t key);
+
+/* Does a read of all owners return what this write wrote? */
+bool dyn_play_has(struct dyn_world *world, uint32_t node, uint32_t key,
+				  const struct dyn_sim_result *write);
+
+void dyn_play_pass(struct dyn_world *world, uint64_t ms);
+
+/* The node stays down until it is started; others have noticed. */
+void dyn_play_stop(struct dyn_world *world, uint32_t node);
+/* ... and everybody has met it again. */
+void dyn_play_start(struct dyn_world *world, uint32_t node);
+
+/* The record vanishes from the node's disk, behind its back. */
+void dyn_play_forget(struct dyn_world *world, uint32_t node, uint32_t key);
+
+/* ---- kv679.c ---- */
+void dyn_kv679_dataloss(struct dyn_world *world);
+void dyn_kv679_dataloss_fb(struct dyn_world *world);
+void dyn_kv679_dataloss_fb2(struct dyn_world *world);
+void dyn_kv679_tombstone(struct dyn_world *world);
+void dyn_kv679_tombstone2(struct dyn_world *world);
+void dyn_kv679_uid(struct dyn_world *world);
+
+#endif
