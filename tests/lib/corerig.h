@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * corerig.h
+ *      A few cores in one process, with simple stores, for unit tests.
+ *
+ * Frames and completions arrive one millisecond after they were sent, in the
+ * order of sending; nothing is lost but what a test takes away.  A store is a
+ * sorted array of records with the leaves of the hash tree beside it; a test
+ * may put records, and items of the tree without records, into it directly.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_TESTS_CORERIG_H
+#define DYN_TESTS_CORERIG_H
+
+#include "core/node.h"
+#include "core/state.h"
+#include "model/message.h"
+#include "model/tree.h"
+
+enum
+{
+	CORERIG_NODES_MAX = 4,
+	CORERIG_TYPES = 32
+};
+
+struct corerig_record
+{
+	char *bucket;
+	char *key;
+	uint16_t cell;
+	uint64_t hash;
+	bool damaged;
+	uint8_t *object;
+	size_t object_size;
+};
+
+struct corerig_store
+{
+	struct corerig_record *records; /* sorted by bucket, cell, key */
+	uint32_t count;
+	uint32_t capacity;
+	uint64_t *leaves;
+	bool stalls; /* reads are not answered */
+	struct
+	{
+		char name[32];
+		uint8_t *bytes;
+		size_t size;
+	} meta[4];
+	uint32_t writes; /* of records, by STOREs */
+};
+
+struct corerig_event;
+
+struct corerig_node
+{
+	char address[32];
+	struct dyn_node *node;
+	struct dyn_effects effects;
+	int peers[CORERIG_NODES_MAX + 1]; /* node by peer index; -1 */
+	struct corerig_store store;
+	bool cut; /* no frame leaves or arrives */
+};
+
+struct corerig
+{
+	struct corerig_node nodes[CORERIG_NODES_MAX];
+	uint32_t count;
+	uint64_t now_ms;
+	struct corerig_event *first;
+	struct corerig_event **last;
+	/* Frames sent since corerig_count_anew, by type. */
+	uint64_t frames[CORERIG_TYPES];
+	uint64_t bytes[CORERIG_TYPES];
+	/* The body of the last STATUS_REPLY to corerig_status. */
+	Dyn__StatusReply *status;
+	struct dyn_arena arena; /* for the test, too */
+	/* Called for each frame before it is sent; may be NULL. */
+	void (*watch)(struct corerig *rig, uint32_t from,
+				  enum dyn_message_type type, struct dyn_slice *frame);
+	void *context;
+};
+
+/* A cluster that has formed, n = nodes; node 0 has the least id. */
+struct corerig *corerig_new(uint32_t nodes, uint16_t partitions,
+							uint32_t anti_entropy_ms);
+void corerig_free(struct corerig **rig);
+
+void corerig_run(struct corerig *rig, uint64_t ms);
+
+/* Nobody reaches it, or everybody does again. */
+void corerig_cut(struct corerig *rig, uint32_t node, bool cut);
+void corerig_full(struct corerig *rig, uint32_t node);
+
+/* A record straight to the disk (size 0 removes it), with its tree; NULL when
+ * there is none. */
+void corerig_put(struct corerig *rig, uint32_t node, const char *bucket,
+				 const char *key, struct dyn_slice object);
+struct corerig_record *corerig_get(struct corerig *rig, uint32_t node,
+								   const char *bucket, const char *key);
+
+/* Are all records of two nodes the same bytes, and both trees right? */
+bool corerig_is_equal(const struct corerig *rig, uint32_t a, uint32_t b);
+
+uint64_t corerig_counter(const struct corerig *rig, uint32_t node,
+						 const char *name);
+void corerig_count_anew(struct corerig *rig);
+const Dyn__StatusReply *corerig_status(struct corerig *rig, uint32_t node);
+
+/* Bytes of frames that compare, and of those that repair. */
+uint64_t corerig_compare_bytes(const struct corerig *rig);
+uint64_t corerig_repair_bytes(const struct corerig *rig);
+
+#endif
