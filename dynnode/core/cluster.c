@@ -1,5 +1,6 @@
 #include "core/cluster.h"
 
+#include "core/bucket.h"
 #include "core/key_table.h"
 #include "core/outbox.h"
 #include "core/peer.h"
@@ -362,6 +363,9 @@ dyn_cluster_boot(struct dyn_node *node, const struct dyn_boot *boot)
 	for (uint32_t i = 0; i < node->config.seed_count; i++)
 		if (strcmp(node->config.seeds[i], node->config.address) != 0)
 			dyn_peer_of_address(node, node->config.seeds[i]);
+	if (!dyn_bucket_boot(node, boot_record(boot, "buckets")))
+		return fatal(node, "the store's record of buckets is damaged or of "
+						   "another version of this program");
 	return record ? boot_cluster(node, record) : DYN_STATUS_OK;
 }
 
@@ -513,6 +517,7 @@ dyn_cluster_form(struct dyn_node *node, const Dyn__Form *form)
 		return;
 	}
 	merge_own_member(node);
+	dyn_bucket_merge(node, dyn_slice_of_bytes(form->buckets));
 	node->cluster.storing = store_cluster(node);
 }
 
@@ -530,6 +535,7 @@ dyn_cluster_send_form(struct dyn_node *node, uint32_t peer_index)
 		return;
 	form.settings = (Dyn__Settings *) dyn_cluster_settings(node);
 	form.ring = dyn_bytes_of_slice(ring);
+	form.buckets = dyn_bytes_of_slice(dyn_bucket_table(node));
 	dyn_outbox_send(node, peer_index, DYN_MESSAGE_FORM, 0, 0, &form.base);
 }
 
@@ -619,6 +625,7 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation)
 	{
 		welcome.settings = (Dyn__Settings *) dyn_cluster_settings(node);
 		welcome.ring = dyn_bytes_of_slice(ring);
+		welcome.buckets = dyn_bytes_of_slice(dyn_bucket_table(node));
 		for (uint32_t i = 0; i < cluster->ring.member_count; i++)
 			up[i] = cluster->member_peer[i] == DYN_PEER_SELF ||
 					dyn_peer_is_reachable(node, cluster->member_peer[i]);

@@ -1,5 +1,6 @@
 #include "core/coord_get.h"
 
+#include "core/bucket.h"
 #include "core/cluster.h"
 #include "core/outbox.h"
 #include "core/receipt.h"
@@ -84,7 +85,7 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 	const Dyn__GetRequest *message = request->message;
 	struct dyn_slice key = request->gets[op].read.key;
 	enum dyn_status status = dyn_key_check(key);
-	uint32_t r = message->r ? message->r : node->cluster.r;
+	uint32_t r = dyn_bucket_r(node, request->bucket, message->r);
 
 	if (status != DYN_STATUS_OK)
 		decide(node, request, op, status, "a key has 1 to 440 bytes");
@@ -104,10 +105,9 @@ dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
 			  const Dyn__GetRequest *message)
 {
 	uint32_t count = (uint32_t) message->n_keys;
-	uint32_t r = message->r ? message->r : node->cluster.r;
 
 	request->bucket = dyn_slice_of_bytes(message->bucket);
-	if (count == 0 || r > node->cluster.n ||
+	if (count == 0 || message->r > node->cluster.n ||
 		dyn_bucket_check(request->bucket) != DYN_STATUS_OK)
 	{
 		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,

@@ -1,8 +1,10 @@
 #include "core/coord_put.h"
 
+#include "core/bucket.h"
 #include "core/cluster.h"
 #include "core/outbox.h"
 #include "core/peer.h"
+#include "core/put_object.h"
 #include "core/receipt.h"
 #include "model/hash.h"
 
@@ -107,47 +109,6 @@ decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 	}
 }
 
-/* ----------------------------------------------------------------- actors */
-
-void
-dyn_put_notice_amnesia(struct dyn_node *node, const struct dyn_clock *record,
-					   const struct dyn_clock *other)
-{
-	struct dyn_actor actor;
-
-	if (!dyn_clock_latest_actor(other, node->start_id, &actor))
-		return;
-	if (dyn_clock_covers(
-			record, (struct dyn_dot){ actor, dyn_clock_counter(other, actor) }))
-		return;
-	dyn_count(node, amnesia);
-	node->epoch_floor = node->epoch_next;
-}
-
-/*
- * Clocks come from clients too, and may claim anything of this process: an
- * epoch that was never given out is no actor to go on with, and one that
- * somebody claims before it was given out is passed over.
- */
-static struct dyn_actor
-choose_actor(struct dyn_node *node, const struct dyn_clock *record,
-			 const struct dyn_clock *read, const struct dyn_clock *base)
-{
-	struct dyn_actor actor;
-
-	if (dyn_clock_latest_actor(record, node->start_id, &actor) &&
-		actor.epoch >= node->epoch_floor && actor.epoch < node->epoch_next &&
-		dyn_clock_counter(record, actor) <= UINT64_MAX - DYN_VALUES_MAX)
-		return actor;
-	dyn_count(node, epochs);
-	do
-		actor = (struct dyn_actor){ node->start_id, node->epoch_next++ };
-	while (dyn_clock_counter(record, actor) != 0 ||
-		   dyn_clock_counter(read, actor) != 0 ||
-		   dyn_clock_counter(base, actor) != 0);
-	return actor;
-}
-
 /* ---------------------------------------------------------------- applying */
 
 /* Can w owners be reached that take writes?  Otherwise nothing is begun, and
@@ -177,68 +138,12 @@ check_owners(const struct dyn_node *node, struct dyn_put_op *put)
 			   : DYN_STATUS_NO_QUORUM;
 }
 
-/* Why the mode forbids the write on this object, or OK. */
-static enum dyn_status
-check_mode(const struct dyn_put_op *put, const struct dyn_object *object)
-{
-	if (put->message->mode == DYN__PUT_MODE__CREATE)
-		return object->version_count != 0 ? DYN_STATUS_EXISTS : DYN_STATUS_OK;
-	if (put->message->mode == DYN__PUT_MODE__GUARDED)
-		for (uint32_t i = 0; i < object->version_count; i++)
-			if (!dyn_clock_covers(&put->context, object->versions[i].dot))
-				return DYN_STATUS_CONFLICT;
-	return DYN_STATUS_OK;
-}
-
-/* The object after the update. Fails by the limits on what clients may put. */
-static enum dyn_status
-update(struct dyn_node *node, const struct dyn_put_op *put,
-	   const struct dyn_clock *record, const struct dyn_object *base,
-	   struct dyn_object *next)
-{
-	const struct dyn_allocator *allocator = &node->scratch.allocator;
-	struct dyn_clock context = put->context;
-	struct dyn_update change = { .request = put->id,
-								 .context = &context,
-								 .value_count =
-									 (uint32_t) put->message->n_values,
-								 .written_at_ms = node->wall_ms };
-	struct dyn_slice *values = dyn_arena_allocate(
-		&node->scratch, change.value_count * sizeof(*values));
-	struct dyn_actor actor = { 0 };
-	enum dyn_status status = DYN_STATUS_OK;
-
-	for (uint32_t i = 0; i < change.value_count; i++)
-		values[i] = dyn_slice_of_bytes(put->message->values[i]);
-	change.values = values;
-	if (put->message->mode == DYN__PUT_MODE__REPLACE)
-		status = dyn_clock_union(&context, &base->context, allocator, &context);
-	if (status != DYN_STATUS_OK)
-		return status;
-	if (change.value_count != 0)
-	{
-		dyn_put_notice_amnesia(node, record, &context);
-		dyn_put_notice_amnesia(node, record, &base->context);
-		actor = choose_actor(node, record, &context, &base->context);
-	}
-	status = dyn_object_put(base, &change, actor, allocator, next);
-	if (status == DYN_STATUS_OK && next->version_count > DYN_SIBLINGS_MAX &&
-		next->version_count > base->version_count)
-	{
-		dyn_count(node, siblings_refused);
-		return DYN_STATUS_SIBLINGS;
-	}
-	if (next->version_count > DYN_SIBLINGS_WARN)
-		dyn_count(node, siblings_many);
-	return status;
-}
-
 /* The new object of the key, encoded, or why there is none. */
 static enum dyn_status
-compute(struct dyn_node *node, struct dyn_put_op *put,
-		const struct dyn_key *key, struct dyn_object *next,
-		struct dyn_slice *encoded, struct dyn_request_id **ids,
-		uint32_t *id_count)
+compute(struct dyn_node *node, const struct dyn_bucket *bucket,
+		struct dyn_put_op *put, const struct dyn_key *key,
+		struct dyn_object *next, struct dyn_slice *encoded,
+		struct dyn_request_id **ids, uint32_t *id_count)
 {
 	const struct dyn_allocator *allocator = &node->scratch.allocator;
 	struct dyn_object record = { 0 };
@@ -264,9 +169,8 @@ compute(struct dyn_node *node, struct dyn_put_op *put,
 		dyn_count(node, put_ops_repeated);
 	else
 	{
-		status = check_mode(put, &base);
-		if (status == DYN_STATUS_OK)
-			status = update(node, put, &record.context, &base, next);
+		status =
+			dyn_put_object(node, bucket, put, &record.context, &base, next);
 		if (status != DYN_STATUS_OK)
 			return status;
 	}
@@ -306,6 +210,50 @@ replicate(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	}
 }
 
+/* First learn what R owners know. */
+static void
+read_owners(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	struct dyn_put_op *put = &request->puts[op];
+
+	put->phase = DYN_PUT_READING;
+	put->read.key = put->key;
+	put->read.request_id = &put->id;
+	dyn_read_begin(node, request, op, put->partition,
+				   (uint8_t) dyn_bucket_r(node, request->bucket, 0));
+}
+
+/*
+ * Where the last write wins, a writer who has read something must win over it
+ * and over all that it had won over: its stamp has to exceed what was read.
+ * What the record does not know of it is asked of R owners, if so many can be
+ * reached; a write is not refused for that.
+ */
+static bool
+must_seed(struct dyn_node *node, const struct dyn_bucket *bucket,
+		  const struct dyn_put_op *put, const struct dyn_key *key)
+{
+	struct dyn_object record = { 0 };
+	uint32_t count = 1; /* this node */
+
+	if (bucket->conflict != DYN_CONFLICT_LWW || put->read.quorum.needed != 0 ||
+		dyn_clock_is_empty(&put->context))
+		return false;
+	if (key->object.size != 0 &&
+		dyn_object_decode(key->object, &node->scratch.allocator, &record) !=
+			DYN_STATUS_OK)
+		return false; /* it fails when it is applied */
+	if (dyn_clock_descends(&record.context, &put->context))
+		return false;
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+		count += dyn_peer_is_reachable(
+			node, dyn_cluster_owner(node, put->partition, slot));
+	if (count >= dyn_bucket_r(node, dyn_bucket_name(bucket), 0))
+		return true;
+	dyn_count(node, lww_unseeded);
+	return false;
+}
+
 static char *
 refusal_text(enum dyn_status status)
 {
@@ -328,6 +276,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			  struct dyn_key *key)
 {
 	struct dyn_put_op *put = &request->puts[op];
+	const struct dyn_bucket *bucket = dyn_bucket_find(node, request->bucket);
 	struct dyn_object next;
 	struct dyn_slice encoded = { 0 };
 	struct dyn_request_id *ids;
@@ -350,7 +299,13 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		decide(node, request, op, status, write_text(node, request, put));
 		return;
 	}
-	status = compute(node, put, key, &next, &encoded, &ids, &id_count);
+	if (must_seed(node, bucket, put, key))
+	{
+		put->seeding = true;
+		read_owners(node, request, op);
+		return;
+	}
+	status = compute(node, bucket, put, key, &next, &encoded, &ids, &id_count);
 	if (status == DYN_STATUS_OK && encoded.size != 0)
 	{
 		struct dyn_slice context;
@@ -582,10 +537,7 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		load(node, request, op);
 		return;
 	}
-	put->phase = DYN_PUT_READING;
-	put->read.key = put->key;
-	put->read.request_id = &put->id;
-	dyn_read_begin(node, request, op, put->partition, node->cluster.r);
+	read_owners(node, request, op);
 }
 
 void
@@ -593,9 +545,10 @@ dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
 			  const Dyn__PutRequest *message)
 {
 	uint32_t count = (uint32_t) message->n_ops;
-	uint32_t w = message->w ? message->w : node->cluster.w;
+	uint32_t w;
 
 	request->bucket = dyn_slice_of_bytes(message->bucket);
+	w = dyn_bucket_w(node, request->bucket, message->w);
 	if (count == 0 || w > node->cluster.n ||
 		dyn_bucket_check(request->bucket) != DYN_STATUS_OK)
 	{
@@ -631,7 +584,9 @@ dyn_put_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	if (put->phase != DYN_PUT_READING)
 		return;
-	if (!enough)
+	if (!enough && put->seeding)
+		dyn_count(node, lww_unseeded);
+	else if (!enough)
 	{
 		dyn_count(node, quorums_failed);
 		decide(node, request, op, DYN_STATUS_NO_QUORUM,

@@ -8,6 +8,8 @@
  *
  *     CHECKED -> READING (only where it must know what is there)
  *             -> LOADING (its place in the key table)
+ *             -> READING, LOADING (where the last write wins, and the writer
+ *                        knows more than the record: to learn the stamps)
  *             -> WRITING (own commit and REPLICATEs, in parallel)
  *             -> DECIDED
  *     CHECKED -> FORWARDED -> DECIDED
@@ -15,10 +17,6 @@
  * Until WRITING nothing of it exists anywhere: every failure is a definite
  * no.  From then on a slot is in `maybe` unless it has said that it stored
  * nothing; failing with `maybe` not empty is UNKNOWN.
- *
- * Actors: a key gets a fresh epoch when its record holds none of mine, when
- * anybody knows more of me than the record, and when its epoch is below the
- * floor, which every aborted commit raises.  So a dot is never made twice.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,6 +46,7 @@ struct dyn_put_op
 	uint16_t partition;
 	uint8_t own_slot;
 	enum dyn_put_phase phase;
+	bool seeding;                  /* READING for stamps only */
 	struct dyn_read read;          /* READING */
 	struct dyn_object read_object; /* what it found */
 	struct dyn_quorum writes;      /* WRITING */

@@ -23,6 +23,10 @@
 	X(read_ops)         /* this replica's own view */                          \
 	X(replicate_ops)                                                           \
 	X(scan_pages)                                                              \
+	X(bucket_changes)                                                          \
+	X(lww_discarded) /* versions lost: the writer had not read them */         \
+	X(lww_unseeded)  /* puts whose context could not be looked up */           \
+	X(stamps_ahead)  /* ... that had to exceed a stamp far in the future */    \
 	X(repairs_sent)                                                            \
 	X(repairs_applied)                                                         \
 	X(hedges)         /* another owner asked: the first was slow */            \

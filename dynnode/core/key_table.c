@@ -1,5 +1,6 @@
 #include "core/key_table.h"
 
+#include "core/bucket.h"
 #include "core/cluster.h"
 #include "core/coord_put.h"
 #include "core/coord_read.h"
@@ -373,7 +374,10 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 		if (self->items[i].key->last_item == i)
 			drop_if_idle(node, self->items[i].key);
 	if (self->has_meta)
+	{
 		dyn_cluster_stored(node, token, event->stored.status);
+		dyn_bucket_stored(node, token, event->stored.status);
+	}
 	free_commit(self);
 }
 

@@ -1,6 +1,7 @@
 #include "core/node.h"
 
 #include "core/admin.h"
+#include "core/bucket.h"
 #include "core/call.h"
 #include "core/cluster.h"
 #include "core/coord_get.h"
@@ -106,6 +107,10 @@ take_notice(struct dyn_node *node, const struct dyn_envelope *env,
 			dyn_admin_status(node, route, env->correlation,
 							 (const Dyn__StatusRequest *) body);
 			break;
+		case DYN_MESSAGE_BUCKET:
+			dyn_bucket_take(node, route, env->correlation,
+							(const Dyn__BucketRequest *) body);
+			break;
 		case DYN_MESSAGE_CANCEL:
 			dyn_request_cancel(node, route, (const Dyn__Cancel *) body);
 			break;
@@ -132,6 +137,7 @@ is_allowed(enum dyn_source source, enum dyn_message_type type)
 		case DYN_MESSAGE_GET:
 		case DYN_MESSAGE_SCAN:
 		case DYN_MESSAGE_STATUS:
+		case DYN_MESSAGE_BUCKET:
 			return source == DYN_SOURCE_CLIENT;
 		case DYN_MESSAGE_REPLICATE:
 		case DYN_MESSAGE_TREE:
@@ -341,6 +347,7 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 		case DYN_EVENT_STORE_WRITABLE:
 			self->writable = true;
 			dyn_cluster_writable(self);
+			dyn_bucket_writable(self);
 			break;
 	}
 	end_step(self);
@@ -446,6 +453,7 @@ dyn_node_destroy(struct dyn_node **self)
 
 	if (node == NULL)
 		return;
+	dyn_bucket_destroy(node);
 	dyn_request_destroy_all(node);
 	dyn_call_destroy_all(node);
 	dyn_key_destroy_all(node);

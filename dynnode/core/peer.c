@@ -1,5 +1,6 @@
 #include "core/peer.h"
 
+#include "core/bucket.h"
 #include "core/call.h"
 #include "core/cluster.h"
 #include "core/outbox.h"
@@ -194,13 +195,14 @@ dyn_peer_error(struct dyn_node *node, uint32_t peer_index,
 
 static void
 fill_heartbeat(struct dyn_node *node, Dyn__Heartbeat *heartbeat,
-			   uint64_t other_digest)
+			   uint64_t other_digest, uint64_t bucket_digest)
 {
 	struct dyn_slice ring;
 
 	heartbeat->incarnation = node->start_count;
 	heartbeat->writable = node->writable;
 	heartbeat->ring_digest = node->cluster.ring_digest;
+	dyn_bucket_tell(node, heartbeat, bucket_digest);
 	if (other_digest != 0 && other_digest != node->cluster.ring_digest &&
 		dyn_ring_encode(&node->cluster.ring, &node->scratch.allocator, &ring) ==
 			DYN_STATUS_OK)
@@ -212,7 +214,8 @@ send_heartbeat(struct dyn_node *node, uint32_t peer_index)
 {
 	Dyn__Heartbeat heartbeat = DYN__HEARTBEAT__INIT;
 
-	fill_heartbeat(node, &heartbeat, node->peers[peer_index]->ring_digest);
+	fill_heartbeat(node, &heartbeat, node->peers[peer_index]->ring_digest,
+				   node->peers[peer_index]->bucket_digest);
 	heartbeat.answer = true;
 	dyn_outbox_send(node, peer_index, DYN_MESSAGE_HEARTBEAT, 0, 0,
 					&heartbeat.base);
@@ -224,8 +227,10 @@ take_heartbeat(struct dyn_node *node, struct dyn_peer *peer,
 {
 	if (heartbeat->ring.len != 0)
 		dyn_cluster_merge_ring(node, dyn_slice_of_bytes(heartbeat->ring));
+	dyn_bucket_merge(node, dyn_slice_of_bytes(heartbeat->buckets));
 	if (peer == NULL)
 		return;
+	peer->bucket_digest = heartbeat->bucket_digest;
 	peer->writable = heartbeat->writable;
 	peer->ring_digest = heartbeat->ring_digest;
 }
@@ -242,7 +247,8 @@ dyn_peer_heartbeat(struct dyn_node *node, const struct dyn_envelope *env,
 	take_heartbeat(node, index >= 0 ? node->peers[index] : NULL, heartbeat);
 	if (!heartbeat->answer)
 		return;
-	fill_heartbeat(node, &answer, heartbeat->ring_digest);
+	fill_heartbeat(node, &answer, heartbeat->ring_digest,
+				   heartbeat->bucket_digest);
 	dyn_outbox_reply(node, route, DYN_MESSAGE_HEARTBEAT, env->correlation,
 					 &answer.base);
 }

@@ -20,6 +20,7 @@
 #include "core/remember.h"
 #include "core/timer.h"
 #include "core/verified.h"
+#include "model/bucket.h"
 #include "model/object.h"
 
 struct dyn_batch;
@@ -48,6 +49,7 @@ enum
 /* Somewhere another node may listen. */
 struct dyn_peer
 {
+	uint64_t bucket_digest; /* as its last heartbeat told */
 	char address[DYN_ADDRESS_SIZE_MAX + 1];
 	struct dyn_node_id id; /* once identified */
 	bool connected;        /* both sockets stand */
@@ -90,6 +92,17 @@ struct dyn_node
 	uint64_t start_count;
 	bool identity_stored;
 	struct dyn_cluster cluster;
+
+	/* bucket.c */
+	struct dyn_buckets *buckets;
+	uint64_t bucket_digest;
+	struct
+	{
+		uint64_t token; /* of its commit; 0 = none is being made */
+		uint64_t route;
+		uint64_t correlation;
+		struct dyn_bucket bucket;
+	} bucket_change;
 
 	/* peer.c */
 	struct dyn_peer *peers[DYN_PEERS_MAX];

@@ -57,7 +57,9 @@ enum
 	X(TREE, 19, TreeRequest)                                                   \
 	X(TREE_REPLY, 20, TreeReply)                                               \
 	X(LIST, 21, ListRequest)                                                   \
-	X(LIST_REPLY, 22, ListReply)
+	X(LIST_REPLY, 22, ListReply)                                               \
+	X(BUCKET, 30, BucketRequest)                                               \
+	X(BUCKET_REPLY, 31, BucketReply)
 
 enum dyn_message_type
 {

@@ -25,6 +25,8 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 	[DYN_MESSAGE_TREE_REPLY] = &dyn__tree_reply__descriptor,
 	[DYN_MESSAGE_LIST] = &dyn__list_request__descriptor,
 	[DYN_MESSAGE_LIST_REPLY] = &dyn__list_reply__descriptor,
+	[DYN_MESSAGE_BUCKET] = &dyn__bucket_request__descriptor,
+	[DYN_MESSAGE_BUCKET_REPLY] = &dyn__bucket_reply__descriptor
 };
 
 enum dyn_status

@@ -8,6 +8,7 @@
 #include "failing.h"
 
 #include "model/arena.h"
+#include "model/bucket.h"
 #include "model/message.h"
 
 #include <string.h>
@@ -36,6 +37,29 @@ bytes_field(void (*target)(const uint8_t *, size_t), ProtobufCBinaryData bytes)
 	target(bytes.data, bytes.len);
 }
 
+/* A table of buckets that was taken is the same after a journey, and merges
+ * with itself into itself. */
+static void
+fuzz_buckets(const uint8_t *data, size_t size)
+{
+	struct dyn_allocator heap = dyn_allocator_malloc();
+	struct dyn_buckets *table = heap.allocate(heap.context, 2 * sizeof(*table));
+	struct dyn_slice bytes;
+
+	if (dyn_buckets_decode((struct dyn_slice){ data, size }, &heap, table) ==
+		DYN_STATUS_OK)
+	{
+		FUZZ_REQUIRE(dyn_buckets_encode(table, &heap, &bytes) == DYN_STATUS_OK);
+		FUZZ_REQUIRE(dyn_buckets_decode(bytes, &heap, table + 1) ==
+					 DYN_STATUS_OK);
+		FUZZ_REQUIRE(dyn_buckets_digest(table) ==
+					 dyn_buckets_digest(table + 1));
+		FUZZ_REQUIRE(!dyn_buckets_merge(table, table + 1));
+		heap.release(heap.context, (void *) bytes.data);
+	}
+	heap.release(heap.context, table);
+}
+
 /* The encoded forms that a message carries as bytes. */
 static void
 look_inside(enum dyn_message_type type, const ProtobufCMessage *body)
@@ -44,12 +68,15 @@ look_inside(enum dyn_message_type type, const ProtobufCMessage *body)
 	{
 		case DYN_MESSAGE_WELCOME:
 			bytes_field(fuzz_ring, ((const Dyn__Welcome *) body)->ring);
+			bytes_field(fuzz_buckets, ((const Dyn__Welcome *) body)->buckets);
 			break;
 		case DYN_MESSAGE_FORM:
 			bytes_field(fuzz_ring, ((const Dyn__Form *) body)->ring);
+			bytes_field(fuzz_buckets, ((const Dyn__Form *) body)->buckets);
 			break;
 		case DYN_MESSAGE_HEARTBEAT:
 			bytes_field(fuzz_ring, ((const Dyn__Heartbeat *) body)->ring);
+			bytes_field(fuzz_buckets, ((const Dyn__Heartbeat *) body)->buckets);
 			break;
 		case DYN_MESSAGE_PUT:
 		{

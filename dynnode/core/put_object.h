@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * put_object.h
+ *      What a put makes of its key's object, by the rules of its bucket.
+ *
+ * Siblings (the default): a put replaces what its context covers, and what
+ * no reader is shown any more (model/object.h: view).  REPLACE covers all that
+ * is there.
+ *
+ * The last write wins: a put replaces all that the coordinator holds, under a
+ * stamp that exceeds all of it.  A delete is a version that has expired at
+ * once, so that it wins by its stamp over earlier writes that nobody has met
+ * yet.  What is lost so is counted (lww_discarded).
+ *
+ * Actors: a key gets a fresh epoch when its record holds none of mine, when
+ * anybody knows more of me than the record, and when its epoch is below the
+ * floor, which every aborted commit raises.  So a dot is never made twice.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_PUT_OBJECT_H
+#define DYN_CORE_PUT_OBJECT_H
+
+#include "core/coord_put.h"
+#include "model/bucket.h"
+
+/*
+ * The object after the put, in scratch memory.  base: what is known of the
+ * key; record: the context of this node's own record.  EXISTS, CONFLICT by
+ * the put's mode; SIBLINGS when too many would be left.
+ */
+enum dyn_status
+dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
+			   const struct dyn_put_op *put, const struct dyn_clock *record,
+			   const struct dyn_object *base, struct dyn_object *next);
+
+#endif
