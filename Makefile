@@ -8,6 +8,7 @@
 #   make bench      figures beside postgres_fdw
 #   make fuzz       libFuzzer on everything that decodes strangers' bytes
 #   make fault      real nodes under real faults; ROUNDS=20 SEED=1 CLASS=pause
+#   make soak HOURS=8  all that is drawn from seeds, mixed; make planted
 #   make crash-images  power cuts at any moment of the store's work
 #   STRICT=1        warnings are errors     SANITIZE=address,undefined
 #
@@ -135,6 +136,7 @@ include dynnode/install.mk
 include tests/crash/crash.mk
 include tests/fuzz/fuzz.mk
 include tests/fault/fault.mk
+include tests/sim/sim.mk
 
 .PHONY: all daemon deps unit-tests sim test-programs extension clean check \
         installcheck demo demo-stop bench install uninstall

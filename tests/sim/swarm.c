@@ -103,7 +103,7 @@ draw_emphasis(struct dyn_swarm *self, dice d)
 			break;
 		case 5: /* tables are read while things fall apart */
 			self->scan_rate = 800000;
-			self->key_count = between(d, 30, 100);
+			self->key_count = between(d, 30, 64);
 			break;
 		case 6: /* impatient, and persistent */
 			self->retry_rate = 1000000;

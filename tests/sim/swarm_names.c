@@ -111,7 +111,8 @@ dyn_swarm_is_sound(const struct dyn_swarm *self)
 		   self->r >= 1 && self->r <= self->n && self->w >= 1 &&
 		   self->w <= self->n && q >= 1 && q <= 4096 && (q & (q - 1)) == 0 &&
 		   self->client_count < DYN_SIM_CLIENTS_MAX && self->key_count >= 1 &&
-		   self->batch_max >= 1 && self->batch_max <= 16 &&
+		   self->key_count <= DYN_SIM_KEYS_MAX && self->batch_max >= 1 &&
+		   self->batch_max <= 16 &&
 		   self->value_size_max <= DYN_SIM_VALUE_MAX - 64 &&
 		   self->value_limit <= DYN_SIM_VALUE_MAX - 64 &&
 		   self->delay_ms_min <= self->delay_ms_max &&
