@@ -117,6 +117,12 @@ CREATE FUNCTION dynamo_nodes(server name,
     OUT writable boolean, OUT version text, OUT uptime interval)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 3;
+CREATE FUNCTION dynamo_partitions(server name,
+    OUT partition integer, OUT owners text[], OUT pairs integer,
+    OUT pairs_verified integer, OUT last_verified_equal interval)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
 CREATE FUNCTION dynamo_ring(server name,
     OUT partition integer, OUT slot integer, OUT node text, OUT address text,
     OUT fepoch bigint, OUT ver bigint)

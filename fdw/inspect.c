@@ -2,7 +2,7 @@
  *
  * inspect.c
  *		Functions that look into a cluster: dynamo_nodes, dynamo_ring,
- *		dynamo_stats, dynamo_owners, dynamo_conflicts.
+ *		dynamo_partitions, dynamo_stats, dynamo_owners, dynamo_conflicts.
  *
  * They need what reading needs: USAGE on the server, or SELECT on the table.
  * What the transaction has written and not sent is not shown, for no node
@@ -17,12 +17,14 @@
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_type.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "model/hash.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -102,6 +104,15 @@ add_text(Rows *rows, const char *text)
 
 	add_datum(rows, CStringGetTextDatum(text));
 	MemoryContextSwitchTo(old);
+}
+
+static void
+add_interval(Rows *rows, uint64 ms)
+{
+	Interval   *interval = MemoryContextAllocZero(rows->row, sizeof(*interval));
+
+	interval->time = (TimeOffset) Min(ms, PG_INT64_MAX / 1000) * 1000;
+	add_datum(rows, IntervalPGetDatum(interval));
 }
 
 static void
@@ -205,7 +216,7 @@ await_all(DynamoCluster *cluster, DynamoCallGroup *group)
 
 /* By member index; NULL: not connected, or silent. */
 static Dyn__StatusReply **
-ask_status(DynamoCluster *cluster)
+ask_status(DynamoCluster *cluster, bool partitions)
 {
 	const struct dyn_ring *ring = dynfdw_cluster_ring(cluster);
 	DynamoCallGroup *group = dynfdw_group_begin(cluster, NULL);
@@ -213,6 +224,7 @@ ask_status(DynamoCluster *cluster)
 	DynamoCall **calls = palloc0(ring->member_count * sizeof(*calls));
 	Dyn__StatusRequest request = DYN__STATUS_REQUEST__INIT;
 
+	request.partitions = partitions;
 	for (uint32 i = 0; i < ring->member_count; i++)
 		calls[i] =
 			dynfdw_call(group, dynfdw_cluster_member_node(cluster, i),
@@ -258,7 +270,7 @@ Datum
 dynamo_nodes(PG_FUNCTION_ARGS)
 {
 	DynamoCluster *cluster = open_server(NameStr(*PG_GETARG_NAME(0)));
-	Dyn__StatusReply **replies = ask_status(cluster);
+	Dyn__StatusReply **replies = ask_status(cluster, false);
 	const struct dyn_ring *ring = dynfdw_cluster_ring(cluster);
 	Rows		rows;
 
@@ -266,7 +278,6 @@ dynamo_nodes(PG_FUNCTION_ARGS)
 	for (uint32 i = 0; i < ring->member_count; i++)
 	{
 		const struct dyn_member *member = &ring->members[i];
-		Interval   *uptime;
 
 		add_node_id(&rows, &member->id);
 		add_text(&rows, member->address);
@@ -280,9 +291,7 @@ dynamo_nodes(PG_FUNCTION_ARGS)
 		{
 			add_datum(&rows, BoolGetDatum(replies[i]->writable));
 			add_text(&rows, replies[i]->version);
-			uptime = MemoryContextAllocZero(rows.row, sizeof(*uptime));
-			uptime->time = (TimeOffset) replies[i]->uptime_ms * 1000;
-			add_datum(&rows, IntervalPGetDatum(uptime));
+			add_interval(&rows, replies[i]->uptime_ms);
 		}
 		end_row(&rows);
 	}
@@ -315,12 +324,104 @@ dynamo_ring(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* ------------------------------------------------------------- partitions */
+
+/* By slot: how long ago this member found the slot's owner equal to itself;
+ * NULL when it does not tell. */
+static const Dyn__PartitionStatus *
+told_of(const Dyn__StatusReply *reply, uint32 partition, int replica_count)
+{
+	for (size_t i = 0; reply != NULL && i < reply->n_partitions; i++)
+		if (reply->partitions[i]->partition == partition &&
+			reply->partitions[i]->n_verified_ms == (size_t) replica_count)
+			return reply->partitions[i];
+	return NULL;
+}
+
+/* Both of a pair may tell; who has looked last is right. 0 = neither has. */
+static uint64
+pair_ms(const Dyn__PartitionStatus **told, int a, int b)
+{
+	uint64		from_a = told[a] != NULL ? told[a]->verified_ms[b] : 0;
+	uint64		from_b = told[b] != NULL ? told[b]->verified_ms[a] : 0;
+
+	if (from_a == 0 || from_b == 0)
+		return Max(from_a, from_b);
+	return Min(from_a, from_b);
+}
+
+static void
+add_owners(Rows *rows, DynamoCluster *cluster, int partition, int count)
+{
+	MemoryContext old = MemoryContextSwitchTo(rows->row);
+	Datum		owners[DYN_REPLICAS_MAX];
+
+	for (int s = 0; s < count; s++)
+		owners[s] =
+			CStringGetTextDatum(dynfdw_cluster_owner_address(cluster, (uint16) partition, s));
+	add_datum(rows, PointerGetDatum(construct_array(owners, count, TEXTOID, -1,
+													false, TYPALIGN_INT)));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+add_partition(Rows *rows, DynamoCluster *cluster, Dyn__StatusReply **replies,
+			  int partition)
+{
+	const struct dyn_ring *ring = dynfdw_cluster_ring(cluster);
+	const Dyn__PartitionStatus *told[DYN_REPLICAS_MAX];
+	int			n = ring->replica_count;
+	int			verified = 0;
+	uint64		oldest_ms = 0;
+
+	for (int s = 0; s < n; s++)
+	{
+		const struct dyn_member *owner =
+			dyn_ring_member(ring, &dyn_ring_slot(ring, (uint16) partition,
+												 (uint8) s)->node);
+
+		told[s] = told_of(replies[owner - ring->members], (uint32) partition, n);
+	}
+	for (int a = 0; a < n; a++)
+		for (int b = a + 1; b < n; b++)
+		{
+			uint64		ms = pair_ms(told, a, b);
+
+			verified += ms != 0;
+			oldest_ms = Max(oldest_ms, ms);
+		}
+	add_datum(rows, Int32GetDatum(partition));
+	add_owners(rows, cluster, partition, n);
+	add_datum(rows, Int32GetDatum(n * (n - 1) / 2));
+	add_datum(rows, Int32GetDatum(verified));
+	if (n > 1 && verified == n * (n - 1) / 2)
+		add_interval(rows, oldest_ms);
+	else
+		add_null(rows);
+	end_row(rows);
+}
+
+PG_FUNCTION_INFO_V1(dynamo_partitions);
+Datum
+dynamo_partitions(PG_FUNCTION_ARGS)
+{
+	DynamoCluster *cluster = open_server(NameStr(*PG_GETARG_NAME(0)));
+	Dyn__StatusReply **replies = ask_status(cluster, true);
+	int			count = dynfdw_cluster_ring(cluster)->partition_count;
+	Rows		rows;
+
+	begin_rows(fcinfo, &rows);
+	for (int p = 0; p < count; p++)
+		add_partition(&rows, cluster, replies, p);
+	return (Datum) 0;
+}
+
 PG_FUNCTION_INFO_V1(dynamo_stats);
 Datum
 dynamo_stats(PG_FUNCTION_ARGS)
 {
 	DynamoCluster *cluster = open_server(NameStr(*PG_GETARG_NAME(0)));
-	Dyn__StatusReply **replies = ask_status(cluster);
+	Dyn__StatusReply **replies = ask_status(cluster, false);
 	const struct dyn_ring *ring = dynfdw_cluster_ring(cluster);
 	Rows		rows;
 

@@ -38,8 +38,7 @@
 
 enum
 {
-	DYN_EXCHANGE_NODES_MAX = 4096, /* compared at once */
-	DYN_ANTI_ENTROPY_NEVER = UINT32_MAX
+	DYN_EXCHANGE_NODES_MAX = 4096 /* compared at once */
 };
 
 /* Levels on the wire. */

@@ -15,6 +15,89 @@ print_id(ProtobufCBinaryData bytes)
 	printf("%s", text);
 }
 
+/* null = never. */
+static void
+print_ms(uint64_t ms)
+{
+	if (ms == 0)
+		printf("null");
+	else
+		printf("%" PRIu64, ms);
+}
+
+static const char *
+name_of_status(uint32_t status)
+{
+	return dyn_status_is_valid(status)
+			   ? dyn_status_text((enum dyn_status) status)
+			   : "unknown";
+}
+
+/* Anti-entropy with others, and when each partition was last found equal on
+ * each of its owners and this node. */
+static void
+exchanges_json(const Dyn__StatusReply *status)
+{
+	printf("], \"anti_entropy\": [");
+	for (size_t i = 0; i < status->n_exchanges; i++)
+	{
+		const Dyn__ExchangeStatus *exchange = status->exchanges[i];
+
+		printf("%s{\"address\": ", i ? ", " : "");
+		ctl_print_json(dyn_slice_of(exchange->address));
+		printf(", \"state\": ");
+		ctl_print_json(dyn_slice_of(exchange->state));
+		printf(", \"partitions\": %" PRIu32 ", \"verified_equal\": %" PRIu32
+			   ", \"oldest_verified_ms\": ",
+			   exchange->partitions, exchange->verified);
+		print_ms(exchange->oldest_ms);
+		printf(", \"last_round_ms\": ");
+		print_ms(exchange->ended_ms);
+		printf(", \"last_round\": ");
+		ctl_print_json(dyn_slice_of(name_of_status(exchange->last_status)));
+		printf("}");
+	}
+	printf("], \"partitions\": [");
+	for (size_t i = 0; i < status->n_partitions; i++)
+	{
+		const Dyn__PartitionStatus *partition = status->partitions[i];
+
+		printf("%s{\"partition\": %" PRIu32 ", \"verified_equal_ms\": [",
+			   i ? ", " : "", partition->partition);
+		for (size_t s = 0; s < partition->n_verified_ms; s++)
+		{
+			printf("%s", s ? ", " : "");
+			print_ms(partition->verified_ms[s]);
+		}
+		printf("]}");
+	}
+}
+
+static void
+exchanges_text(const Dyn__StatusReply *status)
+{
+	if (status->n_exchanges == 0)
+		return;
+	printf("\n%-24s %-13s %10s %6s %12s  %s\n", "anti-entropy with", "state",
+		   "partitions", "equal", "oldest look", "last round");
+	for (size_t i = 0; i < status->n_exchanges; i++)
+	{
+		const Dyn__ExchangeStatus *exchange = status->exchanges[i];
+
+		printf("%-24s %-13s %10" PRIu32 " %6" PRIu32 " ", exchange->address,
+			   exchange->state, exchange->partitions, exchange->verified);
+		if (exchange->oldest_ms != 0)
+			printf("%7" PRIu64 " s ago", exchange->oldest_ms / 1000);
+		else
+			printf("%13s", "never");
+		if (exchange->ended_ms != 0)
+			printf("  %s, %" PRIu64 " s ago",
+				   name_of_status(exchange->last_status),
+				   exchange->ended_ms / 1000);
+		printf("\n");
+	}
+}
+
 static void
 status_json(const Dyn__StatusReply *status)
 {
@@ -38,6 +121,7 @@ status_json(const Dyn__StatusReply *status)
 			   status->peers[i]->up ? "true" : "false",
 			   status->peers[i]->silent_ms);
 	}
+	exchanges_json(status);
 	printf("], \"counters\": {");
 	for (size_t i = 0; i < status->n_counters; i++)
 		printf("%s\"%s\": %" PRIu64, i ? ", " : "", status->counters[i]->name,
@@ -59,6 +143,7 @@ status_text(const Dyn__StatusReply *status)
 		printf("%-24s %-5s %" PRIu64 " ms ago\n", status->peers[i]->address,
 			   status->peers[i]->up ? "yes" : "no",
 			   status->peers[i]->silent_ms);
+	exchanges_text(status);
 	printf("\n");
 	for (size_t i = 0; i < status->n_counters; i++)
 		if (status->counters[i]->value != 0)
@@ -74,6 +159,7 @@ ctl_status(struct ctl *self)
 
 	if (self->arguments.word_count != 0)
 		return CTL_USAGE;
+	request.partitions = self->arguments.json;
 	status = ctl_ask(self, self->client, DYN_MESSAGE_STATUS, &request.base,
 					 DYN_MESSAGE_STATUS_REPLY);
 	if (status == NULL)

@@ -406,6 +406,9 @@ dyn_config_for_core(const struct dyn_config *self)
 		.hedge_ms = (uint32_t) self->hedge_ms,
 		.heartbeat_ms = (uint32_t) self->heartbeat_ms,
 		.silence_ms = (uint32_t) self->silence_ms,
+		.anti_entropy_ms = self->anti_entropy_ms != 0
+							   ? (uint32_t) self->anti_entropy_ms
+							   : DYN_ANTI_ENTROPY_NEVER,
 		.requests_max = (uint32_t) self->requests_max
 	};
 }

@@ -162,7 +162,18 @@ the_defaults_are_those_of_the_core(void **state)
 	assert_int_equal(core.hedge_ms, 50);
 	assert_int_equal(core.heartbeat_ms, 500);
 	assert_int_equal(core.silence_ms, 3000);
+	assert_int_equal(core.anti_entropy_ms, DYN_ANTI_ENTROPY_NEVER);
 	assert_int_equal(core.requests_max, 4096);
+}
+
+static void
+anti_entropy_can_be_turned_off(void **state)
+{
+	takes_line("--anti-entropy-ms 0");
+	assert_int_equal(dyn_config_for_core(&config).anti_entropy_ms,
+					 DYN_ANTI_ENTROPY_NEVER);
+	takes_line("--anti-entropy-ms 100");
+	assert_int_equal(dyn_config_for_core(&config).anti_entropy_ms, 100);
 }
 
 static void
@@ -538,6 +549,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_arguments_it_is_one_node_on_this_machine),
 		cmocka_unit_test(the_defaults_are_those_of_the_core),
+		cmocka_unit_test(anti_entropy_can_be_turned_off),
 		cmocka_unit_test(every_setting_is_a_flag_with_its_default_as_a_value),
 		cmocka_unit_test(flags_come_with_a_blank_or_an_equals_sign),
 		cmocka_unit_test(a_value_may_look_like_a_flag),
