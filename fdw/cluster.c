@@ -75,6 +75,8 @@ disconnect(DynamoCluster *cluster)
 	MemoryContextReset(cluster->context);
 	memset(&cluster->ring, 0, sizeof(cluster->ring));
 	memset(&cluster->options, 0, sizeof(cluster->options));
+	cluster->ring_digest = 0;
+	cluster->tag = 0;			/* other nodes may be another cluster's */
 	cluster->ready = false;
 	cluster->stale = false;
 	cluster->generation++;

@@ -19,7 +19,7 @@ static const ErrorEntry entries[] = {
 	{DYN_STATUS_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NULL},
 	{DYN_STATUS_NOT_AUTH, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, NULL},
 	{DYN_STATUS_WRONG_CLUSTER, ERRCODE_PROTOCOL_VIOLATION,
-		"The nodes of the server's option \"nodes\" must belong to one cluster."},
+		"The nodes of the server's option \"nodes\" must belong to one cluster. A session stays with the one that it has met: begin a new session when the nodes were set up anew."},
 	{DYN_STATUS_VERSION, ERRCODE_PROTOCOL_VIOLATION,
 		"Extension and nodes must speak the same version of the protocol."},
 	{DYN_STATUS_OVERLOAD, ERRCODE_INSUFFICIENT_RESOURCES,
