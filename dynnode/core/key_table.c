@@ -345,8 +345,11 @@ count_commit(struct dyn_node *node, const struct dyn_commit *self,
 	}
 	dyn_count(node, commits_aborted);
 	node->epoch_floor = node->epoch_next;
-	if (status == DYN_STATUS_FULL)
-		node->writable = false;
+	if (status != DYN_STATUS_FULL || !node->writable)
+		return;
+	node->writable = false;
+	dyn_log(node, DYN_LOG_WARNING,
+			"the store is full: writes are refused, reads go on");
 }
 
 void

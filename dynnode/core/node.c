@@ -345,6 +345,8 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 			dyn_peer_down(self, event->peer.peer_index);
 			break;
 		case DYN_EVENT_STORE_WRITABLE:
+			if (!self->writable)
+				dyn_log(self, DYN_LOG_INFO, "the store takes writes again");
 			self->writable = true;
 			dyn_cluster_writable(self);
 			dyn_bucket_writable(self);
