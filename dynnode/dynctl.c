@@ -35,6 +35,10 @@ static const struct command
 	{ "scan",
 	  "scan BUCKET [--prefix P] [--keys-only] [--r R] [--replica] [--json]",
 	  "list a bucket", ctl_scan, true },
+	{ "bucket",
+	  "bucket list | show BUCKET | set BUCKET [conflict=siblings|lww] "
+	  "[ttl=TIME|never] [r=R|cluster] [w=W|cluster] [--json]",
+	  "what buckets have of their own", ctl_bucket, true },
 	{ "playground",
 	  "playground start --nodes N --dir DIR --base-port P [--n 3 --r 2 --w "
 	  "2] | stop | status | kill I | pause I | resume I | start I",

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 bool
 ctl_parse_number(const char *text, int min, int max, const char *name, int *out)
@@ -21,6 +22,15 @@ ctl_parse_number(const char *text, int min, int max, const char *name, int *out)
 	}
 	*out = (int) value;
 	return true;
+}
+
+uint64_t
+ctl_wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
 void *

@@ -72,6 +72,9 @@ bool ctl_ring(struct ctl *self, const Dyn__Welcome *welcome,
 /* A JSON string with quotes; bytes that are no UTF-8 as \u00xx. */
 void ctl_print_json(struct dyn_slice bytes);
 
+/* The time for which readers see or do not see what expires. */
+uint64_t ctl_wall_ms(void);
+
 /* As text when printable, else as \x hex. */
 void ctl_print_value(struct dyn_slice bytes);
 
@@ -81,6 +84,7 @@ int ctl_get(struct ctl *self);
 int ctl_put(struct ctl *self);
 int ctl_del(struct ctl *self);
 int ctl_scan(struct ctl *self);
+int ctl_bucket(struct ctl *self);
 int ctl_playground(struct ctl *self);
 
 #endif

@@ -1,6 +1,7 @@
 /* scan: a bucket, merged from R owners of each partition, or one replica. */
 #include "ctl/ctl.h"
 
+#include "model/bucket.h"
 #include "model/hash.h"
 #include "model/scan_merge.h"
 
@@ -55,11 +56,15 @@ print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 	struct dyn_row *rows = NULL;
 	uint32_t count = 0;
 	char *clock = "";
+	enum dyn_status status =
+		dyn_object_decode(encoded, &self->arena.allocator, &object);
 
-	if (dyn_object_decode(encoded, &self->arena.allocator, &object) !=
-			DYN_STATUS_OK ||
-		dyn_object_rows(&object, &self->arena.allocator, &rows, &count) !=
-			DYN_STATUS_OK)
+	if (status == DYN_STATUS_OK && !ctl->arguments.replica)
+		dyn_object_view(&object, ctl_wall_ms());
+	if (status == DYN_STATUS_OK)
+		status =
+			dyn_object_rows(&object, &self->arena.allocator, &rows, &count);
+	if (status != DYN_STATUS_OK)
 	{
 		fprintf(stderr, "dynctl: scan: a node sent a malformed object\n");
 		return false;
@@ -322,6 +327,23 @@ scan_replica(struct scan *self, uint16_t partition,
 	return good;
 }
 
+/* Asked for, else the bucket's, else the cluster's. */
+static uint32_t
+choose_r(struct ctl *self, const Dyn__Welcome *welcome)
+{
+	struct dyn_buckets *table =
+		dyn_arena_allocate(&self->arena, sizeof(*table));
+	const struct dyn_bucket *bucket = NULL;
+
+	if (self->arguments.r != 0)
+		return (uint32_t) self->arguments.r;
+	if (dyn_buckets_decode(dyn_slice_of_bytes(welcome->buckets),
+						   &self->arena.allocator, table) == DYN_STATUS_OK)
+		bucket =
+			dyn_buckets_find(table, dyn_slice_of(self->arguments.words[0]));
+	return bucket && bucket->r ? bucket->r : welcome->settings->r;
+}
+
 int
 ctl_scan(struct ctl *self)
 {
@@ -336,8 +358,7 @@ ctl_scan(struct ctl *self)
 	if (welcome == NULL || !ctl_ring(self, welcome, &scan.ring))
 		return CTL_FAILED;
 	dyn_node_id_of_bytes(welcome->node, &node);
-	scan.r =
-		self->arguments.r ? (uint32_t) self->arguments.r : welcome->settings->r;
+	scan.r = choose_r(self, welcome);
 	if (scan.r < 1 || scan.r > scan.ring.replica_count)
 	{
 		fprintf(stderr, "dynctl: scan: r = %u, but a key has %u replicas\n",
