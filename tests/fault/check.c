@@ -26,7 +26,8 @@
 
 enum
 {
-	TOLD_MAX = 10 /* violations that are told in full */
+	RULES_MAX = 32,
+	TOLD_MAX = 3 /* violations of each rule that are told in full */
 };
 
 static const struct option options[] = {
@@ -44,6 +45,11 @@ struct judge
 	struct dyn_journal journal;
 	struct dyn_history history;
 	uint64_t violation_count;
+	struct
+	{
+		char name[8];
+		uint64_t count;
+	} rules[RULES_MAX];
 };
 
 /* ------------------------------------------------------------------- telling */
@@ -96,6 +102,29 @@ tell_key(const struct judge *self, uint32_t key)
 	printf("\n");
 }
 
+/* How often was it broken before? */
+static uint64_t
+count_rule(struct judge *self, const char *rule)
+{
+	uint32_t i = 0;
+
+	while (i + 1 < RULES_MAX && self->rules[i].count > 0 &&
+		   strcmp(self->rules[i].name, rule) != 0)
+		i++;
+	snprintf(self->rules[i].name, sizeof(self->rules[i].name), "%s", rule);
+	return self->rules[i].count++;
+}
+
+static void
+tell_rules(const struct judge *self)
+{
+	printf("\"rules\": {");
+	for (uint32_t i = 0; i < RULES_MAX && self->rules[i].count > 0; i++)
+		printf("%s\"%s\": %" PRIu64, i ? ", " : "", self->rules[i].name,
+			   self->rules[i].count);
+	printf("}");
+}
+
 static void
 report(void *context, const char *rule, const char *text)
 {
@@ -103,7 +132,8 @@ report(void *context, const char *rule, const char *text)
 	static uint32_t told_key = UINT32_MAX;
 	unsigned key;
 
-	if (self->violation_count++ >= TOLD_MAX)
+	self->violation_count++;
+	if (count_rule(self, rule) >= TOLD_MAX)
 		return;
 	printf("%s %s\n", rule, text);
 	if (sscanf(text, "key %u", &key) == 1 && key != told_key)
@@ -214,7 +244,8 @@ main(int argc, char **argv)
 						arguments.converge_ms))
 		return 2;
 	dyn_journal_to_history(&judge.journal, arguments.key_count,
-						   arguments.relaxed_from_us, &judge.history);
+						   arguments.relaxed_from_us, dyn_links_stand_ins(),
+						   &judge.history);
 	for (uint32_t key = 0; key < arguments.key_count; key++)
 		take_final(&judge, &final, key);
 	dyn_checker_run(&judge.history, (uint8_t) final.n, report, &judge, &counts);
@@ -222,11 +253,13 @@ main(int argc, char **argv)
 		   ", \"unknown\": %" PRIu64 ", \"reads\": %" PRIu64
 		   ", \"reads_strict\": %" PRIu64 ", \"repeats\": %" PRIu64
 		   ", \"converged_ms\": %" PRIu64 ", \"repaired_keys\": %u"
-		   ", \"live_versions\": %u, \"siblings_max\": %u}\n",
+		   ", \"live_versions\": %u, \"siblings_max\": %u, ",
 		   judge.violation_count, counts.writes_acknowledged,
 		   counts.writes_unknown, counts.reads, counts.reads_strict,
 		   counts.repeats, final.converged_ms, final.repaired_count,
 		   final.version_count, final.siblings_max);
+	tell_rules(&judge);
+	printf("}\n");
 	dyn_final_destroy(&final);
 	dyn_history_destroy(&judge.history);
 	dyn_journal_destroy(&judge.journal);

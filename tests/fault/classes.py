@@ -3,8 +3,9 @@ cluster (round_.cluster) while clients read and write, and may look at what
 that does; whatever it leaves broken is healed after it.
 
 What a class may lose: nothing.  `outside`: a node that lost its disk may stay
-outside of the cluster.  `relaxed`: from round_.relax() on, strict reads may
-miss writes, because a replica has gone back in time.
+outside of the cluster.  `must_fail`: the other way round, a class that no
+store can survive, to see that the checker would notice.  After round_.relax()
+strict reads may miss writes, because a replica has gone back in time.
 """
 import os
 import re
@@ -30,6 +31,7 @@ class Class:
         self.flags = options.pop("flags", [])
         self.missing = options.pop("missing", lambda: None)
         self.outside = options.pop("outside", False)
+        self.must_fail = options.pop("must_fail", None)
         assert not options
 
     def why_not(self):
@@ -259,13 +261,25 @@ def power_cut(round_):
         nodes = round_.pick(round_.random.choice((1, 3, 5, 5)))
         round_.say("power cut of %s" % ", ".join(map(str, nodes)))
         for node in nodes:
-            node.control.set("power_cut", 1)
-        round_.sleep(0.2, 0.4)
+            node.cut_power()
         for node in nodes:
-            node.kill()
-            node.control.heal()
-            node.spawn()
+            node.end_power_cut(0.5)
         round_.sleep(0.5, 1.5)
+
+
+@fault_class(preload=True, must_fail="C1 ")
+def lying_disks(round_):
+    """Syncs of all nodes do nothing, then the power fails: acknowledged
+    writes are lost, and the checker must say so."""
+    for node in round_.cluster.nodes:
+        node.control.set("sync_lie", 1)
+    round_.say("all disks lie")
+    round_.sleep(1, 1.5)
+    for node in round_.cluster.nodes:
+        node.cut_power()
+    for node in round_.cluster.nodes:
+        node.end_power_cut()
+    round_.sleep(0.3, 0.5)
 
 
 @fault_class(preload=True)
@@ -367,7 +381,7 @@ VALUE = re.compile(rb"k(\d{4}) c(\d+\.\d+) (\d+) [a-z]{3,}")
 
 
 def flip_values(path, random_, count):
-    """Damage the values of some keys wherever they stand; how many keys."""
+    """Damage the values of some keys wherever they stand; which keys."""
     with open(path, "r+b") as file:
         text = bytearray(file.read())
         places = {}
@@ -379,7 +393,7 @@ def flip_values(path, random_, count):
                 text[at] ^= 1 << random_.randrange(8)
         file.seek(0)
         file.write(text)
-    return len(keys)
+    return ["k" + key.decode() for key in keys]
 
 
 @fault_class()
@@ -387,10 +401,14 @@ def corrupt_records(round_):
     """Bits of a stopped node's records flip: never "not found", repaired."""
     node = round_.pick()
     node.kill()
-    count = flip_values(os.path.join(node.data, "data.mdb"), round_.random, 40)
-    round_.say("damaged the records of %d keys of %s" % (count, node))
-    round_.check(count > 0, "nothing to damage")
+    keys = flip_values(os.path.join(node.data, "data.mdb"), round_.random, 40)
+    round_.say("damaged the records of %d keys of %s" % (len(keys), node))
+    round_.check(keys, "nothing to damage")
     round_.check(node.start(), "%s does not start" % node)
+    for key in keys:
+        told = node.own_word(key)
+        round_.check(told != "NOT_FOUND", "%s says that there is no %s, whose "
+                     "record is damaged" % (node, key))
     round_.sleep(1.5, 2.5)
     round_.after(lambda: round_.check(
         node.counter("records_unreadable") > 0,
@@ -485,5 +503,5 @@ def cloned(round_):
 # What `make check` runs: together they must stay below three minutes.
 DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "partition", "lossy",
            "full_disk", "failing_sync", "power_cut", "clock_jump",
-           "corrupt_records", "rolled_back"]
+           "corrupt_records", "rolled_back", "lying_disks"]
 PARTITIONS = ["isolate", "halves", "one_way", "bridge"]

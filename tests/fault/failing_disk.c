@@ -13,6 +13,8 @@
  *                   of its bytes have been written
  *     power_cut     at the next write or sync everything unsynced is gone, and
  *                   the program too, as if the power had failed
+ *     sync_lie      syncs say yes and do nothing: a power cut takes back all
+ *                   that was written since, O_DSYNC or not
  *     clock_offset  added to CLOCK_REALTIME; the monotonic clock stays
  *
  * A descriptor opened with O_DSYNC has no unsynced writes.  Errors happen
@@ -25,6 +27,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,6 +50,8 @@ struct control
 	_Atomic uint32_t write_errors_done;
 	_Atomic uint32_t syncs;
 	_Atomic uint32_t undone; /* writes taken back */
+	_Atomic uint32_t sync_lie;
+	_Atomic uint32_t power_cuts_done;
 };
 
 /* What stood in the file before a write that is not synced yet. */
@@ -104,6 +109,25 @@ is_same_file(int a, int b)
 
 /* ---- what is not synced ---- */
 
+/* LMDB's own descriptor for its meta pages can only be written to. */
+static ssize_t
+read_at(int fd, void *bytes, size_t size, off_t at)
+{
+	ssize_t got = pread(fd, bytes, size, at);
+	char path[64];
+	int readable;
+
+	if (got >= 0 || errno != EBADF)
+		return got;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	readable = open(path, O_RDONLY | O_CLOEXEC);
+	if (readable < 0)
+		return -1;
+	got = pread(readable, bytes, size, at);
+	close(readable);
+	return got;
+}
+
 static void
 remember(int fd, size_t size, off_t at)
 {
@@ -111,13 +135,13 @@ remember(int fd, size_t size, off_t at)
 	struct undo *undo;
 	ssize_t got;
 
-	if (flags < 0 || (flags & (O_DSYNC | O_SYNC)) != 0)
+	if (flags < 0 || ((flags & (O_DSYNC | O_SYNC)) != 0 && !control->sync_lie))
 		return;
 	undo = malloc(sizeof(*undo) + size);
 	if (undo == NULL)
 		return;
 	*undo = (struct undo){ .fd = fd, .at = at };
-	got = pread(fd, undo->bytes, size, at);
+	got = read_at(fd, undo->bytes, size, at);
 	/* What lay beyond the end of the file reads as zeros afterwards. */
 	if (got < 0)
 		got = 0;
@@ -129,7 +153,7 @@ remember(int fd, size_t size, off_t at)
 	pthread_mutex_unlock(&mutex);
 }
 
-/* All of a file (fd >= 0) or of all: put back, newest first, or let go. */
+/* All of a file: put back, newest first, or let go. */
 static void
 settle(int fd, bool take_back)
 {
@@ -141,7 +165,7 @@ settle(int fd, bool take_back)
 	{
 		struct undo *undo = *link;
 
-		if (fd >= 0 && !is_same_file(fd, undo->fd))
+		if (!is_same_file(fd, undo->fd))
 		{
 			link = &undo->next;
 			continue;
@@ -157,13 +181,28 @@ settle(int fd, bool take_back)
 	pthread_mutex_unlock(&mutex);
 }
 
+/*
+ * Other threads look at these pages through a map, and would be surprised: so
+ * a child of this process takes the writes back when it is gone.
+ */
 static void
 maybe_lose_power(void)
 {
+	pid_t parent = getpid();
+
 	if (!control->power_cut)
 		return;
-	settle(-1, true);
-	_exit(137);
+	if (fork() != 0)
+		_exit(137);
+	while (getppid() == parent)
+		usleep(1000);
+	for (struct undo *undo = undos; undo != NULL; undo = undo->next)
+	{
+		(void) !real_pwrite(undo->fd, undo->bytes, undo->size, undo->at);
+		control->undone++;
+	}
+	control->power_cuts_done++;
+	_exit(0);
 }
 
 /* ---- sync ---- */
@@ -186,6 +225,8 @@ sync_with(int (*real)(int), int fd)
 		errno = EIO;
 		return -1;
 	}
+	if (control->sync_lie)
+		return 0;
 	result = real(fd);
 	control->syncs++;
 	if (result == 0)

@@ -324,16 +324,19 @@ to_vids(struct dyn_journal_op *const *sorted, uint32_t count, uint32_t key,
 		dyn_vids_add(out, vid_of(sorted, count, key, tokens->items[i]));
 }
 
-/* An acknowledgement counts for as many owners as it says. */
+/* An answer counts for as many owners as it says; whoever was not told may
+ * have had any number of stand-ins. */
 static void
-end_op(const struct dyn_journal_op *op, struct dyn_history *history)
+end_op(const struct dyn_journal_op *op, bool stand_ins,
+	   struct dyn_history *history)
 {
 	struct dyn_history_op *to = &history->ops[op->index];
 
 	to->repeated = op->again;
-	if (op->told_owners && op->owners < to->quorum &&
-		op->kind != DYN_HISTORY_READ)
+	if (op->told_owners && op->owners < to->quorum)
 		to->quorum = (uint8_t) op->owners;
+	if (!op->told_owners && stand_ins && op->kind != DYN_HISTORY_READ)
+		to->quorum = 0;
 	if (op->result != DYN_HISTORY_PENDING)
 		dyn_history_end(history, op->index, op->result, op->end_us);
 }
@@ -353,7 +356,8 @@ number_writes(struct dyn_journal *self, uint32_t key_count)
 
 void
 dyn_journal_to_history(struct dyn_journal *self, uint32_t key_count,
-					   uint64_t relaxed_from_us, struct dyn_history *history)
+					   uint64_t relaxed_from_us, bool stand_ins,
+					   struct dyn_history *history)
 {
 	struct dyn_journal_op **sorted =
 		dyn_sim_allocate((self->count + 1) * sizeof(*sorted));
@@ -388,7 +392,7 @@ dyn_journal_to_history(struct dyn_journal *self, uint32_t key_count,
 			to_vids(sorted, self->count, op->key, &op->beside, &vids);
 			dyn_history_beside(history, op->index, &vids);
 		}
-		end_op(op, history);
+		end_op(op, stand_ins, history);
 	}
 	free(vids.items);
 	free(sorted);

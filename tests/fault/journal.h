@@ -17,7 +17,8 @@
  *     U C.N TIME       it may have happened or not
  *
  * SEEN and BESIDE (history.h) are names of writes with commas between, or -.
- * OWNERS is - when the client was not told, as in SQL.  An operation without
+ * OWNERS, how many slots answered by their own nodes, is - when the client
+ * was not told, as in SQL.  An operation without
  * an end is unknown.
  *
  *-------------------------------------------------------------------------
@@ -90,10 +91,14 @@ struct dyn_journal
  * last line that was cut off is left out. */
 bool dyn_journal_load(struct dyn_journal *self, const char *path);
 
-/* Those of strict reads that began after this moment count as reads of
- * replicas that may rightly be behind; 0 = none does. */
+/*
+ * Reads that began after relaxed_from_us (0 = none) may rightly miss
+ * something, because a replica has gone back in time.  stand_ins: writes may
+ * be acknowledged by nodes that are no owners, as far as their clients were
+ * not told otherwise.
+ */
 void dyn_journal_to_history(struct dyn_journal *self, uint32_t key_count,
-							uint64_t relaxed_from_us,
+							uint64_t relaxed_from_us, bool stand_ins,
 							struct dyn_history *history);
 
 /* NULL when nobody made such a write. After dyn_journal_to_history. */

@@ -4,6 +4,7 @@ import json
 import mmap
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -58,8 +59,9 @@ class Control:
               "write_error": ("I", 8), "power_cut": ("I", 12),
               "clock_offset_ms": ("q", 16), "sync_errors_done": ("I", 24),
               "write_errors_done": ("I", 28), "syncs": ("I", 32),
-              "undone": ("I", 36)}
-    SIZE = 40
+              "undone": ("I", 36), "sync_lie": ("I", 40),
+              "power_cuts_done": ("I", 44)}
+    SIZE = 48
 
     def __init__(self, path):
         self.path = path
@@ -78,7 +80,7 @@ class Control:
 
     def heal(self):
         for name in ("sync_error", "sync_delay_ms", "write_error", "power_cut",
-                     "clock_offset_ms"):
+                     "clock_offset_ms", "sync_lie"):
             self.set(name, 0)
 
 
@@ -148,6 +150,21 @@ class Node:
     def wait_ended(self, seconds=20):
         return wait_for(seconds, self.reap)
 
+    def cut_power(self):
+        """From its next write on. Ended by end_power_cut."""
+        self.cuts = self.control.get("power_cuts_done")
+        self.control.set("power_cut", 1)
+
+    def end_power_cut(self, seconds=2):
+        """Start it again. One that has nothing to write for so long has
+        everything on disk, unless its disk lies."""
+        done = wait_for(seconds, lambda: self.control.get("power_cuts_done")
+                        > self.cuts)
+        self.kill()
+        self.control.heal()
+        self.spawn()
+        return done
+
     def pause(self):
         self.signal(signal.SIGSTOP)
         self.paused = True
@@ -165,6 +182,14 @@ class Node:
             return json.loads(done.stdout)
         except ValueError:
             return None
+
+    def own_word(self, key):
+        """The status of its own record of a key; OK also for a deleted one."""
+        done = subprocess.run([DYNCTL, "get", "fault", key, "--replica",
+                               "--node", self.address, "--timeout", "1000"],
+                              capture_output=True, text=True)
+        found = re.match(r"dynctl: get: ([A-Z_]+):", done.stderr)
+        return found.group(1) if found else "OK"
 
     def status(self):
         return self.ask("status")

@@ -188,7 +188,7 @@ fail_read(struct dyn_workload *self, struct dyn_client_process *client)
 /* An object, or (data NULL) the word that there is none. */
 static void
 end_read(struct dyn_workload *self, struct dyn_client_process *client,
-		 struct dyn_slice object)
+		 unsigned owners, struct dyn_slice object)
 {
 	static const struct dyn_tokens none = { 0 };
 
@@ -198,7 +198,7 @@ end_read(struct dyn_workload *self, struct dyn_client_process *client,
 		return;
 	}
 	self->stats.reads++;
-	dyn_journal_ok(self->journal, client->op, 0,
+	dyn_journal_ok(self->journal, client->op, owners,
 				   object.data ? &client->memories[client->key].tokens : &none);
 	rest(self, client);
 }
@@ -226,14 +226,20 @@ take_get(struct dyn_workload *self, struct dyn_client_process *client,
 		 const struct dyn_envelope *env, const ProtobufCMessage *body)
 {
 	const Dyn__GetReply *reply = (const Dyn__GetReply *) body;
+	const Dyn__GetResult *result;
 	static const struct dyn_slice none = { NULL, 0 };
 
 	if (env->type != DYN_MESSAGE_GET_REPLY || reply->n_results != 1)
+	{
 		fail_read(self, client);
-	else if (reply->results[0]->status == DYN_STATUS_OK)
-		end_read(self, client, dyn_slice_of_bytes(reply->results[0]->object));
-	else if (reply->results[0]->status == DYN_STATUS_NOT_FOUND)
-		end_read(self, client, none);
+		return;
+	}
+	result = reply->results[0];
+	if (result->status == DYN_STATUS_OK)
+		end_read(self, client, dyn_links_owners(result->receipt),
+				 dyn_slice_of_bytes(result->object));
+	else if (result->status == DYN_STATUS_NOT_FOUND)
+		end_read(self, client, dyn_links_owners(result->receipt), none);
 	else
 		fail_read(self, client);
 }
@@ -334,7 +340,7 @@ take_read(struct dyn_workload *self, struct dyn_client_process *client,
 		get(self, client);
 		return;
 	}
-	end_read(self, client,
+	end_read(self, client, self->r,
 			 client->status == DYN_STATUS_OK ? client->object : none);
 }
 
@@ -482,16 +488,6 @@ after_attempt(struct dyn_workload *self, struct dyn_client_process *client)
 		end_write(self, client);
 }
 
-static unsigned
-count_owners(const struct dyn_workload *self, const Dyn__Receipt *receipt)
-{
-	unsigned count = 0;
-
-	for (size_t i = 0; receipt != NULL && i < receipt->n_answered; i++)
-		count += receipt->answered[i] < self->n;
-	return count;
-}
-
 static void
 take_put(struct dyn_workload *self, struct dyn_client_process *client,
 		 const struct dyn_envelope *env, const ProtobufCMessage *body)
@@ -512,7 +508,7 @@ take_put(struct dyn_workload *self, struct dyn_client_process *client,
 	if (status == DYN_STATUS_OK && result != NULL)
 	{
 		dyn_journal_ok(self->journal, client->op,
-					   count_owners(self, result->receipt), NULL);
+					   dyn_links_owners(result->receipt), NULL);
 		note_ack(&self->stats, client->begin_us);
 		rest(self, client);
 		return;
