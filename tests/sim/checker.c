@@ -268,18 +268,25 @@ check_fresh(struct check *self, uint32_t index)
 {
 	const struct dyn_history_op *read = &self->history->ops[index];
 
+	bool stale = false;
+
 	cover(self, &read->seen, read->end_ms);
 	for (uint32_t v = 0; v < self->key->vid_count; v++)
 	{
 		const struct dyn_history_op *write = op_of(self, v);
 
 		if (!must_be_met(self, write, read->quorum, read->begin_ms))
+		{
+			stale |= write->result == DYN_HISTORY_OK &&
+					 write->end_ms < read->begin_ms && !has(self->covered, v);
 			continue;
+		}
 		if (!has(self->covered, v))
 			violation(self, "C9", "a strict read missed an acknowledged write",
 					  v, 0, index);
 		check_not_past(self, &read->seen, v, "C9", index);
 	}
+	self->counts->reads_stale += stale;
 }
 
 /* Against the same client's strict read before. */

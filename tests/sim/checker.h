@@ -45,6 +45,9 @@ struct dyn_checker_counts
 	uint64_t repeats;       /* applied twice, within what is documented */
 	uint64_t reads_stepped; /* a strict read went behind an unacknowledged
 							 * write that the client had seen */
+	/* Reads that missed a write acknowledged before they began, as R + W <= N
+	 * (or a fallback that stood in) allows. */
+	uint64_t reads_stale;
 	uint64_t violations;
 };
 

@@ -3,6 +3,17 @@
  * an older copy, or that are there twice.
  */
 #include "tests/sim/nemesis.h"
+#include "tests/sim/whitebox.h"
+
+static void
+note_damage(struct dyn_world *world, uint32_t node,
+			const struct dyn_simrecord *record)
+{
+	uint32_t key;
+
+	if (dyn_sim_key_number(record->key.key, &key) && key < DYN_SIM_KEYS_MAX)
+		world->nodes[node].damaged_ms[key] = world->now_ms;
+}
 
 bool
 dyn_nemesis_damage(struct dyn_world *world, uint32_t node,
@@ -18,6 +29,8 @@ dyn_nemesis_damage(struct dyn_world *world, uint32_t node,
 		if (dyn_atlas_may_damage(world, node,
 								 dyn_simdisk_at(disk, DYN_TABLE_MAIN, index)))
 		{
+			note_damage(world, node,
+						dyn_simdisk_at(disk, DYN_TABLE_MAIN, index));
 			dyn_simdisk_corrupt(disk, index);
 			dyn_world_fault(world, DYN_FAULT_record_damaged);
 			return true;

@@ -150,6 +150,7 @@ add_counts(struct dyn_checker_counts *sum,
 	add(&sum->reads_strict, counts->reads_strict);
 	add(&sum->repeats, counts->repeats);
 	add(&sum->reads_stepped, counts->reads_stepped);
+	add(&sum->reads_stale, counts->reads_stale);
 }
 
 static void
@@ -308,6 +309,9 @@ dyn_run_print(const struct dyn_run_result *result, double seconds)
 	const struct dyn_outcome *sum = &result->sum;
 
 	dyn_run_print_faults(sum);
+	printf("# %" PRIu64 " reads were stale, %" PRIu64
+		   " stepped back, as R + W <= N or fallbacks allow\n",
+		   sum->counts.reads_stale, sum->counts.reads_stepped);
 	printf("# converged after %.1f s of peace on average, %.1f s at most\n",
 		   result->done > 0
 			   ? (double) sum->converged_ms / 1000 / (double) result->done

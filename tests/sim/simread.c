@@ -271,6 +271,9 @@ take_read(struct dyn_world *world, struct dyn_simclient *self, uint8_t owner,
 	}
 	result = reply->results[0];
 	action->correlations[owner] = 0;
+	if (result->status == DYN_STATUS_NOT_FOUND)
+		dyn_whitebox_absent(world, action->owners[owner], action->keys[0],
+							world->history.ops[action->ops[0]].begin_ms);
 	if (result->status != DYN_STATUS_OK &&
 		result->status != DYN_STATUS_NOT_FOUND)
 		action->differs = true;

@@ -118,8 +118,8 @@ dyn_sim_vid(const struct dyn_world *world, uint32_t key, struct dyn_slice value,
 	return dyn_slice_equal(value, dyn_sim_value(world, key, *vid, buffer));
 }
 
-static bool
-key_number(struct dyn_slice key, uint32_t *number)
+bool
+dyn_sim_key_number(struct dyn_slice key, uint32_t *number)
 {
 	char text[32];
 
@@ -218,7 +218,7 @@ note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
 
 	if (bytes.size == 0)
 		return;
-	if (!key_number(key_bytes, &key) || key >= world->history.key_count)
+	if (!dyn_sim_key_number(key_bytes, &key) || key >= world->history.key_count)
 	{
 		dyn_world_violation(world, "C2", "node %u has a key of nobody", node);
 		return;
@@ -327,6 +327,19 @@ dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
 
 /* ----------------------------------------------------------- W3: contexts */
 
+/* C5: one write is one row, however often it was applied. */
+static void
+check_rows_differ(struct dyn_world *world, uint32_t key,
+				  const struct dyn_row *rows, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (dyn_slice_equal(rows[i].version->value, rows[j].version->value))
+				dyn_world_violation(world, "C5",
+									"key %u: rows %u and %u are one write", key,
+									j, i);
+}
+
 void
 dyn_whitebox_object(struct dyn_world *world, uint32_t key,
 					const struct dyn_object *object)
@@ -343,6 +356,7 @@ dyn_whitebox_object(struct dyn_world *world, uint32_t key,
 		dyn_world_violation(world, "W3", "key %u: a malformed object", key);
 		return;
 	}
+	check_rows_differ(world, key, rows, count);
 	for (uint32_t i = 0; i < count; i++)
 		for (uint32_t j = 0; j < count; j++)
 			if (dyn_clock_covers(&rows[i].clock, rows[j].version->dot) !=
@@ -350,4 +364,20 @@ dyn_whitebox_object(struct dyn_world *world, uint32_t key,
 				dyn_world_violation(world, "W3",
 									"key %u: row %u and the clock of row %u",
 									key, j, i);
+}
+
+void
+dyn_whitebox_absent(struct dyn_world *world, uint32_t node, uint32_t key,
+					uint64_t asked_ms)
+{
+	char buffer[32];
+	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+	const struct dyn_simnode *self = &world->nodes[node];
+	const struct dyn_simrecord *record =
+		dyn_simdisk_get(self->disk, DYN_TABLE_MAIN, &place);
+
+	if (record != NULL && record->corrupt && self->damaged_ms[key] < asked_ms)
+		dyn_world_violation(world, "W6",
+							"node %u calls its damaged key %u \"not found\"",
+							node, key);
 }

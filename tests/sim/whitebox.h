@@ -7,6 +7,9 @@
  *     W2 ack durable   when a write's OK leaves a node, W disks hold it, or
  *                      what replaced it
  *     W3 context sane  row clocks cover their own version and no other row's
+ *     W6 corrupt       a damaged record is never "not found"
+ *     C5 bound         no write is two rows, so there are never more rows than
+ *                      writers who had not read each other
  *     C6 converged     at the end all owners' records are equal
  *     C8 placement     no record on a node that is not an owner
  *     C11 answered     a request that arrived is answered in its time
@@ -30,6 +33,9 @@ enum
 /* Numbers to bytes and back: key number k is "key-k". */
 struct dyn_slice dyn_sim_key(uint32_t key, char buffer[32]);
 struct dyn_record_key dyn_sim_record_key(uint32_t key, char buffer[32]);
+
+/* The number of a key; false when it is none of ours. */
+bool dyn_sim_key_number(struct dyn_slice key, uint32_t *number);
 
 /* The value of a vid: starts with both numbers, the rest follows from them. */
 struct dyn_slice dyn_sim_value(const struct dyn_world *world, uint32_t key,
@@ -75,6 +81,10 @@ const char *dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
 /* What is live on the first owner that holds the key. */
 void dyn_whitebox_live(struct dyn_world *world, uint32_t key,
 					   struct dyn_vids *live);
+
+/* W6: this node's own answer to a READ sent at this time was "not found". */
+void dyn_whitebox_absent(struct dyn_world *world, uint32_t node, uint32_t key,
+						 uint64_t asked_ms);
 
 /* Which nodes own the key; false before the cluster is formed. */
 bool dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,

@@ -80,8 +80,9 @@ struct dyn_simnode
 	struct dyn_simrandom random;  /* of its starts */
 	struct dyn_simdisk *snapshot; /* an older copy of its disk */
 	uint64_t lost_at_ms;          /* when its disk lost something; 0 = never */
-	uint8_t snipe;                /* enum dyn_snipe: crash then */
-	uint32_t snipe_count;         /* ... at so many of these from now */
+	uint64_t damaged_ms[DYN_SIM_KEYS_MAX]; /* when each record was */
+	uint8_t snipe;                         /* enum dyn_snipe: crash then */
+	uint32_t snipe_count; /* ... at so many of these from now */
 	uint64_t snipe_delay_ms;
 	bool dying; /* stop it when the step is over */
 };
