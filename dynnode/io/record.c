@@ -91,7 +91,7 @@ dyn_record_name_parse(struct dyn_slice name, struct dyn_record_key *out)
 	out->bucket = (struct dyn_slice){ name.data, bucket_size };
 	out->cell = (uint16_t) (fence[1] << 8 | fence[2]);
 	out->key = (struct dyn_slice){ name.data + fixed, name.size - fixed };
-	return true;
+	return out->cell < DYN_CELL_COUNT && out->key.size <= DYN_KEY_SIZE_MAX;
 }
 
 /* The key is hashed before the head, so that no two pairs of key and head
@@ -137,6 +137,12 @@ dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes)
 		   get_number(head + AT_HEAD_SUM, 8) == head_sum(name, head);
 }
 
+uint64_t
+dyn_record_head_hash(struct dyn_slice bytes)
+{
+	return get_number(bytes.data + AT_HASH, 8);
+}
+
 enum dyn_status
 dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
 				  struct dyn_record *out)
@@ -149,7 +155,7 @@ dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
 	object.size = bytes.size - DYN_RECORD_HEAD_SIZE;
 	if (get_number(bytes.data + AT_OBJECT_SUM, 8) != dyn_hash_bytes(object))
 		return DYN_STATUS_CORRUPT;
-	out->hash = get_number(bytes.data + AT_HASH, 8);
+	out->hash = dyn_record_head_hash(bytes);
 	out->slots = bytes.data[AT_SLOTS];
 	out->object = object;
 	return DYN_STATUS_OK;

@@ -81,4 +81,7 @@ enum dyn_status dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
 /* The same for the name and the head alone. */
 bool dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes);
 
+/* The object's hash as a sound head tells it. */
+uint64_t dyn_record_head_hash(struct dyn_slice bytes);
+
 #endif

@@ -13,8 +13,8 @@
  * order is the order of submission.  Slices in a completion live until the
  * callback returns.
  *
- * A LOAD or SCAN sees every STORE whose completion was dispatched before it
- * was submitted.
+ * A LOAD, SCAN or TREE sees every STORE whose completion was dispatched before
+ * it was submitted.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,13 +26,13 @@
 
 struct dyn_store;
 
-/* event->type is STORED, LOADED, SCANNED or STORE_WRITABLE. */
+/* event->type is STORED, LOADED, SCANNED, TREE or STORE_WRITABLE. */
 typedef void (*dyn_store_complete)(void *context,
 								   const struct dyn_event *event);
 
 struct dyn_store_ops
 {
-	/* effect->type is STORE, LOAD or SCAN. */
+	/* effect->type is STORE, LOAD, SCAN or TREE. */
 	void (*submit)(struct dyn_store *self, const struct dyn_effect *effect);
 
 	/* Readable when dispatch() has something to deliver; -1 = none. */

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/store_tree_disk.h"
+
 #define MIB ((size_t) 1024 * 1024)
 
 /*
@@ -35,7 +37,16 @@ enum
 
 static const char about_table[] = "dynnode";
 static const char format_key[] = "format";
-static const char format_value[] = "1";
+static const char format_value[] = "2";
+
+/* That of the first release: without hints and tree. */
+static const char format_first[] = "1";
+
+static const char tree_table[] = "tree";
+static const char tree_log_table[] = "tree_log";
+
+/* Room for them, when they are made for a store that is there. */
+#define TREE_STEP (8 * MIB)
 
 static enum dyn_status
 refuse(char *reason, size_t reason_size, const char *what, int code)
@@ -266,8 +277,10 @@ open_file(struct dyn_store_env *self, const char *directory, const char *file,
 	return DYN_STATUS_OK;
 }
 
+/* OK and which of the formats that this program knows. */
 static enum dyn_status
-check_format(MDB_txn *txn, MDB_dbi about, char *reason, size_t reason_size)
+read_format(MDB_txn *txn, MDB_dbi about, bool *is_first, char *reason,
+			size_t reason_size)
 {
 	MDB_val key = { sizeof(format_key) - 1, (void *) format_key };
 	MDB_val value;
@@ -275,8 +288,10 @@ check_format(MDB_txn *txn, MDB_dbi about, char *reason, size_t reason_size)
 
 	if (code != 0)
 		return refuse(reason, reason_size, "read the store's format", code);
-	if (value.mv_size == sizeof(format_value) - 1 &&
-		memcmp(value.mv_data, format_value, value.mv_size) == 0)
+	*is_first = value.mv_size == 1 &&
+				memcmp(value.mv_data, format_first, value.mv_size) == 0;
+	if (*is_first || (value.mv_size == sizeof(format_value) - 1 &&
+					  memcmp(value.mv_data, format_value, value.mv_size) == 0))
 		return DYN_STATUS_OK;
 	snprintf(reason, reason_size,
 			 "the store has format %.*s, this program knows format %s",
@@ -285,6 +300,23 @@ check_format(MDB_txn *txn, MDB_dbi about, char *reason, size_t reason_size)
 	return DYN_STATUS_VERSION;
 }
 
+/* All of them; those that are missing are made when that is allowed. */
+static int
+open_dbis(struct dyn_store_env *self, MDB_txn *txn, unsigned flags)
+{
+	int code = 0;
+
+	for (int i = 0; code == 0 && i < TABLE_COUNT; i++)
+		code = mdb_dbi_open(txn, table_names[i], flags, &self->tables[i]);
+	if (code == 0)
+		code = mdb_dbi_open(txn, tree_table, flags, &self->tree.branches_table);
+	if (code == 0)
+		code = mdb_dbi_open(txn, tree_log_table, flags, &self->tree.log_table);
+	self->tree.main = self->tables[DYN_TABLE_MAIN];
+	return code;
+}
+
+/* A new store, or one of the first format, gets all that this one has. */
 static int
 make_tables(struct dyn_store_env *self, MDB_txn *txn)
 {
@@ -294,51 +326,103 @@ make_tables(struct dyn_store_env *self, MDB_txn *txn)
 
 	if (code == 0)
 		code = mdb_put(txn, self->about, &key, &value, 0);
-	for (int i = 0; code == 0 && i < TABLE_COUNT; i++)
-		code = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &self->tables[i]);
+	if (code == 0)
+		code = open_dbis(self, txn, MDB_CREATE);
+	if (code == 0)
+		code = dyn_store_tree_rebuild(&self->tree, txn);
 	return code;
 }
 
+static int
+load_tables(struct dyn_store_env *self, MDB_txn *txn)
+{
+	int code = open_dbis(self, txn, 0);
+
+	return code ? code : dyn_store_tree_load(&self->tree, txn);
+}
+
 /* An environment without any table is new; one with tables must have been
- * made here, in one transaction with them. */
+ * made here, in one transaction with them.  *code is LMDB's, when it is not
+ * 0 and the status is OK. */
 static enum dyn_status
 open_tables(struct dyn_store_env *self, MDB_txn *txn, const char *file,
-			char *reason, size_t reason_size)
+			int *code, char *reason, size_t reason_size)
 {
 	MDB_dbi root;
 	MDB_stat stat_root;
 	enum dyn_status status;
-	int code = mdb_dbi_open(txn, NULL, 0, &root);
+	bool is_first;
 
-	if (code == 0)
-		code = mdb_stat(txn, root, &stat_root);
-	if (code == 0 && stat_root.ms_entries == 0)
+	*code = mdb_dbi_open(txn, NULL, 0, &root);
+	if (*code == 0)
+		*code = mdb_stat(txn, root, &stat_root);
+	if (*code == 0 && stat_root.ms_entries == 0)
 	{
-		code = make_tables(self, txn);
-		return code ? explain_open(file, code, reason, reason_size)
-					: DYN_STATUS_OK;
+		*code = make_tables(self, txn);
+		return DYN_STATUS_OK;
 	}
-	if (code == 0)
-		code = mdb_dbi_open(txn, about_table, 0, &self->about);
-	if (code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
+	if (*code == 0)
+		*code = mdb_dbi_open(txn, about_table, 0, &self->about);
+	if (*code == MDB_NOTFOUND || *code == MDB_INCOMPATIBLE)
 	{
 		snprintf(reason, reason_size, "\"%s\" was made by another program",
 				 file);
 		return DYN_STATUS_VERSION;
 	}
-	if (code != 0)
-		return explain_open(file, code, reason, reason_size);
-	status = check_format(txn, self->about, reason, reason_size);
-	for (int i = 0; status == DYN_STATUS_OK && i < TABLE_COUNT; i++)
-	{
-		/* Stores of the first release have no hints. */
-		code = mdb_dbi_open(txn, table_names[i],
-							i == DYN_TABLE_HINTS ? MDB_CREATE : 0,
-							&self->tables[i]);
-		if (code != 0)
-			status = refuse(reason, reason_size, "open a table", code);
-	}
+	if (*code != 0)
+		return DYN_STATUS_OK;
+	status = read_format(txn, self->about, &is_first, reason, reason_size);
+	if (status == DYN_STATUS_OK)
+		*code = is_first ? make_tables(self, txn) : load_tables(self, txn);
 	return status;
+}
+
+/* One attempt, in one transaction. */
+static enum dyn_status
+try_tables(struct dyn_store_env *self, const char *file, int *code,
+		   char *reason, size_t reason_size)
+{
+	enum dyn_status status;
+	MDB_txn *txn;
+
+	*code = mdb_txn_begin(self->mdb, NULL, 0, &txn);
+	if (*code != 0)
+		return DYN_STATUS_OK;
+	status = open_tables(self, txn, file, code, reason, reason_size);
+	if (status != DYN_STATUS_OK || *code != 0)
+	{
+		mdb_txn_abort(txn);
+		return status;
+	}
+	*code = mdb_txn_commit(txn);
+	if (*code == 0)
+		dyn_store_tree_committed(&self->tree);
+	return DYN_STATUS_OK;
+}
+
+/* A long log costs time at each start.  Nothing is wrong when there is no
+ * room to write it off now. */
+static int
+fold_tree(struct dyn_store_env *self)
+{
+	MDB_txn *txn;
+	int code;
+
+	if (!dyn_store_tree_is_long(&self->tree))
+		return 0;
+	code = mdb_txn_begin(self->mdb, NULL, 0, &txn);
+	if (code != 0)
+		return code;
+	code = dyn_store_tree_fold(&self->tree, txn);
+	if (code != 0)
+	{
+		mdb_txn_abort(txn);
+		return dyn_store_env_fault(code) == DYN_STORE_FULL ? 0 : code;
+	}
+	code = mdb_txn_commit(txn);
+	if (code == 0)
+		dyn_store_tree_committed(&self->tree);
+	return dyn_store_env_fault(code) == DYN_STORE_FULL ? 0 : code;
 }
 
 static enum dyn_status
@@ -346,26 +430,21 @@ open_all(struct dyn_store_env *self, const char *directory, const char *file,
 		 char *reason, size_t reason_size)
 {
 	enum dyn_status status = size_map(self, file, reason, reason_size);
-	MDB_txn *txn;
 	int code;
 
 	if (status == DYN_STATUS_OK)
 		status = open_file(self, directory, file, reason, reason_size);
 	if (status != DYN_STATUS_OK)
 		return status;
-	code = mdb_txn_begin(self->mdb, NULL, 0, &txn);
-	if (code != 0)
+	do
+		status = try_tables(self, file, &code, reason, reason_size);
+	while (status == DYN_STATUS_OK && code == MDB_MAP_FULL &&
+		   dyn_store_env_grow(self, TREE_STEP) == 0);
+	if (status == DYN_STATUS_OK && code == 0)
+		code = fold_tree(self);
+	if (status == DYN_STATUS_OK && code != 0)
 		return explain_open(file, code, reason, reason_size);
-	status = open_tables(self, txn, file, reason, reason_size);
-	if (status != DYN_STATUS_OK)
-	{
-		mdb_txn_abort(txn);
-		return status;
-	}
-	code = mdb_txn_commit(txn);
-	if (code != 0)
-		return explain_open(file, code, reason, reason_size);
-	return DYN_STATUS_OK;
+	return status;
 }
 
 /* Readers that come and go must not keep the map from growing. */
@@ -395,7 +474,8 @@ dyn_store_env_open(struct dyn_store_env *self, const char *directory,
 	self->page_size = (size_t) sysconf(_SC_PAGESIZE);
 	self->map_size_max = map_size_max / self->page_size * self->page_size;
 	self->no_sync = no_sync;
-	mdb_env_set_maxdbs(self->mdb, TABLE_COUNT + 1);
+	mdb_env_set_maxdbs(self->mdb, TABLE_COUNT + 3);
+	dyn_store_tree_init(&self->tree);
 	mdb_env_set_maxreaders(self->mdb, READERS_MAX);
 	init_map_lock(self);
 	snprintf(file, sizeof(file), "%s/data.mdb", directory);
@@ -410,6 +490,7 @@ dyn_store_env_close(struct dyn_store_env *self)
 {
 	mdb_env_close(self->mdb);
 	self->mdb = NULL;
+	dyn_store_tree_destroy(&self->tree);
 	pthread_rwlock_destroy(&self->map_lock);
 }
 

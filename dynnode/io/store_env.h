@@ -20,12 +20,14 @@
 #include <pthread.h>
 
 #include "io/store.h"
+#include "io/store_tree.h"
 
 struct dyn_store_env
 {
 	MDB_env *mdb;
 	MDB_dbi tables[3]; /* by enum dyn_table */
 	MDB_dbi about;     /* who made the store */
+	struct dyn_store_tree tree;
 	pthread_rwlock_t map_lock;
 	size_t file_size; /* when it was opened */
 	size_t map_size;  /* taken from the file system; only the writer */

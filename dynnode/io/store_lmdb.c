@@ -120,18 +120,41 @@ submit_scan(struct dyn_store_state *self, const struct dyn_effect *effect)
 }
 
 static void
+submit_tree(struct dyn_store_state *self, const struct dyn_effect *effect)
+{
+	struct dyn_store_completion *completion =
+		dyn_store_completion_new(DYN_EVENT_TREE);
+	uint32_t count = effect->tree.node_count;
+	uint64_t *hashes = dyn_memory_take(count * sizeof(*hashes));
+	bool is_known = dyn_store_tree_answer(&self->env.tree, effect, hashes);
+
+	completion->items = hashes;
+	completion->event.tree.token = effect->tree.token;
+	completion->event.tree.status =
+		is_known ? DYN_STATUS_OK : DYN_STATUS_IO_ERROR;
+	completion->event.tree.hashes = hashes;
+	completion->event.tree.hash_count = count;
+	pthread_mutex_lock(&self->mutex);
+	dyn_store_state_push(self, completion);
+	pthread_mutex_unlock(&self->mutex);
+}
+
+static void
 submit(struct dyn_store *base, const struct dyn_effect *effect)
 {
 	struct dyn_store_state *self = (struct dyn_store_state *) base;
 
 	assert(effect->type == DYN_EFFECT_STORE ||
-		   effect->type == DYN_EFFECT_LOAD || effect->type == DYN_EFFECT_SCAN);
+		   effect->type == DYN_EFFECT_LOAD || effect->type == DYN_EFFECT_SCAN ||
+		   effect->type == DYN_EFFECT_TREE);
 	if (effect->type == DYN_EFFECT_STORE)
 		submit_store(self, effect);
 	else if (effect->type == DYN_EFFECT_LOAD)
 		submit_load(self, effect);
-	else
+	else if (effect->type == DYN_EFFECT_SCAN)
 		submit_scan(self, effect);
+	else
+		submit_tree(self, effect);
 }
 
 /* ---- dispatch ---- */
@@ -204,6 +227,22 @@ dyn_store_lmdb_stats(struct dyn_store *base, struct dyn_store_lmdb_stats *out)
 	*out = self->stats;
 	out->writable = !self->is_full && !self->has_failed;
 	pthread_mutex_unlock(&self->mutex);
+	dyn_store_tree_stats(&self->env.tree, &out->tree);
+}
+
+enum dyn_status
+dyn_store_lmdb_check(struct dyn_store *base, struct dyn_store_tree_report *out)
+{
+	struct dyn_store_state *self = (struct dyn_store_state *) base;
+	int code = dyn_store_reader_begin(&self->load_reader);
+
+	if (code == 0)
+	{
+		code =
+			dyn_store_tree_check(&self->env.tree, self->load_reader.txn, out);
+		dyn_store_reader_end(&self->load_reader);
+	}
+	return code ? DYN_STATUS_IO_ERROR : DYN_STATUS_OK;
 }
 
 /* ---- open and close ---- */

@@ -3,8 +3,8 @@
  * store_lmdb.h
  *      The store on disk: LMDB, one writer thread, group commit.
  *
- *     caller's thread   submit: LOAD is read at once, STORE and SCAN are
- *                       copied and queued; dispatch: completions
+ *     caller's thread   submit: LOAD and TREE are read at once, STORE and
+ *                       SCAN are copied and queued; dispatch: completions
  *     writer thread     all STOREs that wait become one transaction and one
  *                       commit, synced; meanwhile the next ones gather
  *     reader thread     SCAN, one page at a time
@@ -33,6 +33,7 @@
 #define DYN_IO_STORE_LMDB_H
 
 #include "io/store.h"
+#include "io/store_tree_disk.h"
 
 /* 0 or false = the default. */
 struct dyn_store_lmdb_config
@@ -61,6 +62,7 @@ struct dyn_store_lmdb_stats
 	uint64_t corrupt;       /* damaged records met */
 	uint64_t map_size;      /* bytes taken from the file system */
 	uint64_t used_size;     /* ... up to the last page LMDB has ever used */
+	struct dyn_store_tree_stats tree;
 };
 
 /*
@@ -76,5 +78,11 @@ enum dyn_status dyn_store_lmdb_open(const struct dyn_store_lmdb_config *config,
 /* self must come from dyn_store_lmdb_open. */
 void dyn_store_lmdb_stats(struct dyn_store *self,
 						  struct dyn_store_lmdb_stats *out);
+
+/* Compare the hash tree on disk with the records: reads everything, and the
+ * map cannot grow meanwhile.  OK, or IO_ERROR when the store cannot be read.
+ */
+enum dyn_status dyn_store_lmdb_check(struct dyn_store *self,
+									 struct dyn_store_tree_report *out);
 
 #endif

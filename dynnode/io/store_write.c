@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "io/store_read.h"
+#include "model/hash.h"
 
 /*
  * Pages that one write dirties at most: the path from the root to its leaf,
@@ -20,7 +22,7 @@ make_name(const struct dyn_write *write, struct dyn_record_name *out)
 {
 	if (write->table == DYN_TABLE_META)
 		return dyn_record_name_make_meta(write->key.key, out);
-	if (write->key.key.size == 0)
+	if (write->key.key.size == 0 || write->key.cell >= DYN_CELL_COUNT)
 		return DYN_STATUS_BAD_REQUEST;
 	return dyn_record_name_make(&write->key, out);
 }
@@ -46,6 +48,12 @@ add_item(struct dyn_store_batch *self, const struct dyn_write *write)
 	if (make_name(write, &name) != DYN_STATUS_OK)
 		return false;
 	item->table = write->table;
+	if (item->table == DYN_TABLE_MAIN)
+	{
+		item->position = dyn_hash_position(write->key.bucket, write->key.key);
+		item->leaf = dyn_store_tree_leaf_of(write->key.cell, item->position);
+		self->main_count++;
+	}
 	item->name = (struct dyn_slice){ self->bytes + self->size, name.size };
 	memcpy(self->bytes + self->size, name.bytes, name.size);
 	self->size += name.size;
@@ -88,11 +96,15 @@ size_t
 dyn_store_commit_size(struct dyn_store_batch *const *batches, uint32_t count)
 {
 	size_t pages = PAGES_PER_COMMIT;
+	uint32_t main_count = 0;
 
 	for (uint32_t i = 0; i < count; i++)
+	{
 		pages += batches[i]->size / 4096 +
 				 (size_t) batches[i]->item_count * PAGES_PER_WRITE;
-	return pages * 4096;
+		main_count += batches[i]->main_count;
+	}
+	return pages * 4096 + dyn_store_tree_room(main_count);
 }
 
 /* ---- one transaction ---- */
@@ -151,8 +163,8 @@ write_item(const struct dyn_store_env *env, MDB_txn *txn,
 		   const struct dyn_store_item *item)
 {
 	MDB_dbi table = env->tables[item->table];
-	MDB_val name = { item->name.size, (void *) item->name.data };
-	MDB_val value = { item->record.size, (void *) item->record.data };
+	MDB_val name = dyn_store_val_of(item->name);
+	MDB_val value = dyn_store_val_of(item->record);
 	int code;
 
 	if (item->record.size != 0)
@@ -161,35 +173,160 @@ write_item(const struct dyn_store_env *env, MDB_txn *txn,
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 
+/* ---- the main table, with its tree ---- */
+
+/* The record that an item replaces, when the search for it is over. */
+struct replaced
+{
+	bool is_found;    /* the cursor stands on it */
+	bool is_misnamed; /* ... under a damaged key */
+	bool is_doubted;  /* something is damaged here: there may have been one */
+	uint64_t hash;    /* of one that is found and not doubted */
+};
+
+/*
+ * A damaged record beside the place where the search ended.  When all of its
+ * head is sound under the item's name, only its key is damaged, and it is the
+ * one that was searched for; the cursor stands on it.
+ */
+static void
+look_at_neighbour(struct dyn_slice name, MDB_val value, struct replaced *out)
+{
+	struct dyn_slice bytes = dyn_store_slice_of(value);
+
+	out->is_found = dyn_record_head_is_sound(name, bytes);
+	out->is_doubted = !out->is_found;
+	out->is_misnamed = out->is_found;
+	if (out->is_found)
+		out->hash = dyn_record_head_hash(bytes);
+}
+
+/* There is no record of this name; code is the search's, value the next
+ * one's. */
+static int
+look_around(MDB_cursor *cursor, struct dyn_slice name, int code, MDB_val key,
+			MDB_val value, struct replaced *out)
+{
+	if (code == 0 && !dyn_record_head_is_sound(dyn_store_slice_of(key),
+											   dyn_store_slice_of(value)))
+		look_at_neighbour(name, value, out);
+	if (out->is_found)
+		return 0;
+	code = mdb_cursor_get(cursor, &key, &value, code ? MDB_LAST : MDB_PREV);
+	if (code == 0 && !dyn_record_head_is_sound(dyn_store_slice_of(key),
+											   dyn_store_slice_of(value)))
+		look_at_neighbour(name, value, out);
+	return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int
+find_replaced(MDB_cursor *cursor, struct dyn_slice name, struct replaced *out)
+{
+	MDB_val key = dyn_store_val_of(name);
+	MDB_val value;
+	int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+
+	*out = (struct replaced){ 0 };
+	if (code != 0 && code != MDB_NOTFOUND)
+		return code;
+	if (code != 0 || !dyn_slice_equal(dyn_store_slice_of(key), name))
+		return look_around(cursor, name, code, key, value, out);
+	look_at_neighbour(name, value, out);
+	out->is_found = true;
+	out->is_misnamed = false;
+	return 0;
+}
+
+static int
+replace(MDB_cursor *cursor, const struct replaced *replaced, MDB_val name,
+		MDB_val value)
+{
+	bool is_removal = value.mv_size == 0;
+	int code = 0;
+
+	if (replaced->is_misnamed || (replaced->is_found && is_removal))
+		code = mdb_cursor_del(cursor, 0);
+	if (code == 0 && !is_removal)
+		code = mdb_cursor_put(cursor, &name, &value, 0);
+	return code;
+}
+
+static int
+write_main_item(struct dyn_store_tree *tree, MDB_cursor *cursor,
+				const struct dyn_store_item *item)
+{
+	struct replaced replaced;
+	int code = find_replaced(cursor, item->name, &replaced);
+
+	if (code != 0)
+		return code;
+	if (replaced.is_doubted)
+		dyn_store_tree_doubt(tree, item->leaf);
+	else if (replaced.is_found)
+		dyn_store_tree_change(tree, item->leaf,
+							  dyn_tree_item(item->position, replaced.hash));
+	if (item->record.size != 0)
+		dyn_store_tree_change(
+			tree, item->leaf,
+			dyn_tree_item(item->position, dyn_record_head_hash(item->record)));
+	return replace(cursor, &replaced, dyn_store_val_of(item->name),
+				   dyn_store_val_of(item->record));
+}
+
+static int
+write_sorted(struct dyn_store_env *env, MDB_txn *txn, MDB_cursor *cursor,
+			 struct dyn_store_item **items, uint32_t count)
+{
+	int code = 0;
+
+	for (uint32_t i = 0; i < count && code == 0; i++)
+	{
+		bool is_last = i + 1 == count || compare_place(items[i], items[i + 1]);
+
+		if (is_last && items[i]->table == DYN_TABLE_MAIN)
+			code = write_main_item(&env->tree, cursor, items[i]);
+		else if (is_last)
+			code = write_item(env, txn, items[i]);
+	}
+	return code;
+}
+
 static int
 write_items(struct dyn_store_env *env, struct dyn_store_item **items,
-			uint32_t count)
+			uint32_t count, bool may_sweep)
 {
+	MDB_cursor *cursor;
 	MDB_txn *txn;
 	int code = mdb_txn_begin(env->mdb, NULL, 0, &txn);
 
 	if (code != 0)
 		return code;
-	for (uint32_t i = 0; i < count && code == 0; i++)
+	dyn_store_tree_begin(&env->tree);
+	code = mdb_cursor_open(txn, env->tables[DYN_TABLE_MAIN], &cursor);
+	if (code == 0)
 	{
-		bool is_last = i + 1 == count || compare_place(items[i], items[i + 1]);
-
-		if (is_last)
-			code = write_item(env, txn, items[i]);
+		code = write_sorted(env, txn, cursor, items, count);
+		mdb_cursor_close(cursor);
 	}
 	if (code == 0)
-		return mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
+		code = dyn_store_tree_write(&env->tree, txn, may_sweep);
+	if (code == 0)
+		code = mdb_txn_commit(txn);
+	else
+		mdb_txn_abort(txn);
+	if (code == 0)
+		dyn_store_tree_committed(&env->tree);
 	return code;
 }
 
 int
 dyn_store_commit(struct dyn_store_env *env,
-				 struct dyn_store_batch *const *batches, uint32_t count)
+				 struct dyn_store_batch *const *batches, uint32_t count,
+				 bool may_sweep)
 {
 	uint32_t item_count;
 	struct dyn_store_item **items = sort_items(batches, count, &item_count);
-	int code = write_items(env, items, item_count);
+	int code = write_items(env, items, item_count, may_sweep);
 
 	dyn_memory_give(items);
 	return code;

@@ -17,7 +17,9 @@ struct dyn_store_item
 	enum dyn_table table;
 	struct dyn_slice name;
 	struct dyn_slice record; /* empty = remove */
-	uint32_t order;          /* of submission, within a commit */
+	uint32_t leaf;           /* MAIN: where it hangs in the hash tree */
+	uint64_t position;
+	uint32_t order; /* of submission, within a commit */
 };
 
 /* One STORE. */
@@ -27,6 +29,7 @@ struct dyn_store_batch
 	uint64_t token;
 	bool is_refused; /* asks for what no store can hold */
 	uint32_t item_count;
+	uint32_t main_count; /* items of MAIN */
 	struct dyn_store_item *items;
 	size_t size; /* of names and records */
 	uint8_t *bytes;
@@ -36,11 +39,13 @@ struct dyn_store_batch *dyn_store_batch_new(const struct dyn_effect *effect);
 void dyn_store_batch_destroy(struct dyn_store_batch *self);
 
 /*
- * Everything of these batches in one transaction, synced; later writes of a
- * key win.  0, or LMDB's code and nothing was written.
+ * Everything of these batches in one transaction, synced, with what it changes
+ * in the hash tree; later writes of a key win.  0, or LMDB's code and nothing
+ * was written.  may_sweep: store_tree.h.
  */
 int dyn_store_commit(struct dyn_store_env *env,
-					 struct dyn_store_batch *const *batches, uint32_t count);
+					 struct dyn_store_batch *const *batches, uint32_t count,
+					 bool may_sweep);
 
 /* How much room such a commit takes at most, about. */
 size_t dyn_store_commit_size(struct dyn_store_batch *const *batches,

@@ -78,10 +78,10 @@ update_sizes(struct dyn_store_state *self)
  */
 static int
 try_commit(struct dyn_store_state *self, struct dyn_store_batch *const *batches,
-		   uint32_t count)
+		   uint32_t count, bool may_sweep)
 {
 	uint64_t begin_us = dyn_store_now_us(CLOCK_MONOTONIC);
-	int code = dyn_store_commit(&self->env, batches, count);
+	int code = dyn_store_commit(&self->env, batches, count, may_sweep);
 	int later;
 
 	if (code == 0)
@@ -98,22 +98,28 @@ try_commit(struct dyn_store_state *self, struct dyn_store_batch *const *batches,
 	return dyn_store_env_fault(later) == DYN_STORE_FATAL ? later : code;
 }
 
-/* Commit these, growing the map while that helps. */
+/* Commit these, growing the map while that helps.  Sweeping the hash tree
+ * takes pages that a STORE may need more. */
 static int
 commit(struct dyn_store_state *self, struct dyn_store_batch *const *batches,
 	   uint32_t count)
 {
+	bool may_sweep = true;
+
 	for (;;)
 	{
-		int code = try_commit(self, batches, count);
+		int code = try_commit(self, batches, count, may_sweep);
 		int grown;
 
 		if (code != MDB_MAP_FULL)
 			return code;
 		grown = dyn_store_env_grow(&self->env,
 								   dyn_store_commit_size(batches, count));
-		if (grown != 0)
+		if (grown == 0)
+			continue;
+		if (!may_sweep || dyn_store_env_fault(grown) == DYN_STORE_FATAL)
 			return grown;
+		may_sweep = false;
 	}
 }
 

@@ -159,11 +159,31 @@ storerig_open_refused(struct storerig *rig)
 	return reason;
 }
 
+struct dyn_store_tree_report
+storerig_check(struct storerig *rig)
+{
+	struct dyn_store_tree_report report;
+
+	must(dyn_store_lmdb_check(rig->store, &report) == DYN_STATUS_OK,
+		 "a store that can be read");
+	return report;
+}
+
 void
 storerig_close(struct storerig *rig)
 {
-	if (rig->store != NULL)
-		rig->store->ops->close(&rig->store);
+	if (rig->store == NULL)
+		return;
+	if (!rig->is_damaged && !rig->has_failed)
+	{
+		struct dyn_store_tree_report report = storerig_check(rig);
+
+		must(report.wrong == 0, "the tree of the records");
+		must(report.damaged + report.damaged_branches == 0, "a sound store");
+		must(storerig_stats(rig).tree.rebuilt == rig->rebuilds,
+			 "a tree that was never computed again");
+	}
+	rig->store->ops->close(&rig->store);
 }
 
 struct dyn_write

@@ -52,6 +52,8 @@ struct storerig
 
 	/* Called for every completion before it is noted; may be NULL. */
 	void (*watch)(struct storerig *rig, const struct dyn_event *event);
+	uint64_t rebuilds; /* of the tree, that the test expects of each open */
+	bool is_damaged;   /* by the test: the tree is not checked at close */
 	bool has_failed;
 	const char *failure;
 };
@@ -64,7 +66,11 @@ void storerig_free(struct storerig *rig);
 void storerig_open(struct storerig *rig);
 /* Expects a refusal and returns its reason, good until the next call. */
 const char *storerig_open_refused(struct storerig *rig);
+/* Checks first that the hash tree is that of the records, unless the store
+ * has failed. */
 void storerig_close(struct storerig *rig);
+
+struct dyn_store_tree_report storerig_check(struct storerig *rig);
 
 struct dyn_write storerig_write(const char *key, const void *object,
 								size_t size);

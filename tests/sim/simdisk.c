@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/hash.h"
+
 enum
 {
 	TABLE_COUNT = 3 /* by enum dyn_table */
@@ -15,9 +17,24 @@ struct table
 	uint32_t capacity;
 };
 
+struct branch
+{
+	uint32_t number;
+	uint64_t leaves[DYN_TREE_FANOUT];
+};
+
+/* Branches in which something hangs, or once did, in order. */
+struct tree
+{
+	struct branch *branches;
+	uint32_t count;
+	uint32_t capacity;
+};
+
 struct dyn_simdisk
 {
 	struct table tables[TABLE_COUNT];
+	struct tree tree;
 	bool full;
 	uint64_t version;
 };
@@ -117,6 +134,177 @@ free_record(struct dyn_simrecord *record)
 	dyn_simblob_release(record->object);
 }
 
+/* -------------------------------------------------------------------- tree */
+
+static uint32_t
+leaf_of(const struct dyn_record_key *key)
+{
+	uint32_t below = dyn_tree_leaves_below(DYN_TREE_CELL);
+
+	return key->cell * below +
+		   dyn_tree_leaf(dyn_hash_position(key->bucket, key->key)) % below;
+}
+
+static uint64_t
+item_of(const struct dyn_simrecord *record)
+{
+	return dyn_tree_item(dyn_hash_position(record->key.bucket, record->key.key),
+						 record->hash);
+}
+
+/* Index of the first branch not before this one. */
+static uint32_t
+tree_seek(const struct tree *self, uint32_t number)
+{
+	uint32_t low = 0;
+	uint32_t high = self->count;
+
+	while (low < high)
+	{
+		uint32_t middle = low + (high - low) / 2;
+
+		if (self->branches[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct branch *
+tree_branch(struct tree *self, uint32_t number)
+{
+	uint32_t index = tree_seek(self, number);
+	struct branch *branch;
+
+	if (index < self->count && self->branches[index].number == number)
+		return &self->branches[index];
+	if (self->count == self->capacity)
+	{
+		self->capacity = self->capacity ? 2 * self->capacity : 64;
+		self->branches = dyn_sim_grow(self->branches,
+									  self->capacity * sizeof(*self->branches));
+	}
+	branch = &self->branches[index];
+	memmove(branch + 1, branch, (self->count - index) * sizeof(*branch));
+	*branch = (struct branch){ .number = number };
+	self->count++;
+	return branch;
+}
+
+static void
+tree_change(struct tree *self, const struct dyn_simrecord *record)
+{
+	uint32_t leaf = leaf_of(&record->key);
+
+	tree_branch(self, leaf / DYN_TREE_FANOUT)->leaves[leaf % DYN_TREE_FANOUT] ^=
+		item_of(record);
+}
+
+static uint64_t
+tree_leaf(const struct tree *self, uint32_t leaf)
+{
+	uint32_t number = leaf / DYN_TREE_FANOUT;
+	uint32_t index = tree_seek(self, number);
+
+	if (index == self->count || self->branches[index].number != number)
+		return 0;
+	return self->branches[index].leaves[leaf % DYN_TREE_FANOUT];
+}
+
+/* A damaged record counts as none. */
+static void
+tree_recompute(struct tree *self, const struct table *table, uint32_t number)
+{
+	struct branch *branch = tree_branch(self, number);
+
+	memset(branch->leaves, 0, sizeof(branch->leaves));
+	for (uint32_t i = 0; i < table->count; i++)
+	{
+		const struct dyn_simrecord *record = &table->records[i];
+
+		if (!record->corrupt && record->key.cell == number / DYN_TREE_FANOUT &&
+			leaf_of(&record->key) / DYN_TREE_FANOUT == number)
+			tree_change(self, record);
+	}
+}
+
+uint64_t
+dyn_simdisk_tree_hash(const struct dyn_simdisk *self, enum dyn_tree_level level,
+					  uint32_t node)
+{
+	const struct tree *tree = &self->tree;
+	uint32_t first = dyn_tree_leaf_first(level, node);
+	uint32_t end = first + dyn_tree_leaves_below(level);
+	uint64_t hash = 0;
+
+	if (level == DYN_TREE_LEAF)
+		return tree_leaf(tree, node);
+	for (uint32_t i = tree_seek(tree, first / DYN_TREE_FANOUT);
+		 i < tree->count && tree->branches[i].number * DYN_TREE_FANOUT < end;
+		 i++)
+		for (uint32_t l = 0; l < DYN_TREE_FANOUT; l++)
+			hash ^= tree->branches[i].leaves[l];
+	return hash;
+}
+
+static bool
+has_damage(const struct table *table, uint32_t branch)
+{
+	for (uint32_t i = 0; i < table->count; i++)
+		if (table->records[i].corrupt &&
+			leaf_of(&table->records[i].key) / DYN_TREE_FANOUT == branch)
+			return true;
+	return false;
+}
+
+/* Leaves of a that are other in b, unless damage explains it. */
+static uint32_t
+count_differences(const struct tree *a, const struct tree *b,
+				  const struct table *table)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < a->count; i++)
+	{
+		const struct branch *branch = &a->branches[i];
+		uint32_t wrong = 0;
+
+		for (uint32_t l = 0; l < DYN_TREE_FANOUT; l++)
+			wrong += branch->leaves[l] !=
+					 tree_leaf(b, branch->number * DYN_TREE_FANOUT + l);
+		if (wrong > 0 && !has_damage(table, branch->number))
+			count += wrong;
+	}
+	return count;
+}
+
+uint32_t
+dyn_simdisk_tree_wrong(const struct dyn_simdisk *self)
+{
+	const struct table *table = &self->tables[DYN_TABLE_MAIN];
+	struct tree true_tree = { 0 };
+	uint32_t count;
+
+	for (uint32_t i = 0; i < table->count; i++)
+		if (!table->records[i].corrupt)
+			tree_change(&true_tree, &table->records[i]);
+	count = count_differences(&self->tree, &true_tree, table);
+	for (uint32_t i = 0; i < true_tree.count; i++)
+	{
+		const struct branch *branch = &true_tree.branches[i];
+		uint32_t at = tree_seek(&self->tree, branch->number);
+
+		/* Those of both were compared. */
+		if ((at == self->tree.count ||
+			 self->tree.branches[at].number != branch->number) &&
+			!has_damage(table, branch->number))
+			count++;
+	}
+	free(true_tree.branches);
+	return count;
+}
+
 /* -------------------------------------------------------------------- disk */
 
 struct dyn_simdisk *
@@ -138,6 +326,7 @@ dyn_simdisk_free(struct dyn_simdisk **self)
 			free_record(&table->records[i]);
 		free(table->records);
 	}
+	free((*self)->tree.branches);
 	free(*self);
 	*self = NULL;
 }
@@ -222,32 +411,47 @@ remove_record(struct table *table, uint32_t index)
 	memmove(record, record + 1, (table->count - index) * sizeof(*record));
 }
 
+static void
+put_record(struct table *table, uint32_t index, bool present,
+		   const struct dyn_simrecord *from)
+{
+	struct dyn_simrecord *record =
+		present ? &table->records[index] : make_room(table, index);
+
+	if (!present)
+		record->key = copy_key(&from->key);
+	dyn_simblob_hold(from->object);
+	dyn_simblob_release(record->object);
+	record->object = from->object;
+	record->hash = from->hash;
+	record->slots = from->slots;
+	record->corrupt = false;
+}
+
 void
 dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table which,
 				const struct dyn_record_key *key, uint64_t hash, uint8_t slots,
 				struct dyn_simblob *object)
 {
+	const struct dyn_simrecord from = {
+		.key = *key, .hash = hash, .slots = slots, .object = object
+	};
 	struct table *table = &self->tables[which];
 	uint32_t index = dyn_simdisk_seek(self, which, key);
 	bool present = is_at(table, index, key);
-	struct dyn_simrecord *record;
+	bool doubted = present && table->records[index].corrupt;
 
 	self->version++;
-	if (object == NULL)
-	{
-		if (present)
-			remove_record(table, index);
-		return;
-	}
-	record = present ? &table->records[index] : make_room(table, index);
-	if (!present)
-		record->key = copy_key(key);
-	dyn_simblob_hold(object);
-	dyn_simblob_release(record->object);
-	record->object = object;
-	record->hash = hash;
-	record->slots = slots;
-	record->corrupt = false;
+	if (which == DYN_TABLE_MAIN && present && !doubted)
+		tree_change(&self->tree, &table->records[index]);
+	if (which == DYN_TABLE_MAIN && object != NULL && !doubted)
+		tree_change(&self->tree, &from);
+	if (object != NULL)
+		put_record(table, index, present, &from);
+	else if (present)
+		remove_record(table, index);
+	if (which == DYN_TABLE_MAIN && doubted)
+		tree_recompute(&self->tree, table, leaf_of(key) / DYN_TREE_FANOUT);
 }
 
 void

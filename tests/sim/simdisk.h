@@ -7,6 +7,10 @@
  * the simulator keeps one for each node across crashes, and the checker looks
  * into all of them.
  *
+ * The hash tree of the main table is kept as the real store does it: by what
+ * a write replaces and what it brings, and computed anew only for the branch
+ * of a record whose damage hides what is replaced.
+ *
  * Records are kept in the order of the real store (bucket, cell, key), so a
  * scan is a walk.  Values are shared and never changed in place: a reader
  * that holds one keeps it through later commits.
@@ -63,6 +67,14 @@ void dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table table,
 
 /* Damage one record of the main table; a later write of it heals it. */
 void dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index);
+
+/* The hash of a node of the tree. */
+uint64_t dyn_simdisk_tree_hash(const struct dyn_simdisk *self,
+							   enum dyn_tree_level level, uint32_t node);
+
+/* Leaves that are not those of the records; branches in which a damaged
+ * record hangs are not looked at. */
+uint32_t dyn_simdisk_tree_wrong(const struct dyn_simdisk *self);
 
 /* A full disk refuses every commit. */
 void dyn_simdisk_set_full(struct dyn_simdisk *self, bool full);

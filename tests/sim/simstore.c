@@ -27,7 +27,9 @@ struct job
 	uint32_t record_count;
 	enum dyn_status status;
 
-	/* LOAD, SCAN: the request, kept until the snapshot is taken */
+	uint64_t *hashes; /* TREE */
+
+	/* LOAD, SCAN, TREE: the request, kept until the snapshot is taken */
 	struct dyn_effect request;
 	struct dyn_arena arena; /* of the request */
 	bool taken;
@@ -106,6 +108,7 @@ free_job(struct job *job)
 	}
 	free(job->records);
 	free(job->states);
+	free(job->hashes);
 	free(job->tables);
 	dyn_arena_destroy(&job->arena);
 	free(job);
@@ -386,9 +389,25 @@ take_scan(struct simstore *self, struct job *job)
 	}
 }
 
-/* Read the disk as it is at this moment. */
 static void
-take_snapshot(struct simstore *self, struct job *job)
+take_tree(struct simstore *self, struct job *job)
+{
+	const struct dyn_effect *tree = &job->request;
+	uint32_t all = dyn_tree_level_count(tree->tree.level);
+
+	job->hashes =
+		dyn_sim_allocate(tree->tree.node_count * sizeof(*job->hashes));
+	job->status = DYN_STATUS_OK;
+	for (uint32_t i = 0; i < tree->tree.node_count; i++)
+		if (tree->tree.nodes[i] < all)
+			job->hashes[i] = dyn_simdisk_tree_hash(self->disk, tree->tree.level,
+												   tree->tree.nodes[i]);
+		else
+			job->status = DYN_STATUS_IO_ERROR;
+}
+
+static void
+take_records(struct simstore *self, struct job *job)
 {
 	uint32_t max = job->type == DYN_EFFECT_LOAD ? job->request.load.key_count
 												: job->request.scan.items_max;
@@ -401,11 +420,21 @@ take_snapshot(struct simstore *self, struct job *job)
 	}
 	job->records = dyn_sim_allocate(max * sizeof(*job->records));
 	job->states = dyn_sim_allocate(max * sizeof(*job->states));
-	job->taken = true;
 	if (job->type == DYN_EFFECT_LOAD)
 		take_load(self, job);
 	else
 		take_scan(self, job);
+}
+
+/* Read the disk as it is at this moment. */
+static void
+take_snapshot(struct simstore *self, struct job *job)
+{
+	job->taken = true;
+	if (job->type == DYN_EFFECT_TREE)
+		take_tree(self, job);
+	else
+		take_records(self, job);
 }
 
 /* -------------------------------------------------------------------- submit */
@@ -430,6 +459,15 @@ keep_request(struct job *job, const struct dyn_effect *effect)
 		keep_slice(job, &request->scan.key_min);
 		keep_slice(job, &request->scan.key_max);
 		keep_slice(job, &request->scan.prefix);
+	}
+	else if (effect->type == DYN_EFFECT_TREE)
+	{
+		struct dyn_slice nodes = { (const uint8_t *) effect->tree.nodes,
+								   effect->tree.node_count *
+									   sizeof(*effect->tree.nodes) };
+
+		keep_slice(job, &nodes);
+		request->tree.nodes = (const uint32_t *) (const void *) nodes.data;
 	}
 	else
 	{
@@ -464,9 +502,11 @@ submit(struct dyn_store *store, const struct dyn_effect *effect)
 		queue_push(&self->waiting, job);
 		return;
 	}
-	assert(effect->type == DYN_EFFECT_LOAD || effect->type == DYN_EFFECT_SCAN);
-	job->token = effect->type == DYN_EFFECT_LOAD ? effect->load.token
-												 : effect->scan.token;
+	assert(effect->type == DYN_EFFECT_LOAD || effect->type == DYN_EFFECT_SCAN ||
+		   effect->type == DYN_EFFECT_TREE);
+	job->token = effect->type == DYN_EFFECT_LOAD   ? effect->load.token
+				 : effect->type == DYN_EFFECT_SCAN ? effect->scan.token
+												   : effect->tree.token;
 	keep_request(job, effect);
 	job->ready_at_ms = now(self) + latency(self, self->config.read_ms_max);
 	/* A reader's snapshot is of any moment between question and answer. */
@@ -537,6 +577,17 @@ deliver_scan(struct simstore *self, struct job *job, struct dyn_event *event)
 }
 
 static void
+deliver_tree(struct simstore *self, struct job *job, struct dyn_event *event)
+{
+	event->type = DYN_EVENT_TREE;
+	event->tree.token = job->token;
+	event->tree.status = job->status;
+	event->tree.hashes = job->hashes;
+	event->tree.hash_count = job->request.tree.node_count;
+	self->complete(self->context, event);
+}
+
+static void
 deliver(struct simstore *self, struct job *job)
 {
 	struct dyn_event event = { 0 };
@@ -555,6 +606,8 @@ deliver(struct simstore *self, struct job *job)
 			take_snapshot(self, job);
 		if (job->type == DYN_EFFECT_LOAD)
 			deliver_load(self, job, &event);
+		else if (job->type == DYN_EFFECT_TREE)
+			deliver_tree(self, job, &event);
 		else
 			deliver_scan(self, job, &event);
 	}

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "io/store_lmdb.h"
+#include "model/hash.h"
 #include "scratch.h"
 #include "sim/simrandom.h"
 #include "sim/simstore.h"
@@ -65,6 +66,7 @@ struct reading
 	uint64_t position_min;
 	struct dyn_record_key places[ITEMS_MAX];
 	const struct key *keys[ITEMS_MAX];
+	uint32_t nodes[ITEMS_MAX];
 };
 
 struct bench
@@ -85,6 +87,7 @@ struct bench
 	uint32_t reading_count;
 	uint64_t loads;
 	uint64_t scans;
+	uint64_t trees;
 	uint64_t items;
 };
 
@@ -94,6 +97,8 @@ struct kind
 	void (*open)(struct bench *bench);
 	/* Let time pass until something may have happened. */
 	void (*wait)(struct bench *bench);
+	/* Leaves of the tree on disk that are not those of the records. */
+	uint64_t (*tree_wrong)(struct bench *bench);
 	void (*clean)(struct bench *bench);
 };
 
@@ -348,6 +353,46 @@ scan(struct bench *bench)
 	bench->store->ops->submit(bench->store, effect);
 }
 
+static uint32_t
+leaf_of(const struct dyn_record_key *place)
+{
+	uint64_t position = dyn_hash_position(place->bucket, place->key);
+
+	/* The cells of these keys are not those of their hashes. */
+	return place->cell * 1024u + dyn_tree_leaf(position) % 1024;
+}
+
+/* Nodes with something below them, and others, in order. */
+static void
+tree(struct bench *bench)
+{
+	struct reading *reading = new_reading(bench, DYN_EFFECT_TREE);
+	struct dyn_effect *effect = &reading->effect;
+	enum dyn_tree_level level = (enum dyn_tree_level) below(bench, 3);
+	uint32_t below_node = dyn_tree_leaves_below(level);
+	uint32_t key = (uint32_t) below(bench, KEYS);
+	uint32_t count = 0;
+	uint32_t next = 0;
+
+	while (count < ITEMS_MAX && key < KEYS)
+	{
+		uint32_t node = below(bench, 8) == 0
+							? next
+							: leaf_of(&bench->keys[0][key].place) / below_node;
+
+		key += 1 + (uint32_t) below(bench, 20);
+		if (node < next || node >= dyn_tree_level_count(level))
+			continue;
+		reading->nodes[count++] = node;
+		next = node + 1;
+	}
+	effect->tree.token = (uint64_t) (reading - bench->readings);
+	effect->tree.level = level;
+	effect->tree.nodes = reading->nodes;
+	effect->tree.node_count = count;
+	bench->store->ops->submit(bench->store, effect);
+}
+
 /* ---- answers ---- */
 
 static bool
@@ -481,6 +526,42 @@ is_page_at(const struct bench *bench, const struct dyn_effect *effect,
 	return event->scanned.item_count == count && event->scanned.end;
 }
 
+/* The XOR over all keys that are there and hang below the node. */
+static bool
+is_tree_at(const struct bench *bench, const struct dyn_effect *effect,
+		   const struct dyn_event *event, uint64_t position)
+{
+	uint32_t below_node = dyn_tree_leaves_below(effect->tree.level);
+	uint64_t hashes[ITEMS_MAX] = { 0 };
+
+	for (uint32_t k = 0; k < KEYS; k++)
+	{
+		const struct dyn_record_key *place = &bench->keys[0][k].place;
+		uint64_t version = version_at(&bench->keys[0][k], position);
+		uint32_t node = leaf_of(place) / below_node;
+
+		for (uint32_t i = 0; version != 0 && i < effect->tree.node_count; i++)
+			if (effect->tree.nodes[i] == node)
+				hashes[i] ^=
+					dyn_tree_item(dyn_hash_position(place->bucket, place->key),
+								  hash_of(version));
+	}
+	return event->tree.hash_count == 0 ||
+		   memcmp(hashes, event->tree.hashes,
+				  event->tree.hash_count * sizeof(hashes[0])) == 0;
+}
+
+static bool
+is_at(const struct bench *bench, const struct reading *reading,
+	  const struct dyn_event *event, uint64_t position)
+{
+	if (event->type == DYN_EVENT_LOADED)
+		return is_load_at(reading, event, position);
+	if (event->type == DYN_EVENT_TREE)
+		return is_tree_at(bench, &reading->effect, event, position);
+	return is_page_at(bench, &reading->effect, event, position);
+}
+
 static void
 check_reading(struct bench *bench, const struct dyn_event *event,
 			  struct reading *reading)
@@ -490,9 +571,7 @@ check_reading(struct bench *bench, const struct dyn_event *event,
 	assert_true(reading->is_open);
 	for (uint64_t at = reading->position_min; at <= bench->submitted && !found;
 		 at++)
-		found = event->type == DYN_EVENT_LOADED
-					? is_load_at(reading, event, at)
-					: is_page_at(bench, &reading->effect, event, at);
+		found = is_at(bench, reading, event, at);
 	assert_true(found);
 	reading->is_open = false;
 	bench->reading_count--;
@@ -518,6 +597,16 @@ complete(void *context, const struct dyn_event *event)
 		check_reading(bench, event, reading);
 		bench->loads++;
 		bench->items += event->loaded.record_count;
+	}
+	else if (event->type == DYN_EVENT_TREE)
+	{
+		struct reading *reading = &bench->readings[event->tree.token];
+
+		assert_int_equal(event->tree.status, DYN_STATUS_OK);
+		assert_int_equal(event->tree.hash_count,
+						 reading->effect.tree.node_count);
+		check_reading(bench, event, reading);
+		bench->trees++;
 	}
 	else
 	{
@@ -587,6 +676,7 @@ reopen(struct bench *bench)
 	bench->stored = bench->submitted;
 	bench->kind->open(bench);
 	check_meta(bench);
+	assert_int_equal(bench->kind->tree_wrong(bench), 0);
 }
 
 static void
@@ -600,8 +690,10 @@ operate(struct bench *bench)
 		store(bench);
 	else if (dice < 600 && bench->reading_count < READS_MAX)
 		load(bench);
-	else if (dice < 800 && bench->reading_count < READS_MAX)
+	else if (dice < 750 && bench->reading_count < READS_MAX)
 		scan(bench);
+	else if (dice < 850 && bench->reading_count < READS_MAX)
+		tree(bench);
 	else
 		turn(bench);
 }
@@ -635,16 +727,17 @@ run(const struct kind *kind, uint64_t seed, uint64_t ops)
 	{
 		load(bench);
 		scan(bench);
+		tree(bench);
 		finish_all(bench);
 	}
 	bench->store->ops->close(&bench->store);
-	print_message("# %s seed %llu: %llu stores, %llu loads, %llu scans, %llu "
-				  "records read\n",
-				  kind->name, (unsigned long long) seed,
-				  (unsigned long long) bench->submitted,
-				  (unsigned long long) bench->loads,
-				  (unsigned long long) bench->scans,
-				  (unsigned long long) bench->items);
+	print_message(
+		"# %s seed %llu: %llu stores, %llu loads, %llu scans, %llu "
+		"trees, %llu records read\n",
+		kind->name, (unsigned long long) seed,
+		(unsigned long long) bench->submitted,
+		(unsigned long long) bench->loads, (unsigned long long) bench->scans,
+		(unsigned long long) bench->trees, (unsigned long long) bench->items);
 	kind->clean(bench);
 	for (uint32_t t = 0; t < TABLES; t++)
 		for (uint32_t i = 0; i < KEYS; i++)
@@ -692,6 +785,17 @@ lmdb_wait(struct bench *bench)
 		assert_int_equal(poll(&wakeup, 1, WAIT_MS), 1);
 }
 
+static uint64_t
+lmdb_tree_wrong(struct bench *bench)
+{
+	struct dyn_store_tree_report report;
+
+	assert_int_equal(dyn_store_lmdb_check(bench->store, &report),
+					 DYN_STATUS_OK);
+	assert_int_equal(report.damaged + report.damaged_branches, 0);
+	return report.wrong;
+}
+
 static void
 lmdb_clean(struct bench *bench)
 {
@@ -702,7 +806,7 @@ static void
 lmdb_store_conforms(void **state)
 {
 	static const struct kind kind = { "lmdb", lmdb_open, lmdb_wait,
-									  lmdb_clean };
+									  lmdb_tree_wrong, lmdb_clean };
 
 	run_seeds(&kind, 20000);
 }
@@ -730,6 +834,12 @@ sim_wait(struct bench *bench)
 	bench->now_ms += below(bench, 8);
 }
 
+static uint64_t
+sim_tree_wrong(struct bench *bench)
+{
+	return dyn_simdisk_tree_wrong(bench->disk);
+}
+
 static void
 sim_clean(struct bench *bench)
 {
@@ -739,7 +849,8 @@ sim_clean(struct bench *bench)
 static void
 simulated_store_conforms(void **state)
 {
-	static const struct kind kind = { "sim", sim_open, sim_wait, sim_clean };
+	static const struct kind kind = { "sim", sim_open, sim_wait, sim_tree_wrong,
+									  sim_clean };
 
 	run_seeds(&kind, 20000);
 }

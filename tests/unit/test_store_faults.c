@@ -202,6 +202,7 @@ expect_final_failure(struct storerig *rig, _Atomic int *fault)
 	assert_silence(rig);
 	rig->has_failed = false;
 	assert_false(storerig_turn(rig, STORERIG_WAIT_MS));
+	assert_true(rig->has_failed);
 	storerig_close(rig);
 
 	storerig_open(rig);
@@ -806,6 +807,7 @@ a_damaged_record_is_corrupt_never_absent(void **state)
 	struct image image;
 
 	write_records(rig);
+	rig->is_damaged = true;
 	image = read_image(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
@@ -902,6 +904,7 @@ a_record_under_a_damaged_key_is_never_passed_over(void **state)
 	uint32_t shown;
 
 	write_records(rig);
+	rig->is_damaged = true;
 	image = read_image(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
@@ -955,6 +958,7 @@ damaged_meta_records_are_not_returned(void **state)
 	assert_int_equal(storerig_wait(rig, storerig_submit(rig, &write, 1)),
 					 DYN_STATUS_OK);
 	storerig_close(rig);
+	rig->is_damaged = true;
 	image = read_image(rig);
 	damage_pattern(rig, &image, "0123456789abcdef", 16, 7, 1);
 	free(image.bytes);
@@ -1065,6 +1069,7 @@ no_damage_returns_wrong_bytes(void **state)
 	storerig_open(rig);
 	used = storerig_stats(rig).used_size;
 	storerig_close(rig);
+	rig->is_damaged = true;
 	image = read_image(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{

@@ -213,10 +213,10 @@ an_unknown_format_is_refused_with_both_numbers(void **state)
 
 	storerig_open(rig);
 	storerig_close(rig);
-	change_by_hand(rig, "dynnode", "format", "2");
+	change_by_hand(rig, "dynnode", "format", "3");
 	assert_non_null(
 		strstr(storerig_open_refused(rig),
-			   "the store has format 2, this program knows format 1"));
+			   "the store has format 3, this program knows format 2"));
 }
 
 static void
