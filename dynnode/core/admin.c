@@ -35,8 +35,9 @@ fill_peers(struct dyn_node *node, Dyn__StatusReply *reply)
 		peers[i].node.len = sizeof(peer->id.bytes);
 		peers[i].address = (char *) peer->address;
 		peers[i].up = dyn_peer_is_reachable(node, (int32_t) i);
-		peers[i].silent_ms =
-			peer->heard_at_ms ? node->now_ms - peer->heard_at_ms : 0;
+		peers[i].silent_ms = peer->detector.heard_at_ms
+								 ? node->now_ms - peer->detector.heard_at_ms
+								 : 0;
 		reply->peers[i] = &peers[i];
 	}
 }

@@ -4,9 +4,16 @@
 #include "core/coord_read.h"
 #include "core/exchange.h"
 #include "core/repair.h"
+#include "core/handoff.h"
+#include "core/peer.h"
 #include "core/request.h"
 
 #include <stddef.h>
+
+enum
+{
+	EVIDENCE_MS = 500
+};
 
 struct dyn_call *
 dyn_call_new(struct dyn_node *node, uint32_t peer_index,
@@ -34,6 +41,7 @@ dyn_call_await(struct dyn_node *node, struct dyn_call *self)
 {
 	uint64_t until_ms = node->now_ms + 1;
 
+	self->sent_at_ms = node->now_ms;
 	for (uint32_t i = 0; i < self->item_count; i++)
 		if (self->items[i].deadline_ms > until_ms)
 			until_ms = self->items[i].deadline_ms;
@@ -78,12 +86,15 @@ lose_item(struct dyn_node *node, const struct dyn_call *self,
 		dyn_exchange_lost(node, item->serial, status);
 	if (request == NULL)
 		return;
-	if (request->type == DYN_REQUEST_REPAIR)
+	if (request->type == DYN_REQUEST_HANDOFF)
+		dyn_handoff_answer(node, request, item->op, DYN_STATUS_UNKNOWN);
+	else if (request->type == DYN_REQUEST_REPAIR)
 		lose_repair(node, self, item, status);
 	else if (self->type == DYN_MESSAGE_READ)
-		dyn_read_lost(node, request, item->op, item->slot, status);
+		dyn_read_lost(node, request, item, status);
 	else if (self->type == DYN_MESSAGE_REPLICATE)
-		dyn_put_replica_lost(node, request, item->op, item->slot, status);
+		dyn_write_answer(node, request, item,
+						 status != DYN_STATUS_OK ? status : DYN_STATUS_UNKNOWN);
 	else
 		dyn_put_forward_lost(node, request, item->op, status);
 }
@@ -112,10 +123,9 @@ answer_reads(struct dyn_node *node, struct dyn_call *self,
 							(enum dyn_status) result->status, result->hash,
 							dyn_slice_of_bytes(result->object));
 		else if (request != NULL)
-			dyn_read_answer(node, request, item->op, item->slot,
-							(enum dyn_status) result->status,
-							dyn_slice_of_bytes(result->object),
-							result->remembered);
+			dyn_read_answer(
+				node, request, item, (enum dyn_status) result->status,
+				dyn_slice_of_bytes(result->object), result->remembered);
 	}
 }
 
@@ -128,12 +138,16 @@ answer_replicates(struct dyn_node *node, struct dyn_call *self,
 		const struct dyn_call_item *item = &self->items[i];
 		struct dyn_request *request = dyn_request_find(node, item->serial);
 
-		if (request != NULL && request->type == DYN_REQUEST_REPAIR)
-			dyn_repair_replicated(node, request, item->op,
-								  (enum dyn_status) reply->statuses[i]);
-		else if (request != NULL)
-			dyn_put_replica_answer(node, request, item->op, item->slot,
-								   (enum dyn_status) reply->statuses[i]);
+		enum dyn_status status = (enum dyn_status) reply->statuses[i];
+
+		if (request == NULL)
+			continue;
+		if (request->type == DYN_REQUEST_HANDOFF)
+			dyn_handoff_answer(node, request, item->op, status);
+		else if (request->type == DYN_REQUEST_REPAIR)
+			dyn_repair_replicated(node, request, item->op, status);
+		else
+			dyn_write_answer(node, request, item, status);
 	}
 }
 
@@ -212,6 +226,9 @@ dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 		dyn_count(node, replies_bad);
 		return;
 	}
+	/* A forwarded put takes as long as others do. */
+	if (self->type != DYN_MESSAGE_PUT)
+		dyn_peer_answered(node, peer_index, node->now_ms - self->sent_at_ms);
 	if (env->type == DYN_MESSAGE_ERROR)
 	{
 		uint32_t status = ((const Dyn__Error *) body)->status;
@@ -259,10 +276,17 @@ dyn_call_tick(struct dyn_node *node)
 	struct dyn_timer *timer;
 
 	while ((timer = dyn_timers_take_due(&node->call_timers, node->now_ms)))
-		lose(node,
-			 (struct dyn_call *) (void *) ((char *) timer -
-										   offsetof(struct dyn_call, timer)),
-			 DYN_STATUS_OK);
+	{
+		struct dyn_call *self =
+			(struct dyn_call *) (void *) ((char *) timer -
+										  offsetof(struct dyn_call, timer));
+
+		/* A short deadline is the client's impatience, no evidence. */
+		if (self->type != DYN_MESSAGE_PUT &&
+			node->now_ms - self->sent_at_ms >= EVIDENCE_MS)
+			dyn_peer_failed(node, self->peer_index);
+		lose(node, self, DYN_STATUS_OK);
+	}
 }
 
 void

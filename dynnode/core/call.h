@@ -21,6 +21,7 @@ struct dyn_call_item
 	uint64_t serial;
 	uint32_t op;
 	uint8_t slot;
+	bool fallback; /* asked to stand in for the slot's owner */
 	uint64_t deadline_ms;
 };
 
@@ -30,6 +31,7 @@ struct dyn_call
 	uint64_t correlation;
 	uint32_t peer_index;
 	enum dyn_message_type type;
+	uint64_t sent_at_ms;
 	struct dyn_timer timer;
 	struct dyn_call_item *items;
 	uint32_t item_count;

@@ -12,7 +12,8 @@
 enum
 {
 	IDENTITY_SIZE = 33, /* version, id, generation, start count */
-	IDENTITY_VERSION = 1
+	IDENTITY_VERSION = 1,
+	NO_MEMBER = DYN_MEMBERS_MAX /* the end of a list of fallbacks */
 };
 
 /* Into a zeroed array; what does not fit was refused before. */
@@ -53,6 +54,40 @@ dyn_cluster_own_slot(const struct dyn_node *node, uint16_t partition)
 	return -1;
 }
 
+bool
+dyn_cluster_fallback(struct dyn_node *node, uint16_t partition, uint32_t index,
+					 int32_t *peer)
+{
+	struct dyn_cluster *cluster = &node->cluster;
+	uint8_t *list = cluster->fallbacks[partition];
+
+	if (list == NULL)
+	{
+		uint32_t count;
+
+		list = dyn_memory_take(cluster->ring.member_count + 1);
+		count = dyn_ring_fallbacks(&cluster->ring, partition, list);
+		list[count] = NO_MEMBER;
+		cluster->fallbacks[partition] = list;
+	}
+	/* Whoever asks goes on from where the list has not ended yet. */
+	if (list[index] == NO_MEMBER)
+		return false;
+	*peer = cluster->member_peer[list[index]];
+	return true;
+}
+
+static void
+forget_fallbacks(struct dyn_cluster *cluster)
+{
+	if (cluster->fallbacks == NULL)
+		return;
+	for (uint32_t i = 0; i < cluster->fallback_lists; i++)
+		dyn_memory_give(cluster->fallbacks[i]);
+	dyn_memory_give(cluster->fallbacks);
+	cluster->fallbacks = NULL;
+}
+
 const char *
 dyn_cluster_owner_address(const struct dyn_node *node, uint16_t partition,
 						  uint8_t slot)
@@ -91,6 +126,10 @@ ring_changed(struct dyn_node *node)
 		(uint32_t) ring->partition_count * ring->replica_count;
 
 	cluster->ring_digest = dyn_ring_digest(ring);
+	forget_fallbacks(cluster);
+	cluster->fallback_lists = ring->partition_count;
+	cluster->fallbacks =
+		dyn_memory_take(ring->partition_count * sizeof(*cluster->fallbacks));
 	dyn_memory_give(cluster->slot_member);
 	cluster->slot_member = dyn_memory_take(slot_count);
 	for (uint32_t i = 0; i < slot_count; i++)
@@ -375,6 +414,7 @@ dyn_cluster_destroy(struct dyn_node *node)
 	if (node->cluster.ring.slots != NULL)
 		dyn_ring_destroy(&node->cluster.ring);
 	dyn_memory_give(node->cluster.slot_member);
+	forget_fallbacks(&node->cluster);
 }
 
 /* -------------------------------------------------------------- formation */

@@ -55,6 +55,14 @@ int32_t dyn_cluster_owner(const struct dyn_node *node, uint16_t partition,
 /* My slot in a partition, or -1. */
 int dyn_cluster_own_slot(const struct dyn_node *node, uint16_t partition);
 
+/*
+ * The index-th node to stand in for owners that cannot be reached: a peer
+ * index, DYN_PEER_SELF, or DYN_PEER_NONE for one that is not connected.  False
+ * at the end of the list.
+ */
+bool dyn_cluster_fallback(struct dyn_node *node, uint16_t partition,
+						  uint32_t index, int32_t *peer);
+
 /* The address of a slot's owner, for texts. */
 const char *dyn_cluster_owner_address(const struct dyn_node *node,
 									  uint16_t partition, uint8_t slot);

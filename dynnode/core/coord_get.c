@@ -19,8 +19,9 @@ fill_result(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (get->text != NULL)
 		result->text = get->text;
 	if (get->read.quorum.needed != 0)
-		result->receipt = dyn_receipt_make(
-			node, &request->arena, get->read.partition, &get->read.quorum);
+		result->receipt =
+			dyn_receipt_make(node, &request->arena, get->read.partition,
+							 &get->read.quorum, get->read.by_fallback);
 	if (get->status != DYN_STATUS_OK)
 		return;
 	if (*bytes + get->object.size > DYN_REPLY_BYTES_MAX && *bytes != 0)

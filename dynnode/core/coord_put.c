@@ -25,9 +25,10 @@ fill_result(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	result->context = dyn_bytes_of_slice(put->result);
 	if (put->receipt != NULL)
 		result->receipt = (Dyn__Receipt *) put->receipt;
-	else if (put->writes.needed != 0)
-		result->receipt = dyn_receipt_make(node, &request->arena,
-										   put->partition, &put->writes);
+	else if (put->writing.quorum.needed != 0)
+		result->receipt =
+			dyn_receipt_make(node, &request->arena, put->partition,
+							 &put->writing.quorum, put->writing.by_fallback);
 }
 
 static void
@@ -76,19 +77,17 @@ write_text(struct dyn_node *node, struct dyn_request *request,
 		   const struct dyn_put_op *put)
 {
 	return dyn_receipt_text(node, &request->arena, put->partition,
-							&put->writes);
+							&put->writing.quorum);
 }
 
-/* Has the quorum of an operation in WRITING been decided? */
-static void
-decide_if_certain(struct dyn_node *node, struct dyn_request *request,
-				  uint32_t op)
+void
+dyn_put_written(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 {
 	struct dyn_put_op *put = &request->puts[op];
 
 	if (put->phase != DYN_PUT_WRITING)
 		return;
-	switch (dyn_quorum_state(&put->writes))
+	switch (dyn_quorum_state(&put->writing.quorum))
 	{
 		case DYN_QUORUM_OPEN:
 			break;
@@ -97,13 +96,14 @@ decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 			break;
 		case DYN_QUORUM_IMPOSSIBLE:
 			dyn_count(node, quorums_failed);
-			if (put->maybe != 0)
+			if (dyn_write_may_exist(&put->writing))
 				decide(node, request, op, DYN_STATUS_UNKNOWN,
 					   write_text(node, request, put));
 			else
 				decide(node, request, op,
-					   put->refusal != DYN_STATUS_OK ? put->refusal
-													 : DYN_STATUS_NO_QUORUM,
+					   put->writing.refusal != DYN_STATUS_OK
+						   ? put->writing.refusal
+						   : DYN_STATUS_NO_QUORUM,
 					   write_text(node, request, put));
 			break;
 	}
@@ -111,43 +111,17 @@ decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 
 /* ---------------------------------------------------------------- applying */
 
-/* Can w owners be reached that take writes?  Otherwise nothing is begun, and
- * the quorum tells who is missing. */
-static enum dyn_status
-check_owners(const struct dyn_node *node, struct dyn_put_op *put)
-{
-	uint8_t reachable = (uint8_t) (1U << put->own_slot);
-	uint8_t writable = reachable;
-
-	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
-	{
-		int32_t peer = dyn_cluster_owner(node, put->partition, slot);
-
-		if (!dyn_peer_is_reachable(node, peer))
-			continue;
-		reachable |= (uint8_t) (1U << slot);
-		if (node->peers[peer]->writable)
-			writable |= (uint8_t) (1U << slot);
-	}
-	if (dyn_quorum_count(writable) >= put->writes.needed)
-		return DYN_STATUS_OK;
-	put->writes.yes = writable;
-	put->writes.no = put->writes.all & (uint8_t) ~writable;
-	return dyn_quorum_count(reachable) >= put->writes.needed
-			   ? DYN_STATUS_FULL
-			   : DYN_STATUS_NO_QUORUM;
-}
-
 /* The new object of the key, encoded, or why there is none. */
 static enum dyn_status
 compute(struct dyn_node *node, const struct dyn_bucket *bucket,
 		struct dyn_put_op *put, const struct dyn_key *key,
 		struct dyn_object *next, struct dyn_slice *encoded,
-		struct dyn_request_id **ids, uint32_t *id_count)
+		struct dyn_key_value *value)
 {
 	const struct dyn_allocator *allocator = &node->scratch.allocator;
 	struct dyn_object record = { 0 };
 	struct dyn_object base;
+	struct dyn_request_id *ids;
 	enum dyn_status status = DYN_STATUS_OK;
 
 	if (key->object.size != 0)
@@ -159,10 +133,11 @@ compute(struct dyn_node *node, const struct dyn_bucket *bucket,
 		status = dyn_object_sync(&record, &put->read_object, allocator, &base);
 	if (status != DYN_STATUS_OK)
 		return status;
-	*ids = dyn_arena_allocate(&node->scratch,
-							  (1 + base.version_count) * sizeof(**ids));
-	(*ids)[0] = put->id;
-	*id_count = 1 + dyn_remember_news(&record.context, &base, *ids + 1);
+	ids = dyn_arena_allocate(&node->scratch,
+							 (1 + base.version_count) * sizeof(*ids));
+	ids[0] = put->id;
+	value->ids = ids;
+	value->id_count = 1 + dyn_remember_news(&record.context, &base, ids + 1);
 	*next = base;
 	if (put->read.remembered || dyn_remember_knows(&node->remember, &put->id) ||
 		dyn_object_has_request(&base, &put->id))
@@ -183,33 +158,6 @@ compute(struct dyn_node *node, const struct dyn_bucket *bucket,
 	return status;
 }
 
-static void
-replicate(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-		  struct dyn_slice encoded)
-{
-	struct dyn_put_op *put = &request->puts[op];
-
-	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
-	{
-		int32_t peer = dyn_cluster_owner(node, put->partition, slot);
-		struct dyn_call_item item = { .serial = request->serial,
-									  .op = op,
-									  .slot = slot,
-									  .deadline_ms = request->deadline_ms };
-
-		if (slot == put->own_slot)
-			continue;
-		if (!dyn_peer_is_reachable(node, peer))
-		{
-			dyn_quorum_no(&put->writes, slot);
-			continue;
-		}
-		dyn_outbox_replicate(node, (uint32_t) peer, request->bucket, put->key,
-							 encoded, &put->id, &item);
-		put->maybe |= (uint8_t) (1U << slot);
-	}
-}
-
 /* First learn what R owners know. */
 static void
 read_owners(struct dyn_node *node, struct dyn_request *request, uint32_t op)
@@ -219,6 +167,8 @@ read_owners(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 	put->phase = DYN_PUT_READING;
 	put->read.key = put->key;
 	put->read.request_id = &put->id;
+	/* What a check or a retry must know, only owners know for certain. */
+	put->read.owners_only = !put->seeding;
 	dyn_read_begin(node, request, op, put->partition,
 				   (uint8_t) dyn_bucket_r(node, request->bucket, 0));
 }
@@ -279,9 +229,9 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	const struct dyn_bucket *bucket = dyn_bucket_find(node, request->bucket);
 	struct dyn_object next;
 	struct dyn_slice encoded = { 0 };
-	struct dyn_request_id *ids;
-	uint32_t id_count;
+	struct dyn_key_value value = { 0 };
 	enum dyn_status status;
+	bool committed;
 
 	if (put->phase != DYN_PUT_LOADING)
 		return;
@@ -292,11 +242,13 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		decide(node, request, op, status, refusal_text(status));
 		return;
 	}
-	status = check_owners(node, put);
-	if (status != DYN_STATUS_OK)
+	if (!dyn_write_is_possible(node, &put->writing))
 	{
 		dyn_count(node, quorums_failed);
-		decide(node, request, op, status, write_text(node, request, put));
+		decide(node, request, op,
+			   put->writing.refusal != DYN_STATUS_OK ? put->writing.refusal
+													 : DYN_STATUS_NO_QUORUM,
+			   write_text(node, request, put));
 		return;
 	}
 	if (must_seed(node, bucket, put, key))
@@ -305,7 +257,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		read_owners(node, request, op);
 		return;
 	}
-	status = compute(node, bucket, put, key, &next, &encoded, &ids, &id_count);
+	status = compute(node, bucket, put, key, &next, &encoded, &value);
 	if (status == DYN_STATUS_OK && encoded.size != 0)
 	{
 		struct dyn_slice context;
@@ -322,94 +274,103 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		return;
 	}
 	put->phase = DYN_PUT_WRITING;
-	put->maybe = (uint8_t) (1U << put->own_slot);
-	if (dyn_key_write(node, key, encoded, dyn_object_hash(&next, put->key),
-					  (struct dyn_work){ request->serial, op }, ids, id_count))
-		dyn_quorum_yes(&put->writes, put->own_slot);
-	replicate(node, request, op, encoded);
-	decide_if_certain(node, request, op);
+	value.object = encoded;
+	value.hash = dyn_object_hash(&next, put->key);
+	if (put->writing.stands_in)
+		value.slots = key->slots | (uint8_t) (1U << put->writing.own_slot);
+	committed = dyn_key_write(node, key, &value,
+							  (struct dyn_work){ request->serial, op });
+	dyn_write_begin(node, request, op, encoded, committed);
 }
 
 void
 dyn_put_committed(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, enum dyn_status status, bool carried)
 {
-	struct dyn_put_op *put = &request->puts[op];
+	struct dyn_writing *writing = &request->puts[op].writing;
+	struct dyn_call_item item = { .op = op,
+								  .slot = writing->own_slot,
+								  .fallback = writing->stands_in };
 
-	if (put->phase != DYN_PUT_WRITING)
-		return;
-	if (status == DYN_STATUS_OK)
-		dyn_quorum_yes(&put->writes, put->own_slot);
-	else
-	{
-		dyn_quorum_no(&put->writes, put->own_slot);
-		put->refusal = status;
-		if (!carried)
-			put->maybe &= (uint8_t) ~(1U << put->own_slot);
-	}
-	decide_if_certain(node, request, op);
+	if (status != DYN_STATUS_OK && carried)
+		status = DYN_STATUS_UNKNOWN;
+	dyn_write_answer(node, request, &item, status);
 }
 
 void
-dyn_put_replica_answer(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, uint8_t slot, enum dyn_status status)
+dyn_put_hedge(struct dyn_node *node, struct dyn_request *request)
 {
-	struct dyn_put_op *put = &request->puts[op];
-
-	if (put->phase != DYN_PUT_WRITING)
-		return;
-	if (status == DYN_STATUS_OK)
-		dyn_quorum_yes(&put->writes, slot);
-	else if (dyn_quorum_no(&put->writes, slot))
+	for (uint32_t op = 0; op < request->op_count && !request->ended; op++)
 	{
-		put->refusal = status;
-		if (status != DYN_STATUS_UNKNOWN)
-			put->maybe &= (uint8_t) ~(1U << slot);
-	}
-	decide_if_certain(node, request, op);
-}
+		uint64_t next_ms;
 
-void
-dyn_put_replica_lost(struct dyn_node *node, struct dyn_request *request,
-					 uint32_t op, uint8_t slot, enum dyn_status status)
-{
-	dyn_put_replica_answer(node, request, op, slot,
-						   status != DYN_STATUS_OK ? status
-												   : DYN_STATUS_UNKNOWN);
+		if (request->puts[op].phase != DYN_PUT_WRITING)
+			continue;
+		next_ms = dyn_write_hedge(node, request, op);
+		dyn_request_wake(node, request, next_ms);
+		dyn_put_written(node, request, op);
+	}
 }
 
 /* ------------------------------------------------------------- forwarding */
+
+/* Who shall coordinate: an owner, one whose store takes writes first; when
+ * none can be reached, the first fallback that can, maybe this node. */
+static int32_t
+choose_coordinator(struct dyn_node *node, uint16_t partition, bool *stand_in)
+{
+	int32_t best = DYN_PEER_NONE;
+	int32_t peer;
+
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+	{
+		peer = dyn_cluster_owner(node, partition, slot);
+		if (dyn_peer_is_reachable(node, peer) &&
+			(best < 0 || !node->peers[best]->writable))
+			best = peer;
+	}
+	*stand_in = best < 0;
+	for (uint32_t i = 0; best == DYN_PEER_NONE && i < node->cluster.n &&
+						 dyn_cluster_fallback(node, partition, i, &peer);
+		 i++)
+		if (peer == DYN_PEER_SELF ? node->writable
+								  : dyn_peer_is_reachable(node, peer) &&
+										node->peers[peer]->writable)
+			best = peer;
+	return best;
+}
+
+static void coordinate(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op, uint32_t w, int own_slot);
 
 static void
 forward(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		uint32_t w)
 {
 	struct dyn_put_op *put = &request->puts[op];
-	int32_t best = DYN_PEER_NONE;
+	struct dyn_call_item item = { .serial = request->serial,
+								  .op = op,
+								  .deadline_ms = request->deadline_ms };
+	int32_t best = choose_coordinator(node, put->partition, &item.fallback);
 
-	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+	if (best == DYN_PEER_SELF)
 	{
-		int32_t peer = dyn_cluster_owner(node, put->partition, slot);
-
-		if (dyn_peer_is_reachable(node, peer) &&
-			(best < 0 || !node->peers[best]->writable))
-			best = peer;
+		coordinate(node, request, op, w, -1);
+		return;
 	}
-	if (best < 0)
+	if (best == DYN_PEER_NONE)
 	{
 		dyn_count(node, quorums_failed);
-		put->writes.no = put->writes.all;
+		dyn_quorum_init(&put->writing.quorum, node->cluster.n, (uint8_t) w);
+		put->writing.quorum.no = put->writing.quorum.all;
 		decide(node, request, op, DYN_STATUS_NO_QUORUM,
 			   write_text(node, request, put));
 		return;
 	}
 	dyn_count(node, put_ops_forwarded);
 	put->phase = DYN_PUT_FORWARDED;
-	dyn_outbox_forward(
-		node, (uint32_t) best, request->bucket, w, put->message,
-		&(struct dyn_call_item){ .serial = request->serial,
-								 .op = op,
-								 .deadline_ms = request->deadline_ms });
+	dyn_outbox_forward(node, (uint32_t) best, request->bucket, w, put->message,
+					   &item);
 }
 
 void
@@ -423,7 +384,7 @@ dyn_put_forward_answer(struct dyn_node *node, struct dyn_request *request,
 	if (put->phase != DYN_PUT_FORWARDED)
 		return;
 	put->result = dyn_arena_copy(arena, dyn_slice_of_bytes(result->context));
-	put->writes.needed = 0; /* the receipt is the coordinator's */
+	put->writing.quorum.needed = 0; /* the receipt is the coordinator's */
 	if (result->receipt != NULL)
 	{
 		size_t size = dyn__receipt__get_packed_size(result->receipt);
@@ -502,9 +463,28 @@ load(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 }
 
 static void
-begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-		 uint32_t w, bool forwarded)
+coordinate(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		   uint32_t w, int own_slot)
 {
+	struct dyn_put_op *put = &request->puts[op];
+
+	dyn_write_init(node, &put->writing, put->partition, own_slot, (uint8_t) w);
+	dyn_count(node, put_ops);
+	if (own_slot < 0)
+		dyn_count(node, put_ops_stood_in);
+	if (put->message->mode == DYN__PUT_MODE__SIBLING && !put->message->retry)
+	{
+		load(node, request, op);
+		return;
+	}
+	read_owners(node, request, op);
+}
+
+static void
+begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		 uint32_t w)
+{
+	const Dyn__PutRequest *message = request->message;
 	struct dyn_put_op *put = &request->puts[op];
 	char *text;
 	enum dyn_status status = check_op(node, request, put, &text);
@@ -518,26 +498,15 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	put->partition = dyn_cluster_partition(
 		node, dyn_hash_cell(dyn_hash_position(request->bucket, put->key)));
 	own_slot = dyn_cluster_own_slot(node, put->partition);
-	dyn_quorum_init(&put->writes, node->cluster.n, (uint8_t) w);
-	if (own_slot < 0 || !node->writable)
-	{
-		if (!forwarded)
-			forward(node, request, op, w);
-		else
-			decide(node, request, op,
-				   own_slot < 0 ? DYN_STATUS_NOT_OWNER : DYN_STATUS_FULL,
-				   own_slot < 0 ? "the node owns no replica of the key"
-								: "the store is full and takes no writes");
-		return;
-	}
-	put->own_slot = (uint8_t) own_slot;
-	dyn_count(node, put_ops);
-	if (put->message->mode == DYN__PUT_MODE__SIBLING && !put->message->retry)
-	{
-		load(node, request, op);
-		return;
-	}
-	read_owners(node, request, op);
+	if (node->writable && (own_slot >= 0 || message->stand_in))
+		coordinate(node, request, op, w, own_slot);
+	else if (message->hops == 0)
+		forward(node, request, op, w);
+	else
+		decide(node, request, op,
+			   node->writable ? DYN_STATUS_NOT_OWNER : DYN_STATUS_FULL,
+			   node->writable ? "the node owns no replica of the key"
+							  : "the store is full and takes no writes");
 }
 
 void
@@ -570,7 +539,7 @@ dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
 	for (uint32_t op = 0; op < count; op++)
 	{
 		request->puts[op].read.decided = false;
-		begin_op(node, request, op, w, message->hops != 0);
+		begin_op(node, request, op, w);
 	}
 }
 
@@ -625,7 +594,8 @@ dyn_put_expire(struct dyn_node *node, struct dyn_request *request)
 			dyn_put_forward_lost(node, request, op, DYN_STATUS_OK);
 		else if (put->phase != DYN_PUT_DECIDED)
 			decide(node, request, op,
-				   put->maybe != 0 ? DYN_STATUS_UNKNOWN : DYN_STATUS_TIMEOUT,
+				   dyn_write_may_exist(&put->writing) ? DYN_STATUS_UNKNOWN
+													  : DYN_STATUS_TIMEOUT,
 				   write_text(node, request, put));
 	}
 }

@@ -4,7 +4,8 @@
  *      Coordinated writes: one new object, W commits, one final word.
  *
  * (Dynamo 2007, sections 4.4 and 4.5.)  The coordinator is an owner of the
- * key; any other node forwards once.  An operation goes through
+ * key, or, when none can be reached, the first fallback that can; any other
+ * node forwards once.  An operation goes through
  *
  *     CHECKED -> READING (only where it must know what is there)
  *             -> LOADING (its place in the key table)
@@ -15,8 +16,8 @@
  *     CHECKED -> FORWARDED -> DECIDED
  *
  * Until WRITING nothing of it exists anywhere: every failure is a definite
- * no.  From then on a slot is in `maybe` unless it has said that it stored
- * nothing; failing with `maybe` not empty is UNKNOWN.
+ * no.  From then on a node may hold it unless it has said that it stored
+ * nothing; failing while any may is UNKNOWN.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +25,7 @@
 #define DYN_CORE_COORD_PUT_H
 
 #include "core/coord_read.h"
+#include "core/coord_write.h"
 #include "core/key_table.h"
 #include "core/request.h"
 
@@ -44,14 +46,11 @@ struct dyn_put_op
 	struct dyn_request_id id;
 	struct dyn_clock context;
 	uint16_t partition;
-	uint8_t own_slot;
 	enum dyn_put_phase phase;
 	bool seeding;                  /* READING for stamps only */
 	struct dyn_read read;          /* READING */
 	struct dyn_object read_object; /* what it found */
-	struct dyn_quorum writes;      /* WRITING */
-	uint8_t maybe;                 /* slots that hold it, or may */
-	enum dyn_status refusal;       /* of a slot that stored nothing */
+	struct dyn_writing writing;    /* WRITING */
 	enum dyn_status status;        /* DECIDED */
 	char *text;
 	struct dyn_slice result;     /* context of the object, encoded */
@@ -74,11 +73,12 @@ void dyn_put_apply(struct dyn_node *node, struct dyn_request *request,
 void dyn_put_committed(struct dyn_node *node, struct dyn_request *request,
 					   uint32_t op, enum dyn_status status, bool carried);
 
-/* A replica's word; status OK in _lost means that nothing is known. */
-void dyn_put_replica_answer(struct dyn_node *node, struct dyn_request *request,
-							uint32_t op, uint8_t slot, enum dyn_status status);
-void dyn_put_replica_lost(struct dyn_node *node, struct dyn_request *request,
-						  uint32_t op, uint8_t slot, enum dyn_status status);
+/* Somebody has answered for a slot: is the outcome certain? */
+void dyn_put_written(struct dyn_node *node, struct dyn_request *request,
+					 uint32_t op);
+
+/* Look whether an owner is so late that a fallback should stand in. */
+void dyn_put_hedge(struct dyn_node *node, struct dyn_request *request);
 
 void dyn_put_forward_answer(struct dyn_node *node, struct dyn_request *request,
 							uint32_t op, const Dyn__PutResult *result);

@@ -26,7 +26,7 @@ decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 	/* Too few can answer because a record is damaged: hear the others all the
 	 * same, so that it can be mended. */
 	if (state == DYN_QUORUM_IMPOSSIBLE && self->damaged != 0 &&
-		(self->quorum.yes | self->quorum.no) != self->quorum.all)
+		(self->quorum.yes | self->missing) != self->quorum.all)
 		return;
 	self->decided = true;
 	if (request->type == DYN_REQUEST_GET)
@@ -35,17 +35,21 @@ decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 		dyn_put_read(node, request, op, state == DYN_QUORUM_REACHED);
 }
 
+/* Ask a slot's owner, or a fallback in its place. */
 static void
 ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-	struct dyn_read *self, uint8_t slot)
+	struct dyn_read *self, uint8_t slot, int32_t peer, bool fallback)
 {
-	int32_t peer = dyn_cluster_owner(node, self->partition, slot);
 	struct dyn_call_item item = { .serial = request->serial,
 								  .op = op,
 								  .slot = slot,
+								  .fallback = fallback,
 								  .deadline_ms = request->deadline_ms };
 
-	self->asked |= (uint8_t) (1U << slot);
+	if (fallback)
+		self->stood_in |= (uint8_t) (1U << slot);
+	else
+		self->asked |= (uint8_t) (1U << slot);
 	if (peer != DYN_PEER_SELF)
 	{
 		dyn_outbox_read(node, (uint32_t) peer, request->bucket, self->key,
@@ -56,48 +60,92 @@ ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (self->request_id != NULL &&
 		dyn_remember_is_committed(&node->remember, self->request_id))
 		self->remembered = true;
-	dyn_key_load(node, request->bucket, self->key, false,
+	dyn_key_load(node, request->bucket, self->key,
+				 fallback ? DYN_KEY_HINT : DYN_KEY_OBJECT,
 				 (struct dyn_work){ request->serial, op }, slot);
 }
 
-/* Ask one more owner, this node before others. Those that cannot be reached
- * are given up. False when there is nobody left. */
 static bool
-ask_next(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-		 struct dyn_read *self)
+ask_owner(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		  struct dyn_read *self)
 {
 	int own_slot = dyn_cluster_own_slot(node, self->partition);
 
 	if (own_slot >= 0 && !(self->asked & (1U << own_slot)))
 	{
-		ask(node, request, op, self, (uint8_t) own_slot);
+		ask(node, request, op, self, (uint8_t) own_slot, DYN_PEER_SELF, false);
 		return true;
 	}
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 	{
+		int32_t peer = dyn_cluster_owner(node, self->partition, slot);
+
 		if (self->asked & (1U << slot))
 			continue;
-		if (dyn_peer_is_reachable(
-				node, dyn_cluster_owner(node, self->partition, slot)))
+		if (dyn_peer_is_reachable(node, peer))
 		{
-			ask(node, request, op, self, slot);
+			ask(node, request, op, self, slot, peer, false);
 			return true;
 		}
 		self->asked |= (uint8_t) (1U << slot);
-		dyn_quorum_no(&self->quorum, slot);
+		self->missing |= (uint8_t) (1U << slot);
 	}
 	return false;
 }
 
-/* Keep as many owners asked as are still needed. */
+/* A fallback for an owner that is missing; at most as many as there are
+ * replicas, as the preference list has it. */
+static bool
+ask_fallback(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+			 struct dyn_read *self)
+{
+	uint8_t open = self->missing & (uint8_t) ~self->stood_in &
+				   (uint8_t) ~(self->quorum.yes | self->quorum.no);
+	int32_t peer;
+
+	if (open == 0 || self->owners_only)
+		return false;
+	while (
+		self->fallback_next < node->cluster.n &&
+		dyn_cluster_fallback(node, self->partition, self->fallback_next, &peer))
+	{
+		self->fallback_next++;
+		if (peer != DYN_PEER_SELF && !dyn_peer_is_reachable(node, peer))
+			continue;
+		dyn_count(node, read_fallbacks);
+		ask(node, request, op, self, (uint8_t) __builtin_ctz(open), peer, true);
+		return true;
+	}
+	return false;
+}
+
+/* Ask one more, this node before others, owners before fallbacks. False when
+ * there is nobody left: who is missing then is given up. */
+static bool
+ask_next(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		 struct dyn_read *self)
+{
+	if (ask_owner(node, request, op, self) ||
+		ask_fallback(node, request, op, self))
+		return true;
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+		if (self->missing & ~self->stood_in & (1U << slot))
+			dyn_quorum_no(&self->quorum, slot);
+	return false;
+}
+
+/* Keep as many asked as are still needed. */
 static void
 top_up(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	   struct dyn_read *self)
 {
 	for (;;)
 	{
-		uint8_t hopeful = self->asked & (uint8_t) ~self->quorum.no;
+		uint8_t hopeful = self->quorum.yes |
+						  (self->asked & (uint8_t) ~self->missing) |
+						  self->stood_in;
 
+		hopeful &= (uint8_t) ~self->quorum.no;
 		if (dyn_quorum_count(hopeful) >= self->quorum.needed ||
 			!ask_next(node, request, op, self))
 			break;
@@ -113,11 +161,7 @@ dyn_read_begin(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	self->partition = partition;
 	dyn_quorum_init(&self->quorum, node->cluster.n, needed);
-	if (request->hedge_at_ms == UINT64_MAX)
-	{
-		request->hedge_at_ms = node->now_ms + node->config.hedge_ms;
-		dyn_request_set_timer(node, request);
-	}
+	dyn_request_wake(node, request, node->now_ms + node->config.hedge_ms);
 	top_up(node, request, op, self);
 }
 
@@ -167,17 +211,18 @@ void
 dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 				const struct dyn_read *self, struct dyn_slice merged)
 {
+	uint8_t heard = self->quorum.yes & (uint8_t) ~self->by_fallback;
 	uint8_t stale = 0;
 
 	if (merged.size == 0)
 		return;
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
-		if ((self->quorum.yes & (1U << slot)) &&
+		if ((heard & (1U << slot)) &&
 			!dyn_slice_equal(self->objects[slot], merged))
 			stale |= (uint8_t) (1U << slot);
 	/* A damaged record is replaced only by what all others know: what it
 	 * held may stand on one other owner only. */
-	if ((self->quorum.yes | self->damaged) == self->quorum.all)
+	if ((heard | self->damaged) == self->quorum.all)
 		stale |= self->damaged;
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 	{
@@ -194,60 +239,70 @@ dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 	}
 }
 
-/* A slot has said what it can. */
+/* An owner, or who was asked in its place, cannot answer. */
 static void
-take(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-	 uint8_t slot, enum dyn_status status, struct dyn_slice object)
+take_failure(struct dyn_node *node, struct dyn_request *request,
+			 const struct dyn_call_item *item, struct dyn_read *self,
+			 enum dyn_status status)
 {
-	struct dyn_read *self = read_of(request, op);
+	uint8_t bit = (uint8_t) (1U << item->slot);
 
-	if (self->decided)
+	if (item->fallback)
+	{
+		self->stood_in &= (uint8_t) ~bit;
 		return;
-	if (status == DYN_STATUS_OK || status == DYN_STATUS_NOT_FOUND)
-	{
-		if (dyn_quorum_yes(&self->quorum, slot) && status == DYN_STATUS_OK)
-			self->objects[slot] = dyn_arena_copy(&request->arena, object);
 	}
-	else
-	{
-		dyn_quorum_no(&self->quorum, slot);
+	self->missing |= bit;
+	if (status != DYN_STATUS_OK)
 		self->failure = status;
-		if (status == DYN_STATUS_CORRUPT)
-		{
-			/* The others must all be heard before it can be mended. */
-			self->damaged |= (uint8_t) (1U << slot);
-			while (ask_next(node, request, op, self))
-				continue;
-		}
-	}
-	top_up(node, request, op, self);
+	if (status != DYN_STATUS_CORRUPT)
+		return;
+	/* The others must all be heard before it can be mended. */
+	self->damaged |= bit;
+	while (ask_owner(node, request, item->op, self))
+		continue;
 }
 
 void
-dyn_read_answer(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-				uint8_t slot, enum dyn_status status, struct dyn_slice object,
-				bool remembered)
+dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
+				const struct dyn_call_item *item, enum dyn_status status,
+				struct dyn_slice object, bool remembered)
 {
-	struct dyn_read *self = read_of(request, op);
+	struct dyn_read *self = read_of(request, item->op);
+	uint8_t bit = (uint8_t) (1U << item->slot);
 
 	if (self->decided)
 		return;
 	if (status == DYN_STATUS_OK && object.size == 0)
 		status = DYN_STATUS_BAD_REQUEST;
 	self->remembered |= remembered;
+	if (status == DYN_STATUS_OK ||
+		(status == DYN_STATUS_NOT_FOUND && !item->fallback))
+	{
+		if (dyn_quorum_yes(&self->quorum, item->slot))
+		{
+			if (status == DYN_STATUS_OK)
+				self->objects[item->slot] =
+					dyn_arena_copy(&request->arena, object);
+			if (item->fallback)
+				self->by_fallback |= bit;
+		}
+	}
 	/* Its answer was full: this key once more.  Each answer holds one object
 	 * at least, so this ends. */
-	if (status == DYN_STATUS_TOO_LARGE &&
-		dyn_peer_is_reachable(node,
-							  dyn_cluster_owner(node, self->partition, slot)))
-		ask(node, request, op, self, slot);
+	else if (status == DYN_STATUS_TOO_LARGE && !item->fallback &&
+			 dyn_peer_is_reachable(
+				 node, dyn_cluster_owner(node, self->partition, item->slot)))
+		ask(node, request, item->op, self, item->slot,
+			dyn_cluster_owner(node, self->partition, item->slot), false);
 	else
-		take(node, request, op, slot, status, object);
+		take_failure(node, request, item, self, status);
+	top_up(node, request, item->op, self);
 }
 
 void
 dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-				uint8_t slot, const struct dyn_loaded *record)
+				uint8_t slot, bool fallback, const struct dyn_loaded *record)
 {
 	static const enum dyn_status statuses[] = {
 		[DYN_LOADED_FOUND] = DYN_STATUS_OK,
@@ -255,22 +310,24 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		[DYN_LOADED_CORRUPT] = DYN_STATUS_CORRUPT,
 		[DYN_LOADED_IO_ERROR] = DYN_STATUS_IO_ERROR
 	};
+	struct dyn_call_item item = { .op = op,
+								  .slot = slot,
+								  .fallback = fallback };
 
-	take(node, request, op, slot, statuses[record->state], record->object);
+	dyn_read_answer(node, request, &item, statuses[record->state],
+					record->object, false);
 }
 
 void
-dyn_read_lost(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-			  uint8_t slot, enum dyn_status status)
+dyn_read_lost(struct dyn_node *node, struct dyn_request *request,
+			  const struct dyn_call_item *item, enum dyn_status status)
 {
-	struct dyn_read *self = read_of(request, op);
+	struct dyn_read *self = read_of(request, item->op);
 
 	if (self->decided)
 		return;
-	dyn_quorum_no(&self->quorum, slot);
-	if (status != DYN_STATUS_OK)
-		self->failure = status;
-	top_up(node, request, op, self);
+	take_failure(node, request, item, self, status);
+	top_up(node, request, item->op, self);
 }
 
 void
@@ -293,5 +350,5 @@ dyn_read_hedge(struct dyn_node *node, struct dyn_request *request)
 			decide_if_certain(node, request, op, self);
 	}
 	if (again && !request->ended)
-		request->hedge_at_ms = node->now_ms + node->config.hedge_ms;
+		dyn_request_wake(node, request, node->now_ms + node->config.hedge_ms);
 }

@@ -9,11 +9,16 @@
  * delay.  Only an owner's word that it has no record counts as "absent"; a
  * damaged record counts as no answer.
  *
+ * When owners are missing, fallbacks (ring.h) are asked for what they hold for
+ * others: an object found there counts for a missing owner's slot, nothing
+ * found there counts for nothing.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_CORE_COORD_READ_H
 #define DYN_CORE_COORD_READ_H
 
+#include "core/call.h"
 #include "core/quorum.h"
 #include "core/request.h"
 #include "core/state.h"
@@ -26,14 +31,19 @@ struct dyn_read
 	struct dyn_quorum quorum;
 	bool decided;
 	bool remembered;
-	uint8_t asked;           /* slots */
+	bool owners_only; /* nobody may stand in */
+	uint8_t asked;           /* slots whose owner was asked, or is missing */
+	uint8_t missing;         /* slots whose owner cannot answer */
+	uint8_t stood_in;        /* of these: a fallback was asked */
+	uint8_t by_fallback;     /* answers that a fallback gave */
 	uint8_t damaged;         /* slots whose record is unreadable */
+	uint32_t fallback_next;  /* in the partition's list */
 	enum dyn_status failure; /* of the latest slot that could not answer */
 	/* By slot, encoded, in the request's arena; size 0 = absent there. */
 	struct dyn_slice objects[DYN_REPLICAS_MAX];
 };
 
-/* Fill in key and request_id before.  The outcome goes to dyn_get_read or
+/* Fill in key, request_id and owners_only before.  The outcome goes to dyn_get_read or
  * dyn_put_read (by the request's type), maybe at once. */
 void dyn_read_begin(struct dyn_node *node, struct dyn_request *request,
 					uint32_t op, uint16_t partition, uint8_t needed);
@@ -49,14 +59,15 @@ void dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 					 const struct dyn_read *self, struct dyn_slice merged);
 
 void dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
-					 uint32_t op, uint8_t slot, enum dyn_status status,
+					 const struct dyn_call_item *item, enum dyn_status status,
 					 struct dyn_slice object, bool remembered);
+/* fallback: out of the table of hints. */
 void dyn_read_loaded(struct dyn_node *node, struct dyn_request *request,
-					 uint32_t op, uint8_t slot,
+					 uint32_t op, uint8_t slot, bool fallback,
 					 const struct dyn_loaded *record);
 /* status OK = nothing is known. */
 void dyn_read_lost(struct dyn_node *node, struct dyn_request *request,
-				   uint32_t op, uint8_t slot, enum dyn_status status);
+				   const struct dyn_call_item *item, enum dyn_status status);
 void dyn_read_hedge(struct dyn_node *node, struct dyn_request *request);
 
 #endif

@@ -38,12 +38,22 @@
 	X(records_committed)                                                       \
 	X(records_unreadable) /* loads that found a damaged record */              \
 	X(siblings_refused)                                                        \
-	X(siblings_many) /* puts that left more than DYN_SIBLINGS_WARN */          \
-	X(epochs)        /* fresh actors made */                                   \
-	X(amnesia)       /* somebody knew more of my writes than I */              \
-	X(replies_late)  /* nobody waited any more */                              \
-	X(replies_bad)   /* from the wrong peer, or malformed */                   \
-	X(peers_lost)    /* disconnected or silent */                              \
+	X(siblings_many)   /* puts that left more than DYN_SIBLINGS_WARN */        \
+	X(epochs)          /* fresh actors made */                                 \
+	X(amnesia)         /* somebody knew more of my writes than I */            \
+	X(replies_late)    /* nobody waited any more */                            \
+	X(replies_bad)     /* from the wrong peer, or malformed */                 \
+	X(peers_lost)      /* disconnected or silent */                            \
+	X(peers_suspected) /* for requests that nobody answered */                 \
+	X(lags)            /* this node stood still for a while */                 \
+	X(hints_written)   /* objects taken for a slot whose owner is away */      \
+	X(hints_refused)   /* no room for more */                                  \
+	X(hints_delivered) /* confirmed by the owner */                            \
+	X(hint_slices)     /* pages of them sent */                                \
+	X(hints_damaged)   /* unreadable, and dropped */                           \
+	X(put_fallbacks)   /* a fallback was asked to stand in for a slot */       \
+	X(read_fallbacks)                                                          \
+	X(put_ops_stood_in) /* coordinated here, as no owner was reachable */      \
 	X(exchanges)     /* rounds of anti-entropy begun */                        \
 	X(exchanges_given_up)                                                      \
 	X(exchange_answers)     /* to others' rounds */                            \

@@ -4,6 +4,7 @@
 #include "core/cluster.h"
 #include "core/coord_put.h"
 #include "core/coord_read.h"
+#include "core/handoff.h"
 #include "core/repair.h"
 #include "core/replica.h"
 #include "model/hash.h"
@@ -24,6 +25,7 @@ struct dyn_commit
 {
 	UT_hash_handle hh;
 	uint64_t token;
+	uint64_t handed_over_ms; /* to the store */
 	bool has_meta;
 	struct dyn_write *writes; /* until it is flushed */
 	uint32_t write_count;
@@ -46,7 +48,7 @@ struct dyn_load
 {
 	UT_hash_handle hh;
 	uint64_t token;
-	bool hash_only;
+	enum dyn_key_view view;
 	struct dyn_load_item *items;
 	uint32_t item_count;
 	uint32_t item_capacity;
@@ -90,6 +92,9 @@ new_key(struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
 	self->key = (struct dyn_slice){ self->bytes + bucket.size + 1, key.size };
 	self->cell = record_key(bucket, key).cell;
 	self->partition = dyn_cluster_partition(node, self->cell);
+	self->table = dyn_cluster_own_slot(node, self->partition) >= 0
+					  ? DYN_TABLE_MAIN
+					  : DYN_TABLE_HINTS;
 	HASH_ADD(hh, node->keys, bytes, size, self);
 	node->key_count++;
 	return self;
@@ -136,21 +141,23 @@ apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
 		return; /* its time ran out: it was never applied */
 	if (request->type == DYN_REQUEST_PUT)
 		dyn_put_apply(node, request, work.op, self);
+	else if (request->type == DYN_REQUEST_HANDOFF)
+		dyn_handoff_apply(node, request, work.op, self);
 	else
 		dyn_replica_apply(node, request, work.op, self);
 }
 
 static struct dyn_load *
-open_load(struct dyn_node *node, bool hash_only)
+open_load(struct dyn_node *node, enum dyn_key_view view)
 {
-	struct dyn_load *load = node->open_loads[hash_only];
+	struct dyn_load *load = node->open_loads[view];
 
 	if (load == NULL)
 	{
 		load = dyn_memory_take(sizeof(*load));
 		load->token = ++node->token_next;
-		load->hash_only = hash_only;
-		node->open_loads[hash_only] = load;
+		load->view = view;
+		node->open_loads[view] = load;
 	}
 	load->items =
 		dyn_memory_reserve(load->items, load->item_count, &load->item_capacity,
@@ -161,7 +168,8 @@ open_load(struct dyn_node *node, bool hash_only)
 static void
 load_key(struct dyn_node *node, struct dyn_key *self)
 {
-	struct dyn_load *load = open_load(node, false);
+	struct dyn_load *load = open_load(
+		node, self->table == DYN_TABLE_HINTS ? DYN_KEY_HINT : DYN_KEY_OBJECT);
 	struct dyn_load_item *item = &load->items[load->item_count++];
 
 	self->loading = true;
@@ -240,29 +248,51 @@ add_write(struct dyn_commit *commit)
 	return &commit->writes[commit->write_count++];
 }
 
+/* Is it what the key holds already? Its commit, if one is under way, tells
+ * the operation too. */
+static bool
+holds(struct dyn_node *node, struct dyn_key *self,
+	  const struct dyn_key_value *value, struct dyn_work work)
+{
+	if (!dyn_slice_equal(self->object, value->object) ||
+		self->slots != value->slots || self->state > DYN_LOADED_ABSENT)
+		return false;
+	if (self->commit_count != 0)
+		add_item(self->last_commit, self, work, value->ids, value->id_count);
+	else
+		for (uint32_t i = 0; i < value->id_count; i++)
+			dyn_remember_committed(&node->remember, &value->ids[i],
+								   node->now_ms);
+	return true;
+}
+
+static void
+set_value(struct dyn_node *node, struct dyn_key *self,
+		  const struct dyn_key_value *value)
+{
+	bool was_there = self->state == DYN_LOADED_FOUND;
+	bool is_there = value->object.size != 0;
+
+	if (self->table == DYN_TABLE_HINTS)
+		dyn_handoff_note(node, self->partition, is_there - was_there);
+	set_object(self, value->object);
+	self->slots = value->slots;
+	self->state = is_there ? DYN_LOADED_FOUND : DYN_LOADED_ABSENT;
+}
+
 bool
 dyn_key_write(struct dyn_node *node, struct dyn_key *self,
-			  struct dyn_slice object, uint64_t object_hash,
-			  struct dyn_work work, const struct dyn_request_id *ids,
-			  uint32_t id_count)
+			  const struct dyn_key_value *value, struct dyn_work work)
 {
 	struct dyn_commit *commit;
 	struct dyn_write *write;
 
 	/* From here on the entry's object speaks of them; before the commit is
 	 * done, a retry must find them too. */
-	for (uint32_t i = 0; i < id_count; i++)
-		dyn_remember_pending(&node->remember, &ids[i], node->now_ms);
-	if (dyn_slice_equal(self->object, object) &&
-		self->state <= DYN_LOADED_ABSENT)
-	{
-		if (self->commit_count != 0)
-			add_item(self->last_commit, self, work, ids, id_count);
-		else
-			for (uint32_t i = 0; i < id_count; i++)
-				dyn_remember_committed(&node->remember, &ids[i], node->now_ms);
+	for (uint32_t i = 0; i < value->id_count; i++)
+		dyn_remember_pending(&node->remember, &value->ids[i], node->now_ms);
+	if (holds(node, self, value, work))
 		return self->commit_count == 0;
-	}
 	commit = open_commit(node);
 	if (self->commit_count != 0 && self->last_commit == commit)
 		write = &commit->writes[self->write_index];
@@ -271,15 +301,15 @@ dyn_key_write(struct dyn_node *node, struct dyn_key *self,
 		self->write_index = commit->write_count;
 		write = add_write(commit);
 	}
-	set_object(self, object);
-	self->state = DYN_LOADED_FOUND;
-	write->table = DYN_TABLE_MAIN;
+	set_value(node, self, value);
+	write->table = self->table;
 	write->key = (struct dyn_record_key){ .bucket = self->bucket,
 										  .cell = self->cell,
 										  .key = self->key };
-	write->hash = object_hash;
-	write->object = object;
-	add_item(commit, self, work, ids, id_count);
+	write->hash = value->hash;
+	write->slots = value->slots;
+	write->object = value->object;
+	add_item(commit, self, work, value->ids, value->id_count);
 	return false;
 }
 
@@ -316,6 +346,8 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 		return;
 	if (request->type == DYN_REQUEST_PUT)
 		dyn_put_committed(node, request, item->work.op, status, carried);
+	else if (request->type == DYN_REQUEST_HANDOFF)
+		dyn_handoff_committed(node, request, item->work.op, status);
 	else
 		dyn_replica_committed(
 			node, request, item->work.op,
@@ -362,6 +394,7 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 	assert(self != NULL);
 	HASH_DEL(node->commits, self);
 	count_commit(node, self, event->stored.status);
+	dyn_credit_commit(node, node->now_ms - self->handed_over_ms);
 	for (uint32_t i = 0; i < self->item_count; i++)
 		self->items[i].key->commit_count--;
 	for (uint32_t i = 0; i < self->item_count; i++)
@@ -388,10 +421,10 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 
 void
 dyn_key_load(struct dyn_node *node, struct dyn_slice bucket,
-			 struct dyn_slice key, bool hash_only, struct dyn_work work,
+			 struct dyn_slice key, enum dyn_key_view view, struct dyn_work work,
 			 uint8_t slot)
 {
-	struct dyn_load *load = open_load(node, hash_only);
+	struct dyn_load *load = open_load(node, view);
 	struct dyn_load_item *item = &load->items[load->item_count++];
 
 	*item = (struct dyn_load_item){ .record = record_key(bucket, key),
@@ -409,7 +442,10 @@ key_loaded(struct dyn_node *node, struct dyn_key *self,
 	self->loading = false;
 	self->state = record->state;
 	if (record->state == DYN_LOADED_FOUND)
+	{
 		set_object(self, record->object);
+		self->slots = record->slots;
+	}
 	self->work = NULL;
 	self->work_count = self->work_capacity = 0;
 	for (uint32_t i = 0; i < count; i++)
@@ -419,8 +455,8 @@ key_loaded(struct dyn_node *node, struct dyn_key *self,
 }
 
 static void
-read_loaded(struct dyn_node *node, const struct dyn_load_item *item,
-			const struct dyn_loaded *record)
+read_loaded(struct dyn_node *node, const struct dyn_load *load,
+			const struct dyn_load_item *item, const struct dyn_loaded *record)
 {
 	struct dyn_request *request = dyn_request_find(node, item->work.serial);
 
@@ -431,7 +467,8 @@ read_loaded(struct dyn_node *node, const struct dyn_load_item *item,
 	else if (request->type == DYN_REQUEST_REPAIR)
 		dyn_repair_loaded(node, request, item->work.op, record);
 	else
-		dyn_read_loaded(node, request, item->work.op, item->slot, record);
+		dyn_read_loaded(node, request, item->work.op, item->slot,
+						load->view == DYN_KEY_HINT, record);
 }
 
 void
@@ -452,7 +489,7 @@ dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event)
 		if (self->items[i].key != NULL)
 			key_loaded(node, self->items[i].key, record);
 		else
-			read_loaded(node, &self->items[i], record);
+			read_loaded(node, self, &self->items[i], record);
 	}
 	dyn_memory_give(self->items);
 	dyn_memory_give(self);
@@ -461,9 +498,9 @@ dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event)
 /* ------------------------------------------------------------ step's end */
 
 static void
-flush_load(struct dyn_node *node, bool hash_only)
+flush_load(struct dyn_node *node, enum dyn_key_view view)
 {
-	struct dyn_load *self = node->open_loads[hash_only];
+	struct dyn_load *self = node->open_loads[view];
 	struct dyn_record_key *keys;
 	struct dyn_effect *effect;
 
@@ -486,9 +523,11 @@ flush_load(struct dyn_node *node, bool hash_only)
 	effect->load.token = self->token;
 	effect->load.keys = keys;
 	effect->load.key_count = self->item_count;
-	effect->load.hash_only = hash_only;
+	effect->load.hash_only = view == DYN_KEY_HASH;
+	effect->load.table =
+		view == DYN_KEY_HINT ? DYN_TABLE_HINTS : DYN_TABLE_MAIN;
 	HASH_ADD(hh, node->loads, token, sizeof(self->token), self);
-	node->open_loads[hash_only] = NULL;
+	node->open_loads[view] = NULL;
 }
 
 void
@@ -498,8 +537,9 @@ dyn_key_flush(struct dyn_node *node)
 	struct dyn_write *writes;
 	struct dyn_effect *effect;
 
-	flush_load(node, false);
-	flush_load(node, true);
+	flush_load(node, DYN_KEY_OBJECT);
+	flush_load(node, DYN_KEY_HASH);
+	flush_load(node, DYN_KEY_HINT);
 	if (commit == NULL)
 		return;
 	writes = dyn_arena_allocate(&node->out->arena,
@@ -511,6 +551,7 @@ dyn_key_flush(struct dyn_node *node)
 	effect->store.write_count = commit->write_count;
 	dyn_memory_give(commit->writes);
 	commit->writes = NULL;
+	commit->handed_over_ms = node->now_ms;
 	HASH_ADD(hh, node->commits, token, sizeof(commit->token), commit);
 	node->open_commit = NULL;
 }
@@ -567,5 +608,5 @@ dyn_key_check_all(const struct dyn_node *node)
 		item_count += commit->item_count;
 	assert(count == node->key_count && commit_count == item_count);
 	assert(node->open_commit == NULL && node->open_loads[0] == NULL &&
-		   node->open_loads[1] == NULL);
+		   node->open_loads[1] == NULL && node->open_loads[2] == NULL);
 }

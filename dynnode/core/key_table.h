@@ -30,9 +30,11 @@ struct dyn_work
 
 struct dyn_key
 {
-	UT_hash_handle hh; /* by bytes: bucket, 0, key */
+	UT_hash_handle hh;    /* by bytes: bucket, 0, key */
+	enum dyn_table table; /* MAIN of an owner, HINTS of anybody else */
 	bool loading;
 	enum dyn_loaded_state state;    /* FOUND, ABSENT, or unreadable */
+	uint8_t slots;                  /* HINTS: whom it is kept for */
 	struct dyn_slice object;        /* encoded; memory of its own */
 	struct dyn_commit *last_commit; /* the newest one that holds this key */
 	uint32_t write_index;           /* of its write in that one */
@@ -53,26 +55,42 @@ struct dyn_key
 bool dyn_key_do(struct dyn_node *node, struct dyn_slice bucket,
 				struct dyn_slice key, struct dyn_work work);
 
+/* What an operation makes of a key. Borrowed until the step ends. */
+struct dyn_key_value
+{
+	struct dyn_slice object; /* encoded; empty = no record any more */
+	uint64_t hash;
+	uint8_t slots;                    /* HINTS */
+	const struct dyn_request_id *ids; /* to be remembered with it */
+	uint32_t id_count;
+};
+
 /*
  * Make this the key's object and commit it; the operation hears of the
  * outcome through dyn_key_committed's dispatch.  When it is what the key
  * holds already, there is nothing to write: true if that is on disk, else the
- * operation hears with the commit under way.  ids are remembered with it.
+ * operation hears with the commit under way.
  */
 bool dyn_key_write(struct dyn_node *node, struct dyn_key *self,
-				   struct dyn_slice object, uint64_t object_hash,
-				   struct dyn_work work, const struct dyn_request_id *ids,
-				   uint32_t id_count);
+				   const struct dyn_key_value *value, struct dyn_work work);
 
 /* A record to DYN_TABLE_META, in this step's commit, whose token it returns.
  * value must live as long as the step's effects. */
 uint64_t dyn_key_write_meta(struct dyn_node *node, const char *name,
 							struct dyn_slice value);
 
+/* How a record is read. */
+enum dyn_key_view
+{
+	DYN_KEY_OBJECT,
+	DYN_KEY_HASH,
+	DYN_KEY_HINT /* the object in the table of hints */
+};
+
 /* Read a record's committed state for an operation (reads). */
 void dyn_key_load(struct dyn_node *node, struct dyn_slice bucket,
-				  struct dyn_slice key, bool hash_only, struct dyn_work work,
-				  uint8_t slot);
+				  struct dyn_slice key, enum dyn_key_view view,
+				  struct dyn_work work, uint8_t slot);
 
 void dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event);
 void dyn_key_stored(struct dyn_node *node, const struct dyn_event *event);

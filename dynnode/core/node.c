@@ -7,6 +7,7 @@
 #include "core/coord_get.h"
 #include "core/coord_put.h"
 #include "core/exchange.h"
+#include "core/handoff.h"
 #include "core/key_table.h"
 #include "core/outbox.h"
 #include "core/peer.h"
@@ -76,7 +77,8 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 		case DYN_REQUEST_LIST:
 			dyn_exchange_answer_list(node, request, message);
 			break;
-		case DYN_REQUEST_REPAIR: /* the node's own */
+		case DYN_REQUEST_HANDOFF:
+		case DYN_REQUEST_REPAIR: /* never a message */
 			break;
 	}
 }
@@ -285,6 +287,7 @@ tick(struct dyn_node *node)
 	dyn_peer_tick(node);
 	dyn_call_tick(node);
 	dyn_request_tick(node);
+	dyn_handoff_tick(node);
 	dyn_exchange_tick(node);
 }
 
@@ -417,6 +420,7 @@ keep_config(struct dyn_node *node, const struct dyn_node_config *from)
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
 	set_default(&config->remembered_max, 1048576);
+	set_default(&config->hints_max, 1048576);
 }
 
 enum dyn_status
@@ -439,6 +443,7 @@ dyn_node_new(const struct dyn_node_config *config, const struct dyn_boot *boot,
 	node->correlation_next = dyn_random_next(&node->random) >> 1;
 	dyn_remember_init(&node->remember, node->config.remembered_max,
 					  2 * (uint64_t) node->config.request_timeout_ms);
+	dyn_credit_init(&node->credit);
 	begin_step(node, now_ms, 0, out);
 	status = dyn_cluster_boot(node, boot);
 	end_step(node);
@@ -462,6 +467,7 @@ dyn_node_destroy(struct dyn_node **self)
 	dyn_remember_destroy(&node->remember);
 	dyn_exchange_destroy(node);
 	dyn_cluster_destroy(node);
+	dyn_memory_give(node->hints.pending);
 	for (uint32_t i = 0; i < node->peer_count; i++)
 		dyn_memory_give(node->peers[i]);
 	dyn_memory_give(node->batches);
@@ -514,7 +520,8 @@ dyn_node_check(const struct dyn_node *self)
 		assert(!request->ended && request->undecided <= request->op_count);
 		assert(request->type == DYN_REQUEST_SCAN ||
 			   request->type == DYN_REQUEST_TREE ||
-			   request->type == DYN_REQUEST_LIST || request->undecided > 0);
+			   request->type == DYN_REQUEST_LIST ||
+			   request->type == DYN_REQUEST_HANDOFF || request->undecided > 0);
 		assert(request->timer.place != 0);
 	}
 	assert(count == self->request_count && bytes == self->request_bytes);

@@ -4,13 +4,22 @@
 
 #include <string.h>
 
+/* What one frame says once for all its operations. */
+struct dyn_batch_kind
+{
+	bool repair;        /* REPLICATE */
+	uint8_t hint_slots; /* REPLICATE */
+	bool hints;         /* READ */
+	bool stand_in;      /* PUT */
+	uint32_t w;         /* PUT */
+};
+
 /* Operations for one peer, to leave in one frame. */
 struct dyn_batch
 {
 	uint32_t peer_index;
 	enum dyn_message_type type; /* REPLICATE, READ, PUT */
-	bool repair;
-	uint32_t w; /* PUT */
+	struct dyn_batch_kind kind;
 	struct dyn_slice bucket;
 	size_t bytes;
 	uint32_t count;
@@ -112,7 +121,8 @@ send_replicate(struct dyn_node *node, const struct dyn_batch *batch,
 		dyn_arena_allocate(&node->scratch, batch->count * sizeof(*ops));
 
 	message.bucket = dyn_bytes_of_slice(batch->bucket);
-	message.repair = batch->repair;
+	message.repair = batch->kind.repair;
+	message.hint_slots = batch->kind.hint_slots;
 	message.n_ops = batch->count;
 	message.ops =
 		dyn_arena_allocate(&node->scratch, batch->count * sizeof(*message.ops));
@@ -143,6 +153,7 @@ send_read(struct dyn_node *node, const struct dyn_batch *batch,
 	bool ids = false;
 
 	message.bucket = dyn_bytes_of_slice(batch->bucket);
+	message.hints = batch->kind.hints;
 	message.n_keys = batch->count;
 	message.keys = bytes_array(node, batch->count);
 	message.request_ids = bytes_array(node, batch->count);
@@ -164,7 +175,8 @@ send_put(struct dyn_node *node, const struct dyn_batch *batch,
 	Dyn__PutRequest message = DYN__PUT_REQUEST__INIT;
 
 	message.bucket = dyn_bytes_of_slice(batch->bucket);
-	message.w = batch->w;
+	message.w = batch->kind.w;
+	message.stand_in = batch->kind.stand_in;
 	message.hops = 1;
 	message.n_ops = batch->count;
 	message.ops =
@@ -201,10 +213,17 @@ flush_batch(struct dyn_node *node, struct dyn_batch *batch)
 	dyn_memory_give(batch->ops);
 }
 
+static bool
+is_same_kind(const struct dyn_batch_kind *a, const struct dyn_batch_kind *b)
+{
+	return a->repair == b->repair && a->hint_slots == b->hint_slots &&
+		   a->hints == b->hints && a->stand_in == b->stand_in && a->w == b->w;
+}
+
 /* The batch under way for this peer and kind, with room for bytes more. */
 static struct dyn_batch *
 open_batch(struct dyn_node *node, uint32_t peer_index,
-		   enum dyn_message_type type, bool repair, uint32_t w,
+		   enum dyn_message_type type, struct dyn_batch_kind kind,
 		   struct dyn_slice bucket, size_t bytes)
 {
 	struct dyn_batch *batch;
@@ -213,7 +232,7 @@ open_batch(struct dyn_node *node, uint32_t peer_index,
 	{
 		batch = &node->batches[i];
 		if (batch->peer_index != peer_index || batch->type != type ||
-			batch->repair != repair || batch->w != w ||
+			!is_same_kind(&batch->kind, &kind) ||
 			!dyn_slice_equal(batch->bucket, bucket))
 			continue;
 		if (batch->count < DYN_BATCH_OPS_MAX &&
@@ -227,12 +246,10 @@ open_batch(struct dyn_node *node, uint32_t peer_index,
 		dyn_memory_reserve(node->batches, node->batch_count,
 						   &node->batch_capacity, sizeof(*node->batches));
 	batch = &node->batches[node->batch_count++];
-	*batch = (struct dyn_batch){ .peer_index = peer_index,
-								 .type = type,
-								 .repair = repair,
-								 .w = w,
-								 .bucket = bucket };
-	if (!repair)
+	*batch = (struct dyn_batch){
+		.peer_index = peer_index, .type = type, .kind = kind, .bucket = bucket
+	};
+	if (!kind.repair)
 		batch->call = dyn_call_new(node, peer_index, type);
 	return batch;
 }
@@ -268,8 +285,12 @@ dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 							   .object = object,
 							   .request_id = slice_of_request(request_id) };
 
-	add(open_batch(node, peer_index, DYN_MESSAGE_REPLICATE, item == NULL, 0,
-				   bucket, bytes),
+	struct dyn_batch_kind kind = { .repair = item == NULL };
+
+	if (item != NULL && item->fallback)
+		kind.hint_slots = (uint8_t) (1U << item->slot);
+	add(open_batch(node, peer_index, DYN_MESSAGE_REPLICATE, kind, bucket,
+				   bytes),
 		&op, bytes, item);
 }
 
@@ -283,7 +304,9 @@ dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
 	struct dyn_batch_op op = { .key = key,
 							   .request_id = slice_of_request(request_id) };
 
-	add(open_batch(node, peer_index, DYN_MESSAGE_READ, false, 0, bucket, bytes),
+	struct dyn_batch_kind kind = { .hints = item->fallback };
+
+	add(open_batch(node, peer_index, DYN_MESSAGE_READ, kind, bucket, bytes),
 		&op, bytes, item);
 }
 
@@ -295,8 +318,10 @@ dyn_outbox_forward(struct dyn_node *node, uint32_t peer_index,
 	size_t bytes = dyn__put_op__get_packed_size(put);
 	struct dyn_batch_op op = { .put = put };
 
-	add(open_batch(node, peer_index, DYN_MESSAGE_PUT, false, w, bucket, bytes),
-		&op, bytes, item);
+	struct dyn_batch_kind kind = { .w = w, .stand_in = item->fallback };
+
+	add(open_batch(node, peer_index, DYN_MESSAGE_PUT, kind, bucket, bytes), &op,
+		bytes, item);
 }
 
 void

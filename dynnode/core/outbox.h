@@ -27,16 +27,20 @@ void dyn_outbox_error(struct dyn_node *node, uint64_t route,
 					  uint64_t correlation, enum dyn_status status,
 					  const char *text);
 
-/* The whole object; item NULL = a repair, whose answer nobody awaits. */
+/* The whole object; item NULL = a repair, whose answer nobody awaits.
+ * item->fallback = to be kept for item->slot, whose owner is away. */
 void dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 						  struct dyn_slice bucket, struct dyn_slice key,
 						  struct dyn_slice object,
 						  const struct dyn_request_id *request_id,
 						  const struct dyn_call_item *item);
+
+/* item->fallback = what is held there for other owners. */
 void dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
 					 struct dyn_slice bucket, struct dyn_slice key,
 					 const struct dyn_request_id *request_id,
 					 const struct dyn_call_item *item);
+/* item->fallback = to a fallback, as no owner can be reached. */
 void dyn_outbox_forward(struct dyn_node *node, uint32_t peer_index,
 						struct dyn_slice bucket, uint32_t w,
 						const Dyn__PutOp *op, const struct dyn_call_item *item);

@@ -50,7 +50,8 @@ dyn_peer_is_reachable(const struct dyn_node *node, int32_t peer_index)
 		return false;
 	peer = node->peers[peer_index];
 	return peer->connected && peer->identified && peer->formed &&
-		   !peer->stranger && !peer->silent;
+		   !peer->stranger && !peer->silent &&
+		   !dyn_detector_suspects(&peer->detector, node->now_ms);
 }
 
 /* ------------------------------------------------------------ connections */
@@ -85,7 +86,8 @@ dyn_peer_up(struct dyn_node *node, uint32_t peer_index)
 	peer = node->peers[peer_index];
 	peer->connected = true;
 	peer->silent = false;
-	peer->heard_at_ms = node->now_ms;
+	dyn_detector_start(&peer->detector, node->config.heartbeat_ms,
+					   node->config.silence_ms, node->now_ms);
 	send_hello(node, peer_index);
 }
 
@@ -116,8 +118,34 @@ dyn_peer_heard(struct dyn_node *node, uint32_t peer_index)
 {
 	struct dyn_peer *peer = node->peers[peer_index];
 
-	peer->heard_at_ms = node->now_ms;
+	dyn_detector_heard(&peer->detector, node->now_ms);
 	peer->silent = false;
+}
+
+void
+dyn_peer_answered(struct dyn_node *node, uint32_t peer_index, uint64_t took_ms)
+{
+	dyn_detector_answered(&node->peers[peer_index]->detector, took_ms);
+}
+
+void
+dyn_peer_failed(struct dyn_node *node, uint32_t peer_index)
+{
+	struct dyn_detector *detector = &node->peers[peer_index]->detector;
+	bool before = dyn_detector_suspects(detector, node->now_ms);
+
+	dyn_detector_failed(detector, node->now_ms);
+	if (!before && dyn_detector_suspects(detector, node->now_ms))
+		dyn_count(node, peers_suspected);
+}
+
+uint32_t
+dyn_peer_patience_ms(const struct dyn_node *node, int32_t peer_index)
+{
+	if (peer_index < 0)
+		return node->config.hedge_ms;
+	return dyn_detector_patience_ms(&node->peers[peer_index]->detector,
+									node->config.hedge_ms);
 }
 
 static void
@@ -201,6 +229,7 @@ fill_heartbeat(struct dyn_node *node, Dyn__Heartbeat *heartbeat,
 
 	heartbeat->incarnation = node->start_count;
 	heartbeat->writable = node->writable;
+	heartbeat->credit = dyn_credit_grant(node);
 	heartbeat->ring_digest = node->cluster.ring_digest;
 	dyn_bucket_tell(node, heartbeat, bucket_digest);
 	if (other_digest != 0 && other_digest != node->cluster.ring_digest &&
@@ -232,6 +261,7 @@ take_heartbeat(struct dyn_node *node, struct dyn_peer *peer,
 		return;
 	peer->bucket_digest = heartbeat->bucket_digest;
 	peer->writable = heartbeat->writable;
+	peer->credit = heartbeat->credit;
 	peer->ring_digest = heartbeat->ring_digest;
 }
 
@@ -257,10 +287,25 @@ void
 dyn_peer_heartbeat_answer(struct dyn_node *node, uint32_t peer_index,
 						  const Dyn__Heartbeat *heartbeat)
 {
+	dyn_detector_beat(&node->peers[peer_index]->detector, node->now_ms);
 	take_heartbeat(node, node->peers[peer_index], heartbeat);
 }
 
 /* ------------------------------------------------------------------- time */
+
+/* A tick that comes late tells that this node stood still: nobody else is
+ * to blame for that silence. */
+static void
+forgive_lag(struct dyn_node *node)
+{
+	uint64_t lag_ms = node->now_ms - node->heartbeat_at_ms;
+
+	if (lag_ms < node->config.heartbeat_ms / 4)
+		return;
+	dyn_count(node, lags);
+	for (uint32_t i = 0; i < node->peer_count; i++)
+		dyn_detector_forgive(&node->peers[i]->detector, lag_ms, node->now_ms);
+}
 
 void
 dyn_peer_tick(struct dyn_node *node)
@@ -268,7 +313,10 @@ dyn_peer_tick(struct dyn_node *node)
 	bool due = node->now_ms >= node->heartbeat_at_ms;
 
 	if (due)
+	{
+		forgive_lag(node);
 		node->heartbeat_at_ms = node->now_ms + node->config.heartbeat_ms;
+	}
 	for (uint32_t i = 0; i < node->peer_count; i++)
 	{
 		struct dyn_peer *peer = node->peers[i];
@@ -276,7 +324,7 @@ dyn_peer_tick(struct dyn_node *node)
 		if (!peer->connected)
 			continue;
 		if (!peer->silent &&
-			node->now_ms - peer->heard_at_ms > node->config.silence_ms)
+			dyn_detector_is_silent(&peer->detector, node->now_ms))
 		{
 			peer->silent = true;
 			lose(node, i);

@@ -4,8 +4,9 @@
  *      The other nodes, as this one sees them: connected, known, silent.
  *
  * A peer is an address with a connection.  Who listens there it tells in its
- * WELCOME, anew on every connection.  That somebody is silent is a local
- * opinion used for routing only; it changes nothing about ownership.
+ * WELCOME, anew on every connection.  That somebody is silent or suspected is
+ * a local opinion (detector.h) used for routing only; it changes nothing about
+ * ownership.
  *
  * Every heartbeat_ms each connected peer gets a HEARTBEAT (or a HELLO while
  * it is not identified, or knows no cluster yet).  Ring tables travel with
@@ -35,6 +36,13 @@ void dyn_peer_down(struct dyn_node *node, uint32_t peer_index);
 
 /* Any frame of the peer's proves that it lives. */
 void dyn_peer_heard(struct dyn_node *node, uint32_t peer_index);
+
+/* What became of a request to it (detector.h); how long its next answer may
+ * take before somebody else is asked. */
+void dyn_peer_answered(struct dyn_node *node, uint32_t peer_index,
+					   uint64_t took_ms);
+void dyn_peer_failed(struct dyn_node *node, uint32_t peer_index);
+uint32_t dyn_peer_patience_ms(const struct dyn_node *node, int32_t peer_index);
 
 void dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 					  const Dyn__Welcome *welcome);

@@ -19,7 +19,8 @@ list_slots(struct dyn_arena *arena, uint8_t mask, uint32_t **slots)
 
 Dyn__Receipt *
 dyn_receipt_make(struct dyn_node *node, struct dyn_arena *arena,
-				 uint16_t partition, const struct dyn_quorum *quorum)
+				 uint16_t partition, const struct dyn_quorum *quorum,
+				 uint8_t by_fallback)
 {
 	Dyn__Receipt *receipt = dyn_arena_allocate(arena, sizeof(*receipt));
 	int own_slot = dyn_cluster_own_slot(node, partition);
@@ -29,6 +30,8 @@ dyn_receipt_make(struct dyn_node *node, struct dyn_arena *arena,
 	receipt->n_answered = list_slots(arena, quorum->yes, &receipt->answered);
 	receipt->n_silent = list_slots(arena, quorum->all & (uint8_t) ~quorum->yes,
 								   &receipt->silent);
+	receipt->n_fallbacks =
+		list_slots(arena, by_fallback & quorum->yes, &receipt->fallbacks);
 	receipt->coordinator =
 		own_slot >= 0 ? (uint32_t) own_slot : node->cluster.n;
 	return receipt;

@@ -2,6 +2,7 @@
 
 #include "core/cluster.h"
 #include "core/coord_put.h"
+#include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/repair.h"
 #include "model/hash.h"
@@ -14,6 +15,14 @@ owns(const struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
 	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
 
 	return dyn_cluster_own_slot(node, dyn_cluster_partition(node, cell)) >= 0;
+}
+
+static enum dyn_key_view
+view_of(const Dyn__ReadRequest *message)
+{
+	if (message->hints)
+		return DYN_KEY_HINT;
+	return message->hash_only ? DYN_KEY_HASH : DYN_KEY_OBJECT;
 }
 
 /* ------------------------------------------------------------------- READ */
@@ -92,12 +101,12 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 					 dyn_remember_is_committed(&node->remember, &id);
 	if (dyn_key_check(op->key) != DYN_STATUS_OK)
 		decide_read(node, request, i, dyn_key_check(op->key));
-	else if (!owns(node, request->bucket, op->key))
+	else if (owns(node, request->bucket, op->key) == message->hints)
 		decide_read(node, request, i, DYN_STATUS_NOT_OWNER);
 	else if (request->answer_bytes >= DYN_REPLY_BYTES_MAX)
 		decide_read(node, request, i, DYN_STATUS_TOO_LARGE);
 	else
-		dyn_key_load(node, request->bucket, op->key, message->hash_only,
+		dyn_key_load(node, request->bucket, op->key, view_of(message),
 					 (struct dyn_work){ request->serial, i }, 0);
 }
 
@@ -191,17 +200,20 @@ decide_replicate(struct dyn_node *node, struct dyn_request *request,
 	self->status = status;
 	if (status == DYN_STATUS_OK && self->repair)
 		dyn_count(node, repairs_applied);
+	if (status == DYN_STATUS_OK && self->hint_slots != 0)
+		dyn_count(node, hints_written);
 	if (--request->undecided == 0)
 		answer_replicate(node, request);
 }
 
 static bool
 take_op(struct dyn_request *request, const Dyn__ReplicateOp *message,
-		bool repair, struct dyn_replica_op *op)
+		const Dyn__ReplicateRequest *frame, struct dyn_replica_op *op)
 {
 	op->key = dyn_slice_of_bytes(message->key);
 	op->object = dyn_slice_of_bytes(message->object);
-	op->repair = repair;
+	op->repair = frame->repair;
+	op->hint_slots = (uint8_t) frame->hint_slots;
 	op->id_count = (uint32_t) message->n_request_ids;
 	op->ids =
 		dyn_arena_allocate(&request->arena, op->id_count * sizeof(*op->ids));
@@ -217,8 +229,15 @@ begin_replicate_op(struct dyn_node *node, struct dyn_request *request,
 {
 	struct dyn_replica_op *op = &request->replicas[i];
 
-	if (!owns(node, request->bucket, op->key))
+	/* Who owns a slot keeps no hint for another: that would be one node
+	 * counted for two. */
+	if (owns(node, request->bucket, op->key) == (op->hint_slots != 0))
 		decide_replicate(node, request, i, DYN_STATUS_NOT_OWNER);
+	else if (op->hint_slots != 0 && !dyn_handoff_has_room(node))
+	{
+		dyn_count(node, hints_refused);
+		decide_replicate(node, request, i, DYN_STATUS_OVERLOAD);
+	}
 	else if (!node->writable)
 		decide_replicate(node, request, i, DYN_STATUS_FULL);
 	else if (!dyn_key_do(node, request->bucket, op->key,
@@ -236,10 +255,12 @@ dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 	uint32_t count = (uint32_t) message->n_ops;
 
 	request->bucket = dyn_slice_of_bytes(message->bucket);
-	if (count == 0 || dyn_bucket_check(request->bucket) != DYN_STATUS_OK)
+	if (count == 0 || dyn_bucket_check(request->bucket) != DYN_STATUS_OK ||
+		message->hint_slots >> node->cluster.n != 0)
 	{
 		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
-						   "no operations, or not a bucket's name");
+						   "no operations, not a bucket's name, or hints for "
+						   "slots that do not exist");
 		return;
 	}
 	request->op_count = request->undecided = count;
@@ -249,8 +270,7 @@ dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 	node->counters[DYN_COUNT_replicate_ops] += count;
 	for (uint32_t i = 0; i < count; i++)
 	{
-		if (!take_op(request, message->ops[i], message->repair,
-					 &request->replicas[i]))
+		if (!take_op(request, message->ops[i], message, &request->replicas[i]))
 			decide_replicate(node, request, i, DYN_STATUS_BAD_REQUEST);
 		else
 			begin_replicate_op(node, request, i);
@@ -340,7 +360,7 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 {
 	struct dyn_replica_op *self = &request->replicas[op];
 	struct dyn_object merged;
-	struct dyn_slice encoded;
+	struct dyn_key_value value = { 0 };
 	enum dyn_status status;
 
 	if (key->state == DYN_LOADED_IO_ERROR ||
@@ -355,13 +375,18 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	/* What a damaged record held of my writes nobody can tell. */
 	if (key->state == DYN_LOADED_CORRUPT)
 		node->epoch_floor = node->epoch_next;
-	status = merge(node, request, self, key, &merged, &encoded);
+	status = merge(node, request, self, key, &merged, &value.object);
 	if (status != DYN_STATUS_OK)
+	{
 		decide_replicate(node, request, op, status);
-	else if (dyn_key_write(node, key, encoded,
-						   dyn_object_hash(&merged, self->key),
-						   (struct dyn_work){ request->serial, op }, self->ids,
-						   self->id_count))
+		return;
+	}
+	value.hash = dyn_object_hash(&merged, self->key);
+	value.ids = self->ids;
+	value.id_count = self->id_count;
+	value.slots = key->slots | self->hint_slots;
+	if (dyn_key_write(node, key, &value,
+					  (struct dyn_work){ request->serial, op }))
 		decide_replicate(node, request, op, DYN_STATUS_OK);
 }
 

@@ -5,7 +5,8 @@
  *
  * READ tells this replica's own committed view; REPLICATE brings it up to an
  * object, and answers OK only when that is on disk.  Both are refused with
- * NOT_OWNER by a node without a slot of the partition.
+ * NOT_OWNER by a node without a slot of the partition.  With hints, both are
+ * about what such a node keeps for others, and refused by owners.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +32,7 @@ struct dyn_replica_op
 	struct dyn_slice object;
 	struct dyn_request_id *ids;
 	uint32_t id_count;
+	uint8_t hint_slots; /* kept for these slots, whose owners are away */
 	bool repair;
 	bool decided;
 	enum dyn_status status;

@@ -3,6 +3,7 @@
 #include "core/coord_get.h"
 #include "core/coord_put.h"
 #include "core/coord_read.h"
+#include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/repair.h"
 
@@ -18,6 +19,24 @@ there_is_room(const struct dyn_node *node, const struct dyn_envelope *env)
 		   (node->request_count < node->config.requests_max &&
 			node->call_count < DYN_CALLS_MAX &&
 			node->request_bytes + env->body.size <= DYN_BYTES_IN_FLIGHT_MAX);
+}
+
+static void
+set_timer(struct dyn_node *node, struct dyn_request *self)
+{
+	dyn_timers_set(&node->request_timers, &self->timer,
+				   self->hedge_at_ms < self->deadline_ms ? self->hedge_at_ms
+														 : self->deadline_ms);
+}
+
+void
+dyn_request_wake(struct dyn_node *node, struct dyn_request *self,
+				 uint64_t at_ms)
+{
+	if (self->hedge_at_ms <= at_ms)
+		return;
+	self->hedge_at_ms = at_ms;
+	set_timer(node, self);
 }
 
 struct dyn_request *
@@ -48,7 +67,7 @@ dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
 	HASH_ADD(hh, node->requests, serial, sizeof(self->serial), self);
 	node->request_count++;
 	node->request_bytes += self->bytes;
-	dyn_request_set_timer(node, self);
+	set_timer(node, self);
 	return self;
 }
 
@@ -139,14 +158,6 @@ dyn_request_cancel(struct dyn_node *node, uint64_t route,
 	}
 }
 
-void
-dyn_request_set_timer(struct dyn_node *node, struct dyn_request *self)
-{
-	dyn_timers_set(&node->request_timers, &self->timer,
-				   self->hedge_at_ms < self->deadline_ms ? self->hedge_at_ms
-														 : self->deadline_ms);
-}
-
 uint32_t
 dyn_request_remaining_ms(const struct dyn_node *node,
 						 const struct dyn_request *self)
@@ -168,6 +179,9 @@ expire(struct dyn_node *node, struct dyn_request *self)
 			break;
 		case DYN_REQUEST_GET:
 			dyn_get_expire(node, self);
+			break;
+		case DYN_REQUEST_HANDOFF:
+			dyn_handoff_end(node, self);
 			break;
 		case DYN_REQUEST_READ:
 		case DYN_REQUEST_REPLICATE:
@@ -201,9 +215,12 @@ dyn_request_tick(struct dyn_node *node)
 			continue;
 		}
 		self->hedge_at_ms = UINT64_MAX;
-		dyn_read_hedge(node, self);
+		if (self->type == DYN_REQUEST_PUT)
+			dyn_put_hedge(node, self);
 		if (!self->ended)
-			dyn_request_set_timer(node, self);
+			dyn_read_hedge(node, self);
+		if (!self->ended)
+			set_timer(node, self);
 	}
 }
 

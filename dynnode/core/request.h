@@ -24,6 +24,7 @@ struct dyn_put_op;
 struct dyn_read_op;
 struct dyn_repair;
 struct dyn_replica_op;
+struct dyn_handoff;
 
 enum dyn_request_type
 {
@@ -32,6 +33,7 @@ enum dyn_request_type
 	DYN_REQUEST_READ,      /* replica.c */
 	DYN_REQUEST_REPLICATE, /* replica.c */
 	DYN_REQUEST_SCAN,      /* scan.c */
+	DYN_REQUEST_HANDOFF,   /* handoff.c */
 	DYN_REQUEST_TREE,      /* exchange_answer.c */
 	DYN_REQUEST_LIST,      /* exchange_answer.c */
 	DYN_REQUEST_REPAIR     /* repair.c */
@@ -70,6 +72,7 @@ struct dyn_request
 		struct dyn_get_op *gets;
 		struct dyn_read_op *reads;
 		struct dyn_replica_op *replicas;
+		struct dyn_handoff *handoff;
 		struct dyn_repair *repair;
 	};
 };
@@ -107,8 +110,9 @@ void dyn_request_refuse(struct dyn_node *node, struct dyn_request *self,
 void dyn_request_cancel(struct dyn_node *node, uint64_t route,
 						const Dyn__Cancel *cancel);
 
-/* Wake it at the hedge time, if any, else at its deadline. */
-void dyn_request_set_timer(struct dyn_node *node, struct dyn_request *self);
+/* Look at it again at this time (hedges), if it was not to be sooner. */
+void dyn_request_wake(struct dyn_node *node, struct dyn_request *self,
+					  uint64_t at_ms);
 void dyn_request_tick(struct dyn_node *node);
 
 /* Milliseconds that are left, at least 1. */

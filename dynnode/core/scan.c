@@ -1,6 +1,7 @@
 #include "core/scan.h"
 
 #include "core/cluster.h"
+#include "core/handoff.h"
 #include "core/outbox.h"
 #include "model/hash.h"
 
@@ -128,6 +129,11 @@ dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
 
 	if (request == NULL)
 		return;
+	if (request->type == DYN_REQUEST_HANDOFF)
+	{
+		dyn_handoff_scanned(node, request, event);
+		return;
+	}
 	items = dyn_arena_allocate(&node->scratch, count * sizeof(*items));
 	reply.items =
 		dyn_arena_allocate(&node->scratch, count * sizeof(*reply.items));

@@ -14,6 +14,8 @@
 #define DYN_CORE_STATE_H
 
 #include "core/counters.h"
+#include "core/credit.h"
+#include "core/detector.h"
 #include "core/memory.h"
 #include "core/node.h"
 #include "core/random.h"
@@ -46,6 +48,19 @@ enum
 	DYN_SCAN_BYTES_DEFAULT = 1024 * 1024
 };
 
+/* How far a walk through the hints for one peer has come. */
+struct dyn_hint_cursor
+{
+	bool active;
+	bool seen; /* anything, since it began */
+	uint16_t partition;
+	uint16_t cell; /* after this; key_size 0 = at the beginning */
+	uint8_t bucket_size;
+	uint16_t key_size;
+	uint8_t bucket[DYN_BUCKET_SIZE_MAX];
+	uint8_t key[DYN_KEY_SIZE_MAX];
+};
+
 /* Somewhere another node may listen. */
 struct dyn_peer
 {
@@ -57,9 +72,12 @@ struct dyn_peer
 	bool formed;           /* it knows our cluster */
 	bool stranger;         /* another cluster or protocol, or myself */
 	bool writable;         /* its store takes writes */
-	bool silent;           /* nothing heard for silence_ms */
-	uint64_t heard_at_ms;
+	bool silent;           /* what was under way there is given up */
+	struct dyn_detector detector;
 	uint64_t ring_digest; /* as its last heartbeat told */
+	uint64_t credit;      /* bytes of hints it takes at a time */
+	uint64_t handoff;     /* serial of the slice under way to it; 0 = none */
+	struct dyn_hint_cursor hint_cursor;
 };
 
 struct dyn_cluster
@@ -76,6 +94,17 @@ struct dyn_cluster
 	uint64_t tag;                         /* in envelopes */
 	uint8_t *slot_member;                 /* Q x N: index of its member */
 	int32_t member_peer[DYN_MEMBERS_MAX]; /* peer index, or SELF, NONE */
+	/* By partition, made when first asked for: members in their order,
+	 * DYN_MEMBERS_MAX at the end. */
+	uint8_t **fallbacks;
+	uint32_t fallback_lists;
+};
+
+/* What is known of the table of hints without reading it. */
+struct dyn_hints
+{
+	uint64_t count;   /* records written less those removed, since the start */
+	uint8_t *pending; /* by partition: may it hold some? (handoff.c) */
 };
 
 struct dyn_node
@@ -108,6 +137,10 @@ struct dyn_node
 	struct dyn_peer *peers[DYN_PEERS_MAX];
 	uint32_t peer_count;
 	uint64_t heartbeat_at_ms;
+
+	/* handoff.c: objects held for others */
+	struct dyn_hints hints;
+	struct dyn_credit credit;
 
 	/* coord_put.c: who makes dots (model/types.h) */
 	uint64_t start_id;
@@ -151,7 +184,7 @@ struct dyn_node
 	uint32_t batch_count;
 	uint32_t batch_capacity;
 	struct dyn_commit *open_commit;
-	struct dyn_load *open_loads[2]; /* whole objects; hashes */
+	struct dyn_load *open_loads[3]; /* objects; hashes; hints */
 };
 
 #define dyn_count(node, name) ((node)->counters[DYN_COUNT_##name]++)

@@ -102,6 +102,17 @@ enum dyn_status dyn_ring_merge(struct dyn_ring *self,
 int dyn_ring_find(const struct dyn_ring *self, uint16_t partition,
 				  const struct dyn_node_id *node);
 
+/*
+ * Who stands in when owners of a partition cannot be reached, best first:
+ * members that are VALID and hold no slot of it, as indexes into members.
+ * Zones that neither an owner nor an earlier one lies in come first; within
+ * that by weighted rendezvous (-ln(h) / weight, h a hash of node and
+ * partition), which spreads a lost node's load over everybody.  The same on
+ * every node.  out has room for member_count; the count is returned.
+ */
+uint32_t dyn_ring_fallbacks(const struct dyn_ring *self, uint16_t partition,
+							uint8_t *out);
+
 /* XXH3 over the table in order, members' ids and incarnations included. */
 uint64_t dyn_ring_digest(const struct dyn_ring *self);
 

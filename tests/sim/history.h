@@ -61,7 +61,9 @@ struct dyn_history_op
 	/* A row's context stands also for what the rows beside it had replaced
 	 * when they were read together, though not for these rows. */
 	struct dyn_vids beside;
-	uint8_t quorum;       /* W of a write, R of a read or of a write's check */
+	/* W of a write, R of a read; owners only, when a receipt tells of
+	 * fallbacks that stood in */
+	uint8_t quorum;
 	uint8_t check_quorum; /* R of a write that reads first */
 	bool strict;          /* read from R owners, merged */
 	/* Sent again while its first attempt may still have been under way, or

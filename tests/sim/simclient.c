@@ -319,6 +319,20 @@ retry_late(struct dyn_world *world, struct dyn_simclient *self)
 	return true;
 }
 
+void
+dyn_sim_note_receipt(struct dyn_world *world, uint32_t op,
+					 const Dyn__Receipt *receipt)
+{
+	struct dyn_history_op *entry = &world->history.ops[op];
+
+	if (receipt == NULL || receipt->n_fallbacks == 0 ||
+		entry->result == DYN_HISTORY_OK)
+		return;
+	entry->quorum = receipt->n_answered > receipt->n_fallbacks
+						? (uint8_t) (receipt->n_answered - receipt->n_fallbacks)
+						: 0;
+}
+
 static void
 take_put(struct dyn_world *world, struct dyn_simclient *self,
 		 const struct dyn_attempt *attempt, const struct dyn_envelope *env,
@@ -340,6 +354,9 @@ take_put(struct dyn_world *world, struct dyn_simclient *self,
 			(enum dyn_status)(whole ? ((const Dyn__Error *) body)->status
 									: reply->results[i]->status);
 
+		if (!whole)
+			dyn_sim_note_receipt(world, attempt->writes[i],
+								 reply->results[i]->receipt);
 		dyn_sim_write_answer(world, attempt->writes[i], status);
 		for (uint32_t j = 0; j < action->count; j++)
 			if (action->kind == DYN_ACTION_PUT &&

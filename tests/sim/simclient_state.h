@@ -111,6 +111,10 @@ void dyn_simread_give_up(struct dyn_world *world, struct dyn_simclient *self);
 
 /* Write down what an encoded object shows: into the history (op), the
  * client's memory. False when it is malformed. */
+/* What an answer stood on: fallbacks do not count towards a strict quorum. */
+void dyn_sim_note_receipt(struct dyn_world *world, uint32_t op,
+						  const Dyn__Receipt *receipt);
+
 bool dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
 					  uint32_t key, uint32_t op, struct dyn_slice object);
 

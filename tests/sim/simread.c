@@ -170,6 +170,7 @@ take_get(struct dyn_world *world, struct dyn_simclient *self,
 			 dyn_simread_note(world, self, action->keys[i], action->ops[i],
 							  dyn_slice_of_bytes(result->object)));
 
+		dyn_sim_note_receipt(world, action->ops[i], result->receipt);
 		end_read(world, action->ops[i], ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
 	}
 	dyn_simclient_rest(world, self);

@@ -247,7 +247,8 @@ dyn_whitebox_store(struct dyn_world *world, uint32_t node,
 				   const struct dyn_effect *effect)
 {
 	for (uint32_t i = 0; i < effect->store.write_count; i++)
-		if (effect->store.writes[i].table == DYN_TABLE_MAIN)
+		if (effect->store.writes[i].table != DYN_TABLE_META &&
+			effect->store.writes[i].object.size != 0)
 		{
 			const struct dyn_write *write = &effect->store.writes[i];
 

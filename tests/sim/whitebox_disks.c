@@ -101,7 +101,8 @@ dyn_whitebox_holders(const struct dyn_world *world, uint32_t op,
 		return 0;
 	dyn_arena_reset(&world->whitebox->arena);
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-		if (!takers_only || took(world->whitebox, i, op))
+		/* Who asks for takers asks who can tell a retry of it: owners. */
+		if (!takers_only || (owners[i] && took(world->whitebox, i, op)))
 			count += is_held_by(world, i, op, owners);
 	return count;
 }

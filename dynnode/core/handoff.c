@@ -1,0 +1,341 @@
+#include "core/handoff.h"
+
+#include "core/cluster.h"
+#include "core/outbox.h"
+#include "core/peer.h"
+#include "model/hash.h"
+
+#include <string.h>
+
+enum
+{
+	SLICE_ITEMS_MAX = 1024
+};
+
+/* What is known of a partition's hints. */
+enum
+{
+	HAS_NONE,
+	IS_WALKED, /* a pass began, and nothing was written since */
+	MAY_HAVE
+};
+
+struct dyn_handoff_op
+{
+	struct dyn_slice bucket;
+	struct dyn_slice key;
+	uint64_t hash;   /* of the object, as stored */
+	uint64_t digest; /* of its bytes; what was sent */
+	bool damaged;
+	bool decided;
+};
+
+/* A page of hints on its way to one owner. */
+struct dyn_handoff
+{
+	uint32_t peer_index;
+	uint16_t partition;
+	uint8_t slot;
+	bool failed; /* some of it stays */
+	struct dyn_handoff_op *ops;
+};
+
+/* ---------------------------------------------------------------- what is */
+
+void
+dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change)
+{
+	if (node->hints.pending != NULL)
+		node->hints.pending[partition] = MAY_HAVE;
+	if (change >= 0 || node->hints.count != 0)
+		node->hints.count += (uint64_t) change;
+}
+
+bool
+dyn_handoff_has_room(const struct dyn_node *node)
+{
+	return node->hints.count < node->config.hints_max;
+}
+
+static int
+slot_of(const struct dyn_node *node, uint16_t partition, uint32_t peer_index)
+{
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+		if (dyn_cluster_owner(node, partition, slot) == (int32_t) peer_index)
+			return slot;
+	return -1;
+}
+
+/* After a start nobody knows; what this node owns it keeps no hints of. */
+static void
+learn_partitions(struct dyn_node *node)
+{
+	uint32_t count = node->cluster.ring.partition_count;
+
+	node->hints.pending = dyn_memory_take(count);
+	for (uint32_t p = 0; p < count; p++)
+		if (dyn_cluster_own_slot(node, (uint16_t) p) < 0)
+			node->hints.pending[p] = MAY_HAVE;
+}
+
+/* ------------------------------------------------------------------ slices */
+
+static void
+read_page(struct dyn_node *node, struct dyn_request *request)
+{
+	struct dyn_handoff *self = request->handoff;
+	struct dyn_peer *peer = node->peers[self->peer_index];
+	const struct dyn_hint_cursor *cursor = &peer->hint_cursor;
+	uint16_t q = node->cluster.ring.partition_count;
+	struct dyn_arena *arena = &node->out->arena;
+	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
+
+	effect->scan.token = request->serial;
+	effect->scan.table = DYN_TABLE_HINTS;
+	effect->scan.cell_first = dyn_hash_cell_first(self->partition, q);
+	effect->scan.cell_last = dyn_hash_cell_last(self->partition, q);
+	effect->scan.has_after = cursor->key_size != 0;
+	effect->scan.after_bucket = dyn_arena_copy(
+		arena, (struct dyn_slice){ cursor->bucket, cursor->bucket_size });
+	effect->scan.after_cell = cursor->cell;
+	effect->scan.after_key = dyn_arena_copy(
+		arena, (struct dyn_slice){ cursor->key, cursor->key_size });
+	effect->scan.items_max = SLICE_ITEMS_MAX;
+	effect->scan.bytes_max = peer->credit < DYN_CREDIT_SLICE_MAX
+								 ? (uint32_t) peer->credit
+								 : DYN_CREDIT_SLICE_MAX;
+}
+
+/* The next partition that may hold something for the peer, from where the
+ * last pass ended. */
+static bool
+find_partition(struct dyn_node *node, uint32_t peer_index)
+{
+	struct dyn_hint_cursor *cursor = &node->peers[peer_index]->hint_cursor;
+	uint32_t q = node->cluster.ring.partition_count;
+
+	for (uint32_t i = 0; i < q; i++)
+	{
+		uint16_t p = (uint16_t) ((cursor->partition + 1 + i) % q);
+
+		if (node->hints.pending[p] == HAS_NONE ||
+			slot_of(node, p, peer_index) < 0)
+			continue;
+		*cursor = (struct dyn_hint_cursor){ .active = true, .partition = p };
+		node->hints.pending[p] = IS_WALKED;
+		return true;
+	}
+	return false;
+}
+
+static void
+start(struct dyn_node *node, uint32_t peer_index)
+{
+	struct dyn_peer *peer = node->peers[peer_index];
+	struct dyn_request *request;
+	struct dyn_handoff *self;
+
+	if (peer->handoff != 0 || peer->credit == 0 || !peer->writable ||
+		!dyn_peer_is_reachable(node, (int32_t) peer_index) ||
+		(!peer->hint_cursor.active && !find_partition(node, peer_index)))
+		return;
+	request = dyn_request_new(node, DYN_REQUEST_HANDOFF, 0, NULL);
+	self = dyn_arena_allocate(&request->arena, sizeof(*self));
+	*self = (struct dyn_handoff){
+		.peer_index = peer_index,
+		.partition = peer->hint_cursor.partition,
+		.slot = (uint8_t) slot_of(node, peer->hint_cursor.partition, peer_index)
+	};
+	request->handoff = self;
+	peer->handoff = request->serial;
+	read_page(node, request);
+}
+
+void
+dyn_handoff_tick(struct dyn_node *node)
+{
+	if (!node->cluster.formed || !node->writable)
+		return;
+	if (node->hints.pending == NULL)
+		learn_partitions(node);
+	for (uint32_t i = 0; i < node->peer_count; i++)
+		start(node, i);
+}
+
+void
+dyn_handoff_end(struct dyn_node *node, struct dyn_request *request)
+{
+	node->peers[request->handoff->peer_index]->handoff = 0;
+	dyn_request_end(node, request);
+}
+
+static void
+decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	   bool done)
+{
+	struct dyn_handoff *self = request->handoff;
+	uint32_t peer_index = self->peer_index;
+	bool go_on;
+
+	if (self->ops[op].decided)
+		return;
+	self->ops[op].decided = true;
+	self->failed |= !done;
+	if (--request->undecided != 0)
+		return;
+	/* Who could not take this page gets a pause, until the next heartbeat. */
+	go_on = !self->failed;
+	dyn_handoff_end(node, request);
+	if (go_on)
+		start(node, peer_index);
+}
+
+/* ------------------------------------------------------------------- pages */
+
+static void
+keep_cursor(struct dyn_node *node, struct dyn_handoff *self,
+			const struct dyn_event *event)
+{
+	struct dyn_hint_cursor *cursor =
+		&node->peers[self->peer_index]->hint_cursor;
+	struct dyn_slice bucket = event->scanned.after_bucket;
+	struct dyn_slice key = event->scanned.after_key;
+
+	cursor->seen |= event->scanned.item_count != 0;
+	if (event->scanned.end)
+	{
+		if (!cursor->seen && node->hints.pending[self->partition] == IS_WALKED)
+			node->hints.pending[self->partition] = HAS_NONE;
+		cursor->active = false;
+		return;
+	}
+	cursor->bucket_size = (uint8_t) bucket.size;
+	memcpy(cursor->bucket, bucket.data, bucket.size);
+	cursor->cell = event->scanned.after_cell;
+	cursor->key_size = (uint16_t) key.size;
+	memcpy(cursor->key, key.data, key.size);
+}
+
+static void
+take_item(struct dyn_node *node, struct dyn_request *request,
+		  const struct dyn_scanned *item)
+{
+	struct dyn_handoff *self = request->handoff;
+	uint32_t op = request->op_count;
+	struct dyn_call_item call = { .serial = request->serial,
+								  .op = op,
+								  .slot = self->slot,
+								  .deadline_ms = request->deadline_ms };
+	bool damaged = item->state != DYN_LOADED_FOUND;
+
+	if (!damaged && !(item->slots & (1U << self->slot)))
+		return;
+	self->ops[op] = (struct dyn_handoff_op){
+		.bucket = dyn_arena_copy(&request->arena, item->bucket),
+		.key = dyn_arena_copy(&request->arena, item->key),
+		.hash = item->hash,
+		.digest = dyn_hash_bytes(item->object),
+		.damaged = damaged
+	};
+	request->op_count++;
+	request->undecided++;
+	if (!damaged)
+		dyn_outbox_replicate(node, self->peer_index, self->ops[op].bucket,
+							 self->ops[op].key, item->object, NULL, &call);
+}
+
+/* To their places in the key table; each may be decided at once. */
+static void
+drop_damaged(struct dyn_node *node, struct dyn_request *request)
+{
+	struct dyn_handoff *self = request->handoff;
+
+	for (uint32_t op = 0; op < request->op_count && !request->ended; op++)
+		if (self->ops[op].damaged &&
+			!dyn_key_do(node, self->ops[op].bucket, self->ops[op].key,
+						(struct dyn_work){ request->serial, op }))
+			decide(node, request, op, false);
+}
+
+void
+dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
+					const struct dyn_event *event)
+{
+	struct dyn_handoff *self = request->handoff;
+
+	if (event->scanned.status != DYN_STATUS_OK)
+	{
+		dyn_handoff_end(node, request);
+		return;
+	}
+	self->ops = dyn_arena_allocate(
+		&request->arena, (event->scanned.item_count + 1) * sizeof(*self->ops));
+	keep_cursor(node, self, event);
+	for (uint32_t i = 0; i < event->scanned.item_count; i++)
+		take_item(node, request, &event->scanned.items[i]);
+	if (request->op_count != 0)
+	{
+		dyn_count(node, hint_slices);
+		drop_damaged(node, request);
+		return;
+	}
+	dyn_handoff_end(node, request);
+	start(node, self->peer_index);
+}
+
+void
+dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
+				   uint32_t op, enum dyn_status status)
+{
+	const struct dyn_handoff_op *self = &request->handoff->ops[op];
+
+	if (status != DYN_STATUS_OK ||
+		!dyn_key_do(node, self->bucket, self->key,
+					(struct dyn_work){ request->serial, op }))
+		decide(node, request, op, false);
+}
+
+/* The hint without the slot that has it now, or none at all. */
+void
+dyn_handoff_apply(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, struct dyn_key *key)
+{
+	struct dyn_handoff *handoff = request->handoff;
+	const struct dyn_handoff_op *self = &handoff->ops[op];
+	struct dyn_key_value value = { 0 };
+	bool is_same = key->state == DYN_LOADED_FOUND &&
+				   dyn_hash_bytes(key->object) == self->digest;
+
+	if (self->damaged)
+		is_same = key->state == DYN_LOADED_CORRUPT;
+	if (key->table != DYN_TABLE_HINTS || !is_same)
+	{
+		decide(node, request, op, true);
+		return;
+	}
+	if (self->damaged)
+	{
+		/* What it held of my writes nobody can tell. */
+		dyn_count(node, hints_damaged);
+		node->epoch_floor = node->epoch_next;
+	}
+	else
+		value.slots = key->slots & (uint8_t) ~(1U << handoff->slot);
+	if (value.slots != 0)
+	{
+		value.object = dyn_arena_copy(&node->out->arena, key->object);
+		value.hash = self->hash;
+	}
+	if (dyn_key_write(node, key, &value,
+					  (struct dyn_work){ request->serial, op }))
+		decide(node, request, op, true);
+}
+
+void
+dyn_handoff_committed(struct dyn_node *node, struct dyn_request *request,
+					  uint32_t op, enum dyn_status status)
+{
+	if (status == DYN_STATUS_OK && !request->handoff->ops[op].damaged)
+		dyn_count(node, hints_delivered);
+	decide(node, request, op, status == DYN_STATUS_OK);
+}

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * handoff.h
+ *      Objects kept for owners that were away, and brought to them.
+ *
+ * (Dynamo 2007, section 4.6.)  A hint is a record of DYN_TABLE_HINTS: the
+ * object, and a bit for each slot of its partition that it is kept for.  It is
+ * as durable as any record, and whoever is asked to read for the slot finds
+ * it there.
+ *
+ * At every heartbeat, each reachable peer that owns slots with hints gets one
+ * slice: a page of the table, as large as the credit that it granted
+ * (credit.h), in REPLICATE frames like anybody's.  A slot's bit goes only when
+ * the owner has committed that very object, byte for byte (the object hash
+ * says nothing of contexts); a hint that has changed meanwhile stays and is
+ * sent again.  The last bit takes the record with it.
+ *
+ * Which partitions may hold hints is known from the first walk through the
+ * table after a start; until then all may.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYN_CORE_HANDOFF_H
+#define DYN_CORE_HANDOFF_H
+
+#include "core/key_table.h"
+#include "core/request.h"
+
+struct dyn_handoff;
+
+/* A hint was written (+1) or removed (-1) or changed (0) in memory. */
+void dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change);
+
+/* May one more be taken? */
+bool dyn_handoff_has_room(const struct dyn_node *node);
+
+/* Start what can be started; at heartbeats. */
+void dyn_handoff_tick(struct dyn_node *node);
+
+/* A slice's page was read; the owner's word about an object; its bit's turn at
+ * the key; the end of that commit; the end of the slice's time. */
+void dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
+						 const struct dyn_event *event);
+void dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
+						uint32_t op, enum dyn_status status);
+void dyn_handoff_apply(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op, struct dyn_key *key);
+void dyn_handoff_committed(struct dyn_node *node, struct dyn_request *request,
+						   uint32_t op, enum dyn_status status);
+void dyn_handoff_end(struct dyn_node *node, struct dyn_request *request);
+
+#endif
