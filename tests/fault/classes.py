@@ -297,12 +297,6 @@ def slow_sync(round_):
 
 # ---------------------------------------------------------------------- limits
 
-def few_descriptors(round_):
-    round_.victims = round_.pick(2)
-    for node in round_.victims:
-        node.prefix += ["prlimit", "--nofile=96:96"]
-
-
 def idle_connections(address, count):
     host, port = address.rsplit(":", 1)
     sockets = []
@@ -314,19 +308,32 @@ def idle_connections(address, count):
     return sockets
 
 
-@fault_class(prepare=few_descriptors)
+@fault_class()
 def few_fds(round_):
-    """Strangers' connections take all descriptors of two nodes."""
+    """Two nodes may have hardly more descriptors than they have, strangers'
+    connections take them, and a neighbour that comes back wants some."""
     sockets = []
-    for node in round_.victims:
-        round_.say("400 idle connections to %s" % node)
+    victims = round_.pick(2)
+    for node in victims:
+        limit = node.descriptor_count() + round_.random.choice((0, 1, 2, 5, 20))
+        round_.say("%s may have %d descriptors, and gets 400 idle connections"
+                   % (node, limit))
+        node.limit_descriptors(limit)
         sockets += idle_connections(node.address, 400)
-    round_.sleep(2, 4)
+    round_.sleep(0.5, 1.0)
+    other = round_.random.choice([node for node in round_.cluster.nodes
+                                  if node not in victims])
+    round_.say("kill -9 of %s" % other)
+    other.kill()
+    other.start()
+    round_.sleep(1.5, 3)
     for s in sockets:
         s.close()
-    for node in round_.victims:
-        round_.check(not node.exit_codes and not node.reap(),
-                     "%s has ended without descriptors" % node)
+    for node in victims:
+        if not round_.check(not node.exit_codes and not node.reap(),
+                            "%s has ended without descriptors" % node):
+            continue
+        node.limit_descriptors(1024)
         round_.check(round_.wait_until(10, node.status),
                      "%s takes no connections when there is room" % node)
 

@@ -5,6 +5,7 @@ import mmap
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -172,6 +173,15 @@ class Node:
     def resume(self):
         self.signal(signal.SIGCONT)
         self.paused = False
+
+    def descriptor_count(self):
+        return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def limit_descriptors(self, count):
+        """Of the running process."""
+        number = resource.RLIMIT_NOFILE
+        hard = resource.prlimit(self.process.pid, number)[1]
+        resource.prlimit(self.process.pid, number, (count, hard))
 
     def ask(self, *words):
         """dynctl's answer in JSON, None when there is none."""
