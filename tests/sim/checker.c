@@ -17,6 +17,12 @@ struct check
 	uint64_t *pasts;     /* vid_count sets */
 	uint64_t *effective; /* acknowledged, or seen by somebody */
 	uint64_t *covered;   /* scratch */
+	/* Deletes that may exist, in the order of their begin; with each one what
+	 * it and all before it have deleted. */
+	uint32_t *deletes;
+	uint64_t *deleted; /* delete_count sets */
+	uint32_t delete_count;
+	bool has_replace;
 	dyn_checker_report report;
 	void *context;
 	struct dyn_checker_counts *counts;
@@ -155,13 +161,61 @@ spread_replace(struct check *self, uint64_t *set,
 	return grew;
 }
 
+/* All deletes that began until then, and what they had seen. */
+static void
+find_deletes(struct check *self)
+{
+	size_t words = self->word_count;
+
+	self->deletes =
+		dyn_sim_allocate((self->key->vid_count + 1) * sizeof(*self->deletes));
+	for (uint32_t v = 0; v < self->key->vid_count; v++)
+	{
+		const struct dyn_history_op *op = op_of(self, v);
+
+		if (op->kind == DYN_HISTORY_DELETE && may_exist(op))
+			self->deletes[self->delete_count++] = v;
+		self->has_replace |= op->mode == DYN_HISTORY_REPLACE;
+	}
+	self->deleted = dyn_sim_allocate((self->delete_count + 1) * words *
+									 sizeof(*self->deleted));
+	for (uint32_t i = 0; i < self->delete_count; i++)
+	{
+		uint64_t *set = self->deleted + i * words;
+
+		if (i > 0)
+			unite(self, set, set - words);
+		add(set, self->deletes[i]);
+		unite(self, set, past(self, self->deletes[i]));
+	}
+}
+
+static void
+add_deleted(const struct check *self, uint64_t *set, uint64_t until_ms)
+{
+	uint32_t low = 0;
+	uint32_t high = self->delete_count;
+
+	while (low < high) /* the first one that began later */
+	{
+		uint32_t middle = low + (high - low) / 2;
+
+		if (op_of(self, self->deletes[middle])->begin_ms <= until_ms)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low > 0)
+		unite(self, set, self->deleted + (size_t) (low - 1) * self->word_count);
+}
+
 /* self->covered = what may rightly be gone when `vids` are what is left,
  * with the writes that began until until_ms. */
 static void
 cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
 {
 	uint64_t *set = self->covered;
-	bool grew = true;
+	bool grew;
 
 	memset(set, 0, self->word_count * sizeof(*set));
 	for (uint32_t i = 0; i < vids->count; i++)
@@ -171,17 +225,8 @@ cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
 		add(set, vids->items[i]);
 		unite(self, set, past(self, vids->items[i]));
 	}
-	for (uint32_t v = 0; v < self->key->vid_count; v++)
-	{
-		const struct dyn_history_op *op = op_of(self, v);
-
-		if (op->kind == DYN_HISTORY_DELETE && may_exist(op) &&
-			op->begin_ms <= until_ms)
-		{
-			add(set, v);
-			unite(self, set, past(self, v));
-		}
-	}
+	add_deleted(self, set, until_ms);
+	grew = self->has_replace;
 	while (grew)
 	{
 		grew = false;
@@ -420,6 +465,7 @@ check_key(struct check *self)
 	self->covered = dyn_sim_allocate(size);
 	for (uint32_t v = 0; v < self->key->vid_count; v++)
 		find_past(self, v);
+	find_deletes(self);
 	find_effective(self);
 	count_writes(self);
 	for (uint32_t i = 0; i < self->key->op_count; i++)
@@ -435,6 +481,8 @@ check_key(struct check *self)
 	free(self->pasts);
 	free(self->effective);
 	free(self->covered);
+	free(self->deletes);
+	free(self->deleted);
 }
 
 void
