@@ -1,6 +1,7 @@
 /*
  * The harness of a core: feeds it events, performs its effects, kills it.
  */
+#include "core/exchange.h"
 #include "model/hash.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/simclient.h"
@@ -343,24 +344,26 @@ boot(struct dyn_world *world, uint32_t index)
 	struct dyn_simnode *self = &world->nodes[index];
 	const struct dyn_swarm *swarm = &world->swarm;
 	const char *seeds[DYN_SIM_NODES_MAX];
-	struct dyn_node_config config = { .cluster_name = "sim",
-									  .address = self->address,
-									  .seeds = seeds,
-									  .seed_count = swarm->node_count,
-									  .zone = "",
-									  .version = "sim",
-									  .n = (uint8_t) swarm->n,
-									  .r = (uint8_t) swarm->r,
-									  .w = (uint8_t) swarm->w,
-									  .partition_count =
-										  (uint16_t) swarm->partition_count,
-									  .value_size_max = swarm->value_limit,
-									  .request_timeout_ms =
-										  swarm->request_timeout_ms,
-									  .hedge_ms = swarm->hedge_ms,
-									  .heartbeat_ms = swarm->heartbeat_ms,
-									  .requests_max = swarm->requests_max,
-									  .keys_max = swarm->keys_max };
+	struct dyn_node_config config = {
+		.cluster_name = "sim",
+		.address = self->address,
+		.seeds = seeds,
+		.seed_count = swarm->node_count,
+		.zone = "",
+		.version = "sim",
+		.n = (uint8_t) swarm->n,
+		.r = (uint8_t) swarm->r,
+		.w = (uint8_t) swarm->w,
+		.partition_count = (uint16_t) swarm->partition_count,
+		.value_size_max = swarm->value_limit,
+		.request_timeout_ms = swarm->request_timeout_ms,
+		.hedge_ms = swarm->hedge_ms,
+		.heartbeat_ms = swarm->heartbeat_ms,
+		.anti_entropy_ms = swarm->anti_entropy_ms ? swarm->anti_entropy_ms
+												  : DYN_ANTI_ENTROPY_NEVER,
+		.requests_max = swarm->requests_max,
+		.keys_max = swarm->keys_max
+	};
 	struct dyn_boot record = { .start_id = dyn_simrandom_next(&self->random),
 							   .prng_seed = dyn_simrandom_next(&self->random),
 							   .writable = !dyn_simdisk_is_full(self->disk) };

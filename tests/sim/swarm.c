@@ -48,6 +48,7 @@ draw_cluster(struct dyn_swarm *self, dice d)
 	self->partition_count = 1U << between(d, 0, 5);
 	self->hedge_ms = between(d, 5, 80);
 	self->heartbeat_ms = between(d, 200, 400);
+	self->anti_entropy_ms = sometimes(d, 80, 1000, 30000);
 	self->requests_max = sometimes(d, 20, 4, 64);
 	self->keys_max = sometimes(d, 20, 4, 64);
 }

@@ -30,6 +30,9 @@ enum
 /* The name of the bucket that all keys live in. */
 #define DYN_SIM_BUCKET "sim"
 
+/* The rule of a difference that is a damaged record. */
+#define DYN_WHITEBOX_DAMAGED "C6 (damaged)"
+
 /* Numbers to bytes and back: key number k is "key-k". */
 struct dyn_slice dyn_sim_key(uint32_t key, char buffer[32]);
 struct dyn_record_key dyn_sim_record_key(uint32_t key, char buffer[32]);

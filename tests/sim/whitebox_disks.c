@@ -257,7 +257,7 @@ dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
 			(!owners[i] && record != NULL))
 			return "C8";
 		if (owners[i] && record != NULL && record->corrupt)
-			return "C6 (damaged)";
+			return DYN_WHITEBOX_DAMAGED;
 		if (owners[i] && first < DYN_SIM_NODES_MAX &&
 			!are_equal(world, key, first, i))
 			return "C6";
