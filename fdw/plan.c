@@ -42,6 +42,7 @@ static const Cost ROUND_TRIP_COST = 25;
 static const Cost SCAN_COST = 100;
 static const Cost KEY_COST = 0.2;
 static const Cost ROW_COST = 0.1;
+static const Cost BYTE_COST = 0.0005;
 
 typedef struct DynamoRelInfo
 {
@@ -271,7 +272,8 @@ add_scan_path(PlannerInfo *root, RelOptInfo *baserel)
 {
 	double		keys = count_keys(root, baserel, baserel->baserestrictinfo);
 	Cost		startup = baserel->baserestrictcost.startup;
-	Cost		run = baserel->baserestrictcost.per_tuple;
+	Cost		run = baserel->baserestrictcost.per_tuple +
+		baserel->reltarget->width * BYTE_COST;
 	double		rows = baserel->rows;
 	Cost		total;
 
@@ -307,6 +309,7 @@ add_parameterized_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
 {
 	ParamPathInfo *param;
 	double		keys;
+	Cost		total;
 	ListCell   *cell;
 
 	outer = bms_union(outer, baserel->lateral_relids);
@@ -323,11 +326,11 @@ add_parameterized_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
 									   baserel->baserestrictinfo));
 	if (keys == 0)
 		return;
+	total = ROUND_TRIP_COST +
+		keys * (KEY_COST + baserel->reltarget->width * BYTE_COST);
 	add_path(baserel, (Path *)
 			 dynfdw_create_scan_path(root, baserel, clamp_row_est(keys),
-									 ROUND_TRIP_COST,
-									 ROUND_TRIP_COST + keys * KEY_COST, outer,
-									 NIL));
+									 ROUND_TRIP_COST, total, outer, NIL));
 }
 
 static void
