@@ -53,9 +53,10 @@ typedef struct DynamoRequestStats
 
 /*
  * Read keys: directly from R owners each, all at once; those on which they
- * disagree again through a coordinator.  objects[i] belongs to keys[i];
- * version_count 0 when there is no such key (or a tombstone, whose context is
- * then not empty).  Keys must be distinct.
+ * disagree again through a coordinator.  objects[i] belongs to keys[i], as
+ * readers are shown it now (model/object.h: view); version_count 0 when there
+ * is no such key (or nothing of it is shown: then its context is not empty).
+ * Keys must be distinct.
  */
 extern void dynfdw_multi_get(DynamoCluster *cluster, struct dyn_slice bucket,
 							 const struct dyn_slice *keys, int nkeys,
@@ -125,7 +126,7 @@ extern DynamoScan *dynfdw_scan_begin(DynamoCluster *cluster,
 									 const DynamoRequestOptions *options,
 									 DynamoRequestStats *stats);
 
-/* Next key with at least one live version. Both valid until the next call. */
+/* Next key of which readers are shown something. Both valid until the next call. */
 extern bool dynfdw_scan_next(DynamoScan *scan, struct dyn_slice *key,
 							 struct dyn_object *object);
 extern void dynfdw_scan_end(DynamoScan *scan);

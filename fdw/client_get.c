@@ -194,6 +194,8 @@ take_read(Get *get, DynamoCall *call)
 
 	if (call->state == DYNAMO_CALL_ANSWERED)
 		reply = dynfdw_call_reply(call, DYN_MESSAGE_READ_REPLY, &status, &text);
+	if (reply != NULL)
+		dynfdw_cluster_bucket_digest(get->cluster, reply->bucket_digest);
 	for (int i = 0; i < list->count; i++)
 	{
 		KeyState   *state = &get->states[list->indexes[i]];
@@ -397,6 +399,7 @@ take_get(Get *get, Attempt *attempt, DynamoCall *call)
 		complete &= take_get_result(get, attempt, attempt->indexes[i],
 									reply->results[i]);
 	dynfdw_cluster_digest(get->cluster, reply->ring_digest);
+	dynfdw_cluster_bucket_digest(get->cluster, reply->bucket_digest);
 	return complete;
 }
 
@@ -541,12 +544,13 @@ dynfdw_multi_get(DynamoCluster *cluster, struct dyn_slice bucket,
 	DynamoRequestStats unused = {0};
 	Get			get = {.cluster = cluster,.bucket = bucket,.keys = keys,
 	.nkeys = nkeys,.stats = stats ? stats : &unused};
+	uint64		now_ms;
 
 	if (nkeys == 0)
 		return;
 	MemoryContextSwitchTo(working);
 	dynfdw_cluster_ready(cluster);
-	get.r = dynfdw_cluster_r(cluster, options);
+	get.r = dynfdw_cluster_r(cluster, bucket, options);
 	get.options = options;
 	get.states = palloc0(nkeys * sizeof(KeyState));
 	get.group = dynfdw_group_begin(cluster, get.stats);
@@ -557,6 +561,7 @@ dynfdw_multi_get(DynamoCluster *cluster, struct dyn_slice bucket,
 							   dynfdw_cluster_ring(cluster)->partition_count);
 	read_directly(&get);
 	read_coordinated(&get);
+	now_ms = dynfdw_wall_ms();
 	for (int i = 0; i < nkeys; i++)
 	{
 		memset(&objects[i], 0, sizeof(objects[i]));
@@ -564,6 +569,7 @@ dynfdw_multi_get(DynamoCluster *cluster, struct dyn_slice bucket,
 			dynfdw_check(dyn_object_decode(get.states[i].object, &allocator,
 										   &objects[i]),
 						 "a node sent a malformed object");
+		dyn_object_view(&objects[i], now_ms);
 	}
 	MemoryContextSwitchTo(results);
 	MemoryContextDelete(working);

@@ -355,7 +355,10 @@ take_call(Put *put, DynamoCall *call)
 	if (call->state == DYNAMO_CALL_ANSWERED)
 		move_deadline(put);
 	if (reply != NULL)
+	{
 		dynfdw_cluster_digest(put->cluster, reply->ring_digest);
+		dynfdw_cluster_bucket_digest(put->cluster, reply->bucket_digest);
+	}
 	dynfdw_call_end(call);
 }
 

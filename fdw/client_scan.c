@@ -222,7 +222,7 @@ dynfdw_scan_begin(DynamoCluster *cluster, const DynamoScanSpec *spec,
 	scan->diverged = palloc(DIVERGED_MAX * sizeof(struct dyn_slice));
 	scan->answers = palloc(DIVERGED_MAX * sizeof(struct dyn_object));
 	scan->group = dynfdw_group_begin(cluster, scan->stats);
-	scan->r = dynfdw_cluster_r(cluster, options);
+	scan->r = dynfdw_cluster_r(cluster, spec->bucket, options);
 	scan->partition_count = dynfdw_cluster_ring(cluster)->partition_count;
 	if (spec->rows_hint > 0)
 		scan->items_max = Max(spec->rows_hint, 16);
@@ -310,6 +310,7 @@ feed_stream(DynamoScan *scan, Partition *partition, uint8 which)
 			.hash = reply->items[i]->hash,
 			.status = (enum dyn_status) reply->items[i]->status
 	};
+	dynfdw_cluster_bucket_digest(scan->cluster, reply->bucket_digest);
 	stream->ended = reply->end;
 	stream->after_cell = (uint16) reply->after_cell;
 	if (reply->after_key.len > 0)
@@ -402,6 +403,7 @@ decode_item(DynamoScan *scan, const struct dyn_scan_item *item,
 	MemoryContextReset(scan->row);
 	dynfdw_check(dyn_object_decode(item->object, &allocator, object),
 				 "a node sent a malformed object");
+	dyn_object_view(object, dynfdw_wall_ms());
 	*key = item->key;
 	return object->version_count != 0;
 }

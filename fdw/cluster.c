@@ -76,6 +76,8 @@ disconnect(DynamoCluster *cluster)
 	memset(&cluster->ring, 0, sizeof(cluster->ring));
 	memset(&cluster->options, 0, sizeof(cluster->options));
 	cluster->ring_digest = 0;
+	cluster->buckets = NULL;
+	cluster->bucket_digest = cluster->bucket_digest_seen = 0;
 	cluster->tag = 0;			/* other nodes may be another cluster's */
 	cluster->ready = false;
 	cluster->stale = false;
@@ -192,13 +194,10 @@ dynfdw_cluster_ring(DynamoCluster *cluster)
 	return &cluster->ring;
 }
 
-/* A request's wish, else the server's or the setting's, else the cluster's. */
+/* What somebody has asked for. */
 static int
-choose_count(DynamoCluster *cluster, const char *name, int asked, int server,
-			 int normal)
+check_count(DynamoCluster *cluster, const char *name, int count)
 {
-	int			count = asked ? asked : server ? server : normal;
-
 	if (count > cluster->n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -208,17 +207,34 @@ choose_count(DynamoCluster *cluster, const char *name, int asked, int server,
 }
 
 int
-dynfdw_cluster_r(DynamoCluster *cluster, const DynamoRequestOptions *options)
+dynfdw_cluster_r(DynamoCluster *cluster, struct dyn_slice bucket,
+				 const DynamoRequestOptions *options)
 {
-	return choose_count(cluster, "r", options->r, cluster->options.r,
-						cluster->r);
+	int			asked = options->r ? options->r : cluster->options.r;
+	const struct dyn_bucket *known;
+
+	if (asked != 0)
+		return check_count(cluster, "r", asked);
+	known = dyn_buckets_find(cluster->buckets, bucket);
+	return known != NULL && known->r != 0 && known->r <= cluster->n
+		? known->r : cluster->r;
 }
 
 int
 dynfdw_cluster_w(DynamoCluster *cluster, const DynamoRequestOptions *options)
 {
-	return choose_count(cluster, "w", options->w, cluster->options.w,
-						cluster->w);
+	int			asked = options->w ? options->w : cluster->options.w;
+
+	return asked ? check_count(cluster, "w", asked) : 0;
+}
+
+uint64
+dynfdw_wall_ms(void)
+{
+	int64		us = GetCurrentTimestamp() +
+		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+	return us > 0 ? (uint64) us / 1000 : 0;
 }
 
 int
@@ -317,7 +333,40 @@ dynfdw_cluster_digest(DynamoCluster *cluster, uint64 digest)
 	}
 }
 
+void
+dynfdw_cluster_bucket_digest(DynamoCluster *cluster, uint64 digest)
+{
+	/* A node that is behind for long tells its old one again and again. */
+	if (digest == 0 || digest == cluster->bucket_digest ||
+		digest == cluster->bucket_digest_seen)
+		return;
+	cluster->bucket_digest_seen = digest;
+	cluster->stale = true;
+}
+
 /* --------------------------------------------------------------- meeting */
+
+/* Most clusters have few buckets with properties of their own: keep no more
+ * than there are. */
+static void
+take_buckets(DynamoCluster *cluster, const Dyn__Welcome *welcome)
+{
+	struct dyn_allocator allocator = dynfdw_allocator(CurrentMemoryContext);
+	struct dyn_buckets *table = palloc(sizeof(*table));
+	size_t		size;
+
+	dynfdw_check(dyn_buckets_decode(dyn_slice_of_bytes(welcome->buckets),
+									&allocator, table),
+				 "a node sent a malformed table of buckets");
+	size = offsetof(struct dyn_buckets, items) +
+		table->count * sizeof(table->items[0]);
+	if (cluster->buckets != NULL)
+		pfree(cluster->buckets);
+	cluster->buckets = memcpy(MemoryContextAlloc(cluster->context, size),
+							  table, size);
+	cluster->bucket_digest = welcome->bucket_digest;
+	pfree(table);
+}
 
 /* Take over what a WELCOME tells. False when the cluster is not formed. */
 static bool
@@ -340,6 +389,7 @@ take_welcome(DynamoCluster *cluster, const Dyn__Welcome *welcome)
 	cluster->ring = ring;
 	cluster->ring_digest = dyn_ring_digest(&ring);
 	cluster->tag = dyn_envelope_cluster(&ring.cluster);
+	take_buckets(cluster, welcome);
 	cluster->n = welcome->settings->n;
 	cluster->r = welcome->settings->r;
 	cluster->w = welcome->settings->w;

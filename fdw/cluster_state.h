@@ -11,6 +11,7 @@
 
 #include "connection.h"
 
+#include "model/bucket.h"
 #include "storage/latch.h"
 
 typedef struct DynamoNode
@@ -39,6 +40,9 @@ struct DynamoCluster
 	bool		stale;			/* the ring changed: say HELLO again */
 	struct dyn_ring ring;
 	uint64		ring_digest;
+	struct dyn_buckets *buckets;	/* as long as it is full */
+	uint64		bucket_digest;
+	uint64		bucket_digest_seen; /* another one, looked into already */
 	uint64		tag;
 	int			n;
 	int			r;

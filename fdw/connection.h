@@ -72,8 +72,10 @@ extern uint64 dynfdw_cluster_generation(DynamoCluster *cluster);
 extern struct dyn_allocator dynfdw_allocator(MemoryContext context);
 
 extern const struct dyn_ring *dynfdw_cluster_ring(DynamoCluster *cluster);
-extern int	dynfdw_cluster_r(DynamoCluster *cluster,
+/* Asked for, else the server's, else the bucket's, else the cluster's. */
+extern int	dynfdw_cluster_r(DynamoCluster *cluster, struct dyn_slice bucket,
 							 const DynamoRequestOptions *options);
+/* 0 = the bucket's or the cluster's: the coordinator knows. */
 extern int	dynfdw_cluster_w(DynamoCluster *cluster,
 							 const DynamoRequestOptions *options);
 extern int	dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
@@ -88,6 +90,13 @@ extern const char *dynfdw_cluster_node_address(DynamoCluster *cluster,
 /* The ring changed on a node (a reply's digest): fetch it before next use. */
 extern void dynfdw_cluster_digest(DynamoCluster *cluster, uint64 digest);
 extern void dynfdw_cluster_refresh(DynamoCluster *cluster);
+
+/* The same for properties of buckets. */
+extern void dynfdw_cluster_bucket_digest(DynamoCluster *cluster,
+										 uint64 digest);
+
+/* The time for which versions that expire are shown or not. */
+extern uint64 dynfdw_wall_ms(void);
 
 /* Node that owns a slot, or -1 when there is no connection to it now. */
 extern int	dynfdw_cluster_owner(DynamoCluster *cluster, uint16 partition,

@@ -470,6 +470,7 @@ add_holding(Rows *rows, const DynamoCall *call, Dyn__ReadReply *reply,
 	dynfdw_check(dyn_object_decode(dyn_slice_of_bytes(reply->results[0]->object),
 								   &allocator, &object),
 				 "a node sent a malformed object");
+	dyn_object_view(&object, dynfdw_wall_ms());
 	add_text(rows, dyn_object_is_tombstone(&object) ? "deleted" : "present");
 	add_datum(rows, Int32GetDatum((int32) object.version_count));
 	add_clock(rows, &object.context);

@@ -666,6 +666,7 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation)
 		welcome.settings = (Dyn__Settings *) dyn_cluster_settings(node);
 		welcome.ring = dyn_bytes_of_slice(ring);
 		welcome.buckets = dyn_bytes_of_slice(dyn_bucket_table(node));
+		welcome.bucket_digest = node->bucket_digest;
 		for (uint32_t i = 0; i < cluster->ring.member_count; i++)
 			up[i] = cluster->member_peer[i] == DYN_PEER_SELF ||
 					dyn_peer_is_reachable(node, cluster->member_peer[i]);

@@ -51,6 +51,7 @@ answer(struct dyn_node *node, struct dyn_request *request)
 		reply.results[op] = &results[op];
 	}
 	reply.ring_digest = node->cluster.ring_digest;
+	reply.bucket_digest = node->bucket_digest;
 	if (request->route != 0)
 		dyn_outbox_reply(node, request->route, DYN_MESSAGE_GET_REPLY,
 						 request->correlation, &reply.base);

@@ -47,6 +47,7 @@ answer(struct dyn_node *node, struct dyn_request *request)
 		reply.results[op] = &results[op];
 	}
 	reply.ring_digest = node->cluster.ring_digest;
+	reply.bucket_digest = node->bucket_digest;
 	dyn_outbox_reply(node, request->route, DYN_MESSAGE_PUT_REPLY,
 					 request->correlation, &reply.base);
 	dyn_request_end(node, request);

@@ -62,6 +62,7 @@ answer_read(struct dyn_node *node, struct dyn_request *request)
 		fill_read_result(&request->reads[op], &results[op], &bytes);
 		reply.results[op] = &results[op];
 	}
+	reply.bucket_digest = node->bucket_digest;
 	dyn_outbox_reply(node, request->route, DYN_MESSAGE_READ_REPLY,
 					 request->correlation, &reply.base);
 	dyn_request_end(node, request);

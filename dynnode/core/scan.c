@@ -146,6 +146,7 @@ dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
 	reply.status = event->scanned.status;
 	if (event->scanned.status != DYN_STATUS_OK)
 		reply.text = (char *) dyn_status_text(event->scanned.status);
+	reply.bucket_digest = node->bucket_digest;
 	reply.end = event->scanned.end;
 	reply.after_cell = event->scanned.after_cell;
 	reply.after_key = dyn_bytes_of_slice(event->scanned.after_key);
