@@ -460,12 +460,12 @@ init_map_lock(struct dyn_store_env *self)
 	pthread_rwlockattr_destroy(&attributes);
 }
 
-enum dyn_status
-dyn_store_env_open(struct dyn_store_env *self, const char *directory,
-				   size_t map_size_max, bool no_sync, char *reason,
-				   size_t reason_size)
+/* The environment in this directory, whose data file is `file`. */
+static enum dyn_status
+open_directory(struct dyn_store_env *self, const char *directory,
+			   const char *file, size_t map_size_max, bool no_sync,
+			   char *reason, size_t reason_size)
 {
-	char file[4096];
 	enum dyn_status status;
 	int code = mdb_env_create(&self->mdb);
 
@@ -478,11 +478,63 @@ dyn_store_env_open(struct dyn_store_env *self, const char *directory,
 	dyn_store_tree_init(&self->tree);
 	mdb_env_set_maxreaders(self->mdb, READERS_MAX);
 	init_map_lock(self);
-	snprintf(file, sizeof(file), "%s/data.mdb", directory);
 	status = open_all(self, directory, file, reason, reason_size);
 	if (status != DYN_STATUS_OK)
 		dyn_store_env_close(self);
 	return status;
+}
+
+/*
+ * A new store is made beside its place, and moved there when its tables are
+ * on disk: a file of which a power cut has left a part of the first pages is
+ * no LMDB file, and would be refused for ever.  What is found in new/ was
+ * never finished.
+ */
+static enum dyn_status
+make_store(const char *directory, const char *file, size_t map_size_max,
+		   bool no_sync, char *reason, size_t reason_size)
+{
+	struct dyn_store_env fresh = { 0 };
+	char new_directory[4096];
+	char new_file[4096];
+	char new_lock[4096];
+	enum dyn_status status;
+
+	snprintf(new_directory, sizeof(new_directory), "%s/new", directory);
+	snprintf(new_file, sizeof(new_file), "%s/new/data.mdb", directory);
+	snprintf(new_lock, sizeof(new_lock), "%s/new/lock.mdb", directory);
+	unlink(new_file);
+	unlink(new_lock);
+	if (mkdir(new_directory, S_IRWXU) != 0 && errno != EEXIST)
+		return refuse(reason, reason_size, "make a new store", errno);
+	status = open_directory(&fresh, new_directory, new_file, map_size_max,
+							no_sync, reason, reason_size);
+	if (status == DYN_STATUS_OK)
+		dyn_store_env_close(&fresh);
+	if (status == DYN_STATUS_OK && rename(new_file, file) != 0)
+		status = refuse(reason, reason_size, "move the new store", errno);
+	unlink(new_file);
+	unlink(new_lock);
+	rmdir(new_directory);
+	return status;
+}
+
+enum dyn_status
+dyn_store_env_open(struct dyn_store_env *self, const char *directory,
+				   size_t map_size_max, bool no_sync, char *reason,
+				   size_t reason_size)
+{
+	enum dyn_status status = DYN_STATUS_OK;
+	char file[4096];
+
+	snprintf(file, sizeof(file), "%s/data.mdb", directory);
+	if (access(file, F_OK) != 0 && errno == ENOENT)
+		status = make_store(directory, file, map_size_max, no_sync, reason,
+							reason_size);
+	if (status != DYN_STATUS_OK)
+		return status;
+	return open_directory(self, directory, file, map_size_max, no_sync, reason,
+						  reason_size);
 }
 
 void

@@ -1,6 +1,7 @@
 #include "disk.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@ crash_file_copy(struct crash_file *self, const struct crash_file *from)
 		memcpy(self->bytes, from->bytes, from->used_size);
 	self->used_size = from->used_size;
 	self->size = from->size;
+	self->is_new = from->is_new;
 }
 
 void
@@ -60,12 +62,15 @@ crash_file_destroy(struct crash_file *self)
 }
 
 bool
-crash_file_load(struct crash_file *self, const char *path)
+crash_file_load(struct crash_file *self, const char *directory)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char path[4096];
+	int fd;
 	struct stat status;
 	bool is_read;
 
+	snprintf(path, sizeof(path), "%s/data.mdb", directory);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	is_read = fstat(fd, &status) == 0;
@@ -79,21 +84,41 @@ crash_file_load(struct crash_file *self, const char *path)
 	return is_read;
 }
 
-/* A file that is there is written over: in memory that is the fastest. */
+/* Zeros are written too: in memory that is faster than pages that come and
+ * go with every image. */
 bool
-crash_file_save(const struct crash_file *self, const char *path)
+crash_file_save(struct crash_file *self, const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
 	bool is_saved;
 
 	if (fd < 0)
 		return false;
-	is_saved = ftruncate(fd, (off_t) self->used_size) == 0 &&
-			   pwrite(fd, self->bytes, self->used_size, 0) ==
-				   (ssize_t) self->used_size &&
+	reserve(self, self->size);
+	is_saved = pwrite(fd, self->bytes, self->size, 0) == (ssize_t) self->size &&
 			   ftruncate(fd, (off_t) self->size) == 0;
 	close(fd);
 	return is_saved;
+}
+
+bool
+crash_file_put(struct crash_file *self, const char *directory)
+{
+	char path[4096];
+	char new_directory[4096];
+	char new_path[4096];
+
+	snprintf(path, sizeof(path), "%s/data.mdb", directory);
+	snprintf(new_directory, sizeof(new_directory), "%s/new", directory);
+	snprintf(new_path, sizeof(new_path), "%s/new/data.mdb", directory);
+	if (!self->is_new)
+	{
+		unlink(new_path);
+		return crash_file_save(self, path);
+	}
+	unlink(path);
+	mkdir(new_directory, S_IRWXU);
+	return crash_file_save(self, new_path);
 }
 
 /* ---- a disk ---- */
@@ -102,7 +127,7 @@ void
 crash_disk_init(struct crash_disk *self, const struct crash_log *log,
 				const struct crash_file *start)
 {
-	*self = (struct crash_disk){ .log = log };
+	*self = (struct crash_disk){ .log = log, .synced.is_new = true };
 	if (start != NULL)
 		crash_file_copy(&self->synced, start);
 }
@@ -164,6 +189,15 @@ sync_last(struct crash_disk *self)
 }
 
 static void
+remove_all(struct crash_disk *self)
+{
+	static const struct crash_file empty = { .is_new = true };
+
+	crash_file_copy(&self->synced, &empty);
+	self->pending_count = 0;
+}
+
+static void
 add_pending(struct crash_disk *self, uint32_t index)
 {
 	self->pending =
@@ -190,6 +224,15 @@ crash_disk_advance(struct crash_disk *self, uint32_t position)
 			case CRASH_SYNC:
 				sync_all(self);
 				break;
+			case CRASH_REMOVED:
+				remove_all(self);
+				break;
+			case CRASH_RENAMED:
+				self->is_renamed = true;
+				break;
+			case CRASH_NAME_SYNC:
+				self->synced.is_new = self->synced.is_new && !self->is_renamed;
+				break;
 			case CRASH_SUBMITTED:
 				self->submitted_count++;
 				break;
@@ -206,6 +249,7 @@ crash_disk_see(struct crash_disk *self, struct crash_file *out)
 	crash_file_copy(out, &self->synced);
 	for (uint32_t i = 0; i < self->pending_count; i++)
 		apply(out, pending_entry(self, i));
+	out->is_new = self->synced.is_new && !self->is_renamed;
 }
 
 /* ---- crashes ---- */
@@ -324,6 +368,8 @@ crash_disk_tear(struct crash_disk *self, struct dyn_simrandom *random,
 	struct luck luck;
 
 	crash_file_copy(out, &self->synced);
+	if (self->is_renamed && dyn_simrandom_chance(random, 500000))
+		out->is_new = false;
 	if (self->pending_count == 0)
 		return;
 	luck = draw_luck(self, random);

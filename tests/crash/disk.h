@@ -7,7 +7,8 @@
  * was after any of the writes to it since then, or before all of them,
  * whatever became of its neighbours: caches write back pages in any order,
  * disks write sectors in any order, but a sector as a whole.  The file is at
- * least as long as it was when synced, and as long as what is in it.
+ * least as long as it was when synced, and as long as what is in it.  Its name
+ * it has for sure when the directory was synced.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,7 @@ struct crash_file
 	size_t capacity;
 	size_t used_size;
 	size_t size;
+	bool is_new; /* it lies in new/ yet */
 };
 
 void crash_file_write(struct crash_file *self, size_t at, const uint8_t *bytes,
@@ -36,9 +38,12 @@ void crash_file_write(struct crash_file *self, size_t at, const uint8_t *bytes,
 void crash_file_copy(struct crash_file *self, const struct crash_file *from);
 void crash_file_destroy(struct crash_file *self);
 
-/* False and errno. */
-bool crash_file_load(struct crash_file *self, const char *path);
-bool crash_file_save(const struct crash_file *self, const char *path);
+/* data.mdb of a directory, and the only one in it. False and errno. */
+bool crash_file_load(struct crash_file *self, const char *directory);
+bool crash_file_put(struct crash_file *self, const char *directory);
+
+/* The same at any path. */
+bool crash_file_save(struct crash_file *self, const char *path);
 
 /* Goes through a log and knows at each position what is on disk for sure. */
 struct crash_disk
@@ -47,6 +52,7 @@ struct crash_disk
 	uint32_t position;
 	uint32_t submitted_count; /* batches handed over until here */
 	uint32_t stored_count;    /* ... and said to be stored */
+	bool is_renamed;          /* perhaps */
 	struct crash_file synced;
 	/* WRITEs, WRITE_METAs and SIZEs that may be lost: indexes into the log. */
 	uint32_t *pending;

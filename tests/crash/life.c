@@ -64,12 +64,6 @@ fail(struct crash_life *self, const char *format, ...)
 	return false;
 }
 
-static void
-data_path(const struct crash_life *self, char path[4096])
-{
-	snprintf(path, 4096, "%s/data.mdb", self->directory);
-}
-
 static struct crash_subject
 subject_of(struct crash_life *self)
 {
@@ -175,21 +169,21 @@ record(struct crash_life *self, struct crash_subject *subject)
 
 /* The file must be what the log makes of it, or something went past. */
 static bool
-compare_file(struct crash_life *self, const char *path)
+compare_file(struct crash_life *self)
 {
 	struct crash_disk disk;
 	struct crash_file seen = { 0 };
 	struct crash_file file = { 0 };
 	bool is_same;
 
-	crash_disk_init(&disk, &self->log, self->has_start ? &self->start : NULL);
+	crash_disk_init(&disk, &self->log, &self->start);
 	crash_disk_advance(&disk, self->log.count);
 	crash_disk_see(&disk, &seen);
-	if (!crash_file_load(&file, path))
-		is_same = fail(self, "could not read %s: %s", path, strerror(errno));
+	if (!crash_file_load(&file, self->directory))
+		is_same = fail(self, "could not read the file: %s", strerror(errno));
 	else
 	{
-		is_same = seen.size == file.size &&
+		is_same = !seen.is_new && seen.size == file.size &&
 				  memcmp(seen.bytes, file.bytes, seen.used_size) == 0;
 		for (size_t i = seen.used_size; is_same && i < file.size; i++)
 			is_same = file.bytes[i] == 0;
@@ -206,18 +200,17 @@ bool
 crash_life_record(struct crash_life *self)
 {
 	struct crash_subject subject = subject_of(self);
-	char path[4096];
 	bool is_recorded;
 
-	data_path(self, path);
 	if (!self->has_start)
-		unlink(path);
-	else if (!crash_file_save(&self->start, path))
-		return fail(self, "could not write %s: %s", path, strerror(errno));
-	crash_recorder_begin(&self->log, path);
+		self->start.is_new = true;
+	if (!crash_file_put(&self->start, self->directory))
+		return fail(self, "could not write %s: %s", self->directory,
+					strerror(errno));
+	crash_recorder_begin(&self->log, self->directory);
 	is_recorded = record(self, &subject);
 	crash_recorder_end();
-	return is_recorded && compare_file(self, path);
+	return is_recorded && compare_file(self);
 }
 
 /* ---- images ---- */
@@ -244,8 +237,8 @@ find_meta(const struct crash_log *log, struct dyn_simrandom *random)
 }
 
 /* Half of them around the moment at which a commit becomes true. */
-uint32_t
-crash_life_position(const struct crash_life *self, uint32_t image)
+static uint32_t
+position_of(const struct crash_life *self, uint32_t image)
 {
 	struct dyn_simrandom random = stream_of(self, image, 1);
 	uint32_t meta = find_meta(&self->log, &random);
@@ -260,19 +253,31 @@ crash_life_position(const struct crash_life *self, uint32_t image)
 	return position < self->log.count ? position : self->log.count;
 }
 
-void
-crash_life_image(struct crash_life *self, struct crash_disk *disk,
-				 uint32_t image, struct crash_file *file)
+static void
+make_image(const struct crash_life *self, struct crash_disk *disk,
+		   const struct crash_shot *shot, struct crash_file *file)
 {
-	struct dyn_simrandom random = stream_of(self, image, 2);
+	struct dyn_simrandom random = stream_of(self, shot->image, 2);
 
-	if (image >= CRASH_TORN_META)
+	crash_disk_advance(disk, shot->position);
+	if (shot->image >= CRASH_TORN_META)
 		crash_disk_tear_meta(disk, &random, file);
 	else
 		crash_disk_tear(disk, &random, file);
 }
 
-/* ---- the verdict, in a process of its own ---- */
+void
+crash_life_image(struct crash_life *self, const struct crash_shot *shot,
+				 struct crash_file *file)
+{
+	struct crash_disk disk;
+
+	crash_disk_init(&disk, &self->log, &self->start);
+	make_image(self, &disk, shot, file);
+	crash_disk_destroy(&disk);
+}
+
+/* ---- the verdict ---- */
 
 static void
 judge_damage(const struct crash_subject *subject, struct crash_verdict *out)
@@ -398,67 +403,130 @@ judge_further(struct crash_life *self, struct crash_subject *subject,
 }
 
 static void
-judge(struct crash_life *self, const struct crash_disk *disk, uint32_t image,
-	  struct crash_verdict *out)
+judge(struct crash_life *self, struct crash_disk *disk, struct crash_shot *shot,
+	  struct crash_file *file)
 {
 	struct crash_subject subject = subject_of(self);
-	struct dyn_simrandom random = stream_of(self, image, 3);
+	struct dyn_simrandom random = stream_of(self, shot->image, 3);
+	struct crash_verdict *verdict = &shot->verdict;
 
 	subject.log = NULL;
+	make_image(self, disk, shot, file);
+	verdict->pending_count = disk->pending_count;
+	if (!crash_file_put(file, self->directory))
+	{
+		perror(self->directory);
+		_exit(1);
+	}
 	if (judge_content(&subject, &self->load, disk->stored_count,
-					  disk->submitted_count, &random, out) &&
-		(image >= CRASH_TORN_META || dyn_simrandom_chance(&random, 250000)))
-		judge_further(self, &subject, &random, out);
+					  disk->submitted_count, &random, verdict) &&
+		(shot->image >= CRASH_TORN_META ||
+		 dyn_simrandom_chance(&random, 250000)))
+		judge_further(self, &subject, &random, verdict);
 }
 
+/* ---- in processes of their own ---- */
+
+/* Shared with the child, which goes as far as it can. */
+struct docket
+{
+	uint32_t done_count;
+	struct crash_shot shots[];
+};
+
+/* After an image that may be broken LMDB's memory may be, too. */
 static void
-judge_in_child(struct crash_life *self, const struct crash_disk *disk,
-			   uint32_t image, struct crash_verdict *out)
+judge_in_child(struct crash_life *self, struct docket *docket,
+			   uint32_t shot_count)
 {
 	static const int deadly[] = { SIGSEGV, SIGBUS,  SIGABRT,
 								  SIGFPE,  SIGTERM, SIGINT };
+	struct crash_disk disk;
+	struct crash_file file = { 0 };
+	bool goes_on = true;
 
 	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
 		signal(deadly[i], SIG_DFL);
-	alarm(60);
-	judge(self, disk, image, out);
+	crash_disk_init(&disk, &self->log, &self->start);
+	while (goes_on && docket->done_count < shot_count)
+	{
+		struct crash_shot *shot = &docket->shots[docket->done_count];
+
+		alarm(120);
+		goes_on = shot->image < CRASH_TORN_META;
+		/* LMDB's last words about what must break are of no interest. */
+		if ((!goes_on || self->is_quiet) &&
+			freopen("/dev/null", "w", stderr) == NULL)
+			_exit(1);
+		judge(self, &disk, shot, &file);
+		docket->done_count++;
+	}
 	_exit(0);
 }
 
-void
-crash_life_judge(struct crash_life *self, struct crash_disk *disk,
-				 uint32_t image, const struct crash_file *file,
-				 struct crash_verdict *verdict)
+static void
+judge_death(struct crash_verdict *out, int status)
 {
-	static struct crash_verdict *shared; /* with the child */
-	char path[4096];
-	int status;
+	out->outcome = CRASH_DIED;
+	snprintf(out->text, sizeof(out->text), "the process ended with %s %d",
+			 WIFSIGNALED(status) ? "signal" : "code",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static bool
+judge_some(struct crash_life *self, struct docket *docket, uint32_t shot_count)
+{
+	int status = 0;
 	pid_t child;
 
-	if (shared == NULL)
-		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-					  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	data_path(self, path);
-	if (shared == MAP_FAILED || !crash_file_save(file, path))
-	{
-		perror(path);
-		exit(2);
-	}
-	*shared = (struct crash_verdict){ .outcome = CRASH_DIED };
 	fflush(NULL);
 	child = fork();
 	if (child == 0)
-		judge_in_child(self, disk, image, shared);
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	*verdict = *shared;
-	if (child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return;
-	verdict->outcome = CRASH_DIED;
-	snprintf(verdict->text, sizeof(verdict->text),
-			 "the process ended with %s %d",
-			 child > 0 && WIFSIGNALED(status) ? "signal" : "code",
-			 child < 0             ? errno
-			 : WIFSIGNALED(status) ? WTERMSIG(status)
-								   : WEXITSTATUS(status));
+		judge_in_child(self, docket, shot_count);
+	while (child > 0 && waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			child = -1;
+	if (child < 0)
+	{
+		perror("a process for the store");
+		return false;
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		judge_death(&docket->shots[docket->done_count++].verdict, status);
+	return true;
+}
+
+static int
+compare_shots(const void *left, const void *right)
+{
+	const struct crash_shot *a = left;
+	const struct crash_shot *b = right;
+
+	if (a->position != b->position)
+		return a->position < b->position ? -1 : 1;
+	return a->image < b->image ? -1 : a->image > b->image;
+}
+
+bool
+crash_life_judge(struct crash_life *self, struct crash_shot *shots,
+				 uint32_t shot_count, const volatile sig_atomic_t *is_stopped)
+{
+	size_t size = shot_count * sizeof(*shots);
+	struct docket *docket =
+		mmap(NULL, sizeof(*docket) + size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool is_done = docket != MAP_FAILED;
+
+	if (!is_done)
+		return false;
+	for (uint32_t i = 0; i < shot_count; i++)
+		shots[i].position = position_of(self, shots[i].image);
+	/* A disk goes only forward. */
+	qsort(shots, shot_count, sizeof(*shots), compare_shots);
+	memcpy(docket->shots, shots, size);
+	while (is_done && docket->done_count < shot_count)
+		is_done = judge_some(self, docket, shot_count) && !*is_stopped;
+	memcpy(shots, docket->shots, size);
+	munmap(docket, sizeof(*docket) + size);
+	return is_done;
 }

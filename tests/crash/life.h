@@ -13,6 +13,8 @@
 #ifndef DYN_TESTS_CRASH_LIFE_H
 #define DYN_TESTS_CRASH_LIFE_H
 
+#include <signal.h>
+
 #include "disk.h"
 #include "subject.h"
 
@@ -29,6 +31,7 @@ struct crash_life
 	const char *directory;
 	struct crash_tables tables;
 	bool no_sync;
+	bool is_quiet; /* about what it dies of */
 	struct crash_load load;
 	bool has_start;
 	struct crash_file start;
@@ -47,9 +50,6 @@ void crash_life_destroy(struct crash_life *self);
 /* False and text when the store failed, or wrote past the recorder. */
 bool crash_life_record(struct crash_life *self);
 
-/* Where the crash of an image is. */
-uint32_t crash_life_position(const struct crash_life *self, uint32_t image);
-
 enum crash_outcome
 {
 	CRASH_FINE,    /* a state that it may be in, and it works on from there */
@@ -65,20 +65,32 @@ enum crash_outcome
 struct crash_verdict
 {
 	enum crash_outcome outcome;
-	uint32_t state; /* FINE */
+	uint32_t state;         /* FINE */
+	uint32_t pending_count; /* writes not synced */
 	char text[CRASH_TEXT_SIZE];
+};
+
+struct crash_shot
+{
+	uint32_t image;
+	uint32_t position;
+	struct crash_verdict verdict;
 };
 
 extern const char *const crash_outcome_names[CRASH_OUTCOME_COUNT];
 
-/* Open the image with the store, in a process of its own, look at
- * everything, and write on. disk: at the image's position. */
-void crash_life_judge(struct crash_life *self, struct crash_disk *disk,
-					  uint32_t image, const struct crash_file *file,
-					  struct crash_verdict *verdict);
+/*
+ * Make these images, open them with the store, look at everything, and write
+ * on.  That happens in other processes, which may die of it.  Puts the shots
+ * in the order of their positions.  False when it was stopped: then nothing
+ * is said about some.
+ */
+bool crash_life_judge(struct crash_life *self, struct crash_shot *shots,
+					  uint32_t shot_count,
+					  const volatile sig_atomic_t *is_stopped);
 
 /* The image itself. */
-void crash_life_image(struct crash_life *self, struct crash_disk *disk,
-					  uint32_t image, struct crash_file *file);
+void crash_life_image(struct crash_life *self, const struct crash_shot *shot,
+					  struct crash_file *file);
 
 #endif

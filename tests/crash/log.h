@@ -24,6 +24,9 @@ enum crash_entry_type
 	CRASH_META_SYNC,  /* ... which has returned: that write is on disk */
 	CRASH_SIZE,       /* the file was made this long; not on disk yet */
 	CRASH_SYNC,       /* fdatasync has returned: all before is on disk */
+	CRASH_REMOVED,    /* a file that was never finished; the next is empty */
+	CRASH_RENAMED,    /* a new file got its name; not on disk yet */
+	CRASH_NAME_SYNC,  /* the directory is synced: it has its name for good */
 	CRASH_SUBMITTED,  /* batch `number` was handed to the store */
 	CRASH_STORED      /* its completion was dispatched */
 };

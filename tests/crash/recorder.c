@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,7 +18,9 @@ static struct
 {
 	_Atomic bool is_on;
 	struct crash_log *log;
-	const char *file;
+	const char *directory;
+	char file[4096];
+	char new_file[4096];
 	pthread_t driver;
 	int arrived_fd;
 	_Atomic bool has_arrived;
@@ -25,10 +28,13 @@ static struct
 } recorder;
 
 void
-crash_recorder_begin(struct crash_log *log, const char *file)
+crash_recorder_begin(struct crash_log *log, const char *directory)
 {
 	recorder.log = log;
-	recorder.file = file;
+	recorder.directory = directory;
+	snprintf(recorder.file, sizeof(recorder.file), "%s/data.mdb", directory);
+	snprintf(recorder.new_file, sizeof(recorder.new_file), "%s/new/data.mdb",
+			 directory);
 	recorder.driver = pthread_self();
 	recorder.arrived_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (recorder.arrived_fd < 0 || sem_init(&recorder.released, 0, 0) != 0)
@@ -86,14 +92,31 @@ arrive(void)
 }
 
 static bool
+is_same_file(const struct stat *status, const char *path)
+{
+	struct stat other;
+
+	return stat(path, &other) == 0 && status->st_ino == other.st_ino &&
+		   status->st_dev == other.st_dev;
+}
+
+static bool
 is_recorded(int fd)
 {
 	struct stat status;
-	struct stat recorded;
 
 	return recorder.is_on && fstat(fd, &status) == 0 &&
-		   stat(recorder.file, &recorded) == 0 &&
-		   status.st_ino == recorded.st_ino && status.st_dev == recorded.st_dev;
+		   (is_same_file(&status, recorder.file) ||
+			is_same_file(&status, recorder.new_file));
+}
+
+static bool
+is_directory_recorded(int fd)
+{
+	struct stat status;
+
+	return recorder.is_on && fstat(fd, &status) == 0 &&
+		   is_same_file(&status, recorder.directory);
 }
 
 static void
@@ -225,10 +248,13 @@ fallocate(int fd, int mode, off_t at, off_t size)
 static int
 sync_file(int fd)
 {
-	if (!is_recorded(fd))
-		return 0;
-	arrive();
-	add(CRASH_SYNC, 0, 0, NULL);
+	if (is_recorded(fd))
+	{
+		arrive();
+		add(CRASH_SYNC, 0, 0, NULL);
+	}
+	else if (is_directory_recorded(fd))
+		add(CRASH_NAME_SYNC, 0, 0, NULL);
 	return 0;
 }
 
@@ -242,4 +268,24 @@ int
 fsync(int fd)
 {
 	return sync_file(fd);
+}
+
+int
+rename(const char *from, const char *to)
+{
+	int result = (int) syscall(SYS_rename, from, to);
+
+	if (result == 0 && recorder.is_on && strcmp(to, recorder.file) == 0)
+		add(CRASH_RENAMED, 0, 0, NULL);
+	return result;
+}
+
+int
+unlink(const char *path)
+{
+	int result = (int) syscall(SYS_unlink, path);
+
+	if (result == 0 && recorder.is_on && strcmp(path, recorder.new_file) == 0)
+		add(CRASH_REMOVED, 0, 0, NULL);
+	return result;
 }

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * recorder.h
- *      Everything that this process does to one file goes into a log.
+ *      Everything that this process does to a store's file goes into a log.
  *
- * The C library's functions that write, lengthen and sync files are replaced
- * in the program that links this, also for LMDB.  Syncs return at once
+ * The file is data.mdb in the directory, or new/data.mdb until it is renamed.
+ * The C library's functions that write, lengthen, sync and name files are
+ * replaced in the program that links this, also for LMDB.  Syncs return at once
  * whether or not anything is recorded: no test here needs a real disk, the
  * crashes are made from the log.  (What bypassed the log would show: the file
  * must be what the log makes of it.)
@@ -22,7 +23,7 @@
 #include "log.h"
 
 /* The file need not be there yet. */
-void crash_recorder_begin(struct crash_log *log, const char *file);
+void crash_recorder_begin(struct crash_log *log, const char *directory);
 /* No thread may be stopped. */
 void crash_recorder_end(void);
 
