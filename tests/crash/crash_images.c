@@ -80,7 +80,6 @@ struct task
 };
 
 static char *directory;
-static struct crash_tables tables;
 static volatile sig_atomic_t was_told_to_stop;
 
 static void
@@ -231,7 +230,7 @@ run_seed(const struct task *task)
 	bool goes_on = true;
 	uint32_t begun = 1;
 
-	crash_life_init(&lives[0], task->seed, directory, tables);
+	crash_life_init(&lives[0], task->seed, directory);
 	for (uint32_t i = 0; goes_on && i < LIVES && !was_told_to_stop; i++)
 	{
 		uint32_t image_count = choose_images(task, i, images);
@@ -315,7 +314,7 @@ is_same_log_twice(uint64_t seed)
 	{
 		static struct crash_life life;
 
-		crash_life_init(&life, seed, directory, tables);
+		crash_life_init(&life, seed, directory);
 		if (!crash_life_record(&life))
 			printf("# seed %llu: %s\n", (unsigned long long) seed, life.text);
 		hashes[i] = life.text[0] == '\0' ? crash_log_hash(&life.log) : 0;
@@ -386,9 +385,8 @@ static void
 run_tests(const struct options *options)
 {
 	printf("1..8\n");
-	printf("# seed %llu, %u images; tables of the store: main, meta%s%s\n",
-		   (unsigned long long) options->seed, options->image_count,
-		   tables.hints ? ", hints" : "", tables.tree ? ", tree" : "");
+	printf("# seed %llu, %u images\n", (unsigned long long) options->seed,
+		   options->image_count);
 	test(is_same_log_twice(options->seed), "one seed records one log");
 	test_images(options);
 	test_lie(options, CRASH_NO_SYNC, "a store that never syncs is found out");
@@ -520,7 +518,6 @@ main(int count, char **words)
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
 	make_directory();
-	tables = crash_subject_tables(directory);
 	if (options.is_replay)
 		replay(&options);
 	else

@@ -21,13 +21,10 @@ const char *const crash_outcome_names[CRASH_OUTCOME_COUNT] = {
 };
 
 void
-crash_life_init(struct crash_life *self, uint64_t seed, const char *directory,
-				struct crash_tables tables)
+crash_life_init(struct crash_life *self, uint64_t seed, const char *directory)
 {
-	*self = (struct crash_life){ .seed = seed,
-								 .directory = directory,
-								 .tables = tables };
-	crash_load_init(&self->load, seed, tables.hints);
+	*self = (struct crash_life){ .seed = seed, .directory = directory };
+	crash_load_init(&self->load, seed);
 }
 
 void
@@ -37,7 +34,6 @@ crash_life_follow(struct crash_life *self, const struct crash_life *other,
 	*self = (struct crash_life){ .seed = other->seed,
 								 .number = other->number + 1,
 								 .directory = other->directory,
-								 .tables = other->tables,
 								 .no_sync = other->no_sync,
 								 .has_start = true };
 	crash_load_follow(&self->load, &other->load, state,
@@ -71,7 +67,6 @@ subject_of(struct crash_life *self)
 											   .group_count_max =
 												   self->load.habits.group_max,
 											   .no_sync = self->no_sync },
-								   .tables = self->tables,
 								   .log = &self->log };
 }
 
@@ -375,6 +370,7 @@ judge_further(struct crash_life *self, struct crash_subject *subject,
 	bool is_well = true;
 
 	crash_load_follow(&load, &self->load, state, dyn_simrandom_next(random));
+	subject->is_new = false;
 	if (!crash_subject_open(subject, 0))
 		is_well = false;
 	for (uint32_t i = 0; is_well && i < count; i++)
@@ -391,6 +387,7 @@ judge_further(struct crash_life *self, struct crash_subject *subject,
 	}
 	else
 		judge_damage(subject, out);
+	crash_load_destroy(&load);
 	if (out->outcome != CRASH_FINE)
 	{
 		char text[CRASH_TEXT_SIZE];
@@ -413,6 +410,7 @@ judge(struct crash_life *self, struct crash_disk *disk, struct crash_shot *shot,
 	subject.log = NULL;
 	make_image(self, disk, shot, file);
 	verdict->pending_count = disk->pending_count;
+	subject.is_new = file->is_new;
 	if (!crash_file_put(file, self->directory))
 	{
 		perror(self->directory);

@@ -29,7 +29,6 @@ struct crash_life
 	uint64_t seed;
 	uint32_t number;
 	const char *directory;
-	struct crash_tables tables;
 	bool no_sync;
 	bool is_quiet; /* about what it dies of */
 	struct crash_load load;
@@ -41,7 +40,7 @@ struct crash_life
 
 /* The first life of a seed. */
 void crash_life_init(struct crash_life *self, uint64_t seed,
-					 const char *directory, struct crash_tables tables);
+					 const char *directory);
 /* The life after other, from its image, which is in this state. */
 void crash_life_follow(struct crash_life *self, const struct crash_life *other,
 					   const struct crash_file *image, uint32_t state);

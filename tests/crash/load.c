@@ -10,8 +10,7 @@
 /* ---- keys and habits ---- */
 
 static void
-draw_key(struct crash_load *self, uint32_t index, struct dyn_simrandom *random,
-		 bool with_hints)
+draw_key(struct crash_load *self, uint32_t index, struct dyn_simrandom *random)
 {
 	struct crash_key *key = &self->keys[index];
 	uint64_t dice = dyn_simrandom_below(random, 1000000);
@@ -24,8 +23,7 @@ draw_key(struct crash_load *self, uint32_t index, struct dyn_simrandom *random,
 		key->table = DYN_TABLE_META;
 		size = 5 + size % 20;
 	}
-	else if (with_hints &&
-			 dice < self->habits.meta_rate + self->habits.hint_rate)
+	else if (dice < self->habits.meta_rate + self->habits.hint_rate)
 		key->table = DYN_TABLE_HINTS;
 	else
 		key->table = DYN_TABLE_MAIN;
@@ -64,14 +62,14 @@ draw_habits(struct crash_habits *self, struct dyn_simrandom *random)
 }
 
 void
-crash_load_init(struct crash_load *self, uint64_t seed, bool with_hints)
+crash_load_init(struct crash_load *self, uint64_t seed)
 {
 	struct dyn_simrandom random = dyn_simrandom_stream(seed, 1);
 
 	*self = (struct crash_load){ .random = dyn_simrandom_stream(seed, 2) };
 	draw_habits(&self->habits, &random);
 	for (uint32_t i = 0; i < self->habits.key_count; i++)
-		draw_key(self, i, &random, with_hints);
+		draw_key(self, i, &random);
 	self->sums =
 		dyn_memory_reserve(NULL, 0, &self->sum_capacity, sizeof(*self->sums));
 	self->sums[0] = 0;
@@ -82,6 +80,7 @@ crash_load_destroy(struct crash_load *self)
 {
 	dyn_memory_give(self->batches);
 	dyn_memory_give(self->sums);
+	dyn_memory_give(self->past);
 	dyn_memory_give(self->object_bytes);
 	*self = (struct crash_load){ 0 };
 }
@@ -94,6 +93,27 @@ sum_of(const uint64_t digests[CRASH_KEYS_MAX])
 	for (uint32_t i = 0; i < CRASH_KEYS_MAX; i++)
 		sum += digests[i];
 	return sum;
+}
+
+static void
+remember_one(struct crash_load *self, struct crash_change change)
+{
+	self->past = dyn_memory_reserve(self->past, self->past_count,
+									&self->past_capacity, sizeof(*self->past));
+	self->past[self->past_count++] = change;
+}
+
+/* Whatever the other or those before it wrote. */
+static void
+remember(struct crash_load *self, const struct crash_load *other)
+{
+	self->past = NULL;
+	self->past_count = self->past_capacity = 0;
+	for (uint32_t i = 0; i < other->past_count; i++)
+		remember_one(self, other->past[i]);
+	for (uint32_t i = 0; i < other->batch_count; i++)
+		for (uint32_t j = 0; j < other->batches[i].change_count; j++)
+			remember_one(self, other->batches[i].changes[j]);
 }
 
 void
@@ -110,6 +130,7 @@ crash_load_follow(struct crash_load *self, const struct crash_load *other,
 		if (key->table != DYN_TABLE_META)
 			key->place.bucket.data = (const uint8_t *) key->bucket;
 	}
+	remember(self, other);
 	crash_load_state(other, state, self->start);
 	memcpy(self->now, self->start, sizeof(self->now));
 	self->batches = NULL;
@@ -269,8 +290,11 @@ crash_load_find_state(const struct crash_load *self,
 bool
 crash_load_was(const struct crash_load *self, uint32_t key, uint64_t digest)
 {
-	if (digest == 0 || self->start[key] == digest)
+	if (digest == 0)
 		return true;
+	for (uint32_t i = 0; i < self->past_count; i++)
+		if (self->past[i].key == key && self->past[i].digest == digest)
+			return true;
 	for (uint32_t i = 0; i < self->batch_count; i++)
 		for (uint32_t j = 0; j < self->batches[i].change_count; j++)
 			if (self->batches[i].changes[j].key == key &&

@@ -72,13 +72,15 @@ struct crash_load
 	uint32_t batch_count;
 	uint32_t batch_capacity;
 	uint32_t sum_capacity;
+	struct crash_change *past; /* of the lives before */
+	uint32_t past_count;
+	uint32_t past_capacity;
 	uint8_t *object_bytes; /* of the last batch */
 	size_t object_capacity;
 };
 
-/* Keys and habits come from the seed; with_hints: there is a table of them.
- * An empty store is state 0. */
-void crash_load_init(struct crash_load *self, uint64_t seed, bool with_hints);
+/* Keys and habits come from the seed.  An empty store is state 0. */
+void crash_load_init(struct crash_load *self, uint64_t seed);
 void crash_load_destroy(struct crash_load *self);
 
 /* The same keys with a stream of batches of its own, from the other's state
@@ -107,7 +109,8 @@ bool crash_load_find_state(const struct crash_load *self,
 						   const uint64_t digests[CRASH_KEYS_MAX],
 						   uint32_t first, uint32_t last, uint32_t *state);
 
-/* Was this record ever written (or, digest 0, absent)? */
+/* Was this record ever written, in this life or one before (or, digest 0,
+ * absent)? */
 bool crash_load_was(const struct crash_load *self, uint32_t key,
 					uint64_t digest);
 

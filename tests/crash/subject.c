@@ -1,14 +1,13 @@
 #include "subject.h"
 
-#include <lmdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/memory.h"
+#include "io/store_tree_disk.h"
 #include "model/hash.h"
 #include "model/tree.h"
 
@@ -84,13 +83,18 @@ note_scanned(struct crash_subject *self, enum dyn_table table,
 		const struct dyn_scanned *item = &event->scanned.items[i];
 
 		if (item->state == DYN_LOADED_FOUND)
-			note_record(self, table, bucket, item->key, item->hash,
+			note_record(self, table, bucket.size != 0 ? bucket : item->bucket,
+						item->key, item->hash,
 						table == DYN_TABLE_HINTS ? item->slots : 0,
 						item->object);
 		else
 			say(self, &self->is_damaged, "a damaged record in a scan");
 	}
 	self->is_end = event->scanned.end || event->scanned.status != DYN_STATUS_OK;
+	self->after_bucket_size = event->scanned.after_bucket.size;
+	if (self->after_bucket_size != 0)
+		memcpy(self->after_bucket, event->scanned.after_bucket.data,
+			   self->after_bucket_size);
 	self->after_cell = event->scanned.after_cell;
 	self->after_key_size = event->scanned.after_key.size;
 	if (self->after_key_size != 0)
@@ -244,11 +248,24 @@ scan(struct crash_subject *self, enum dyn_table table, const char *bucket,
 		if (!read_one(self, &effect, &reading))
 			return false;
 		effect.scan.has_after = true;
+		effect.scan.after_bucket =
+			(struct dyn_slice){ (const uint8_t *) self->after_bucket,
+								self->after_bucket_size };
 		effect.scan.after_cell = self->after_cell;
 		effect.scan.after_key =
 			(struct dyn_slice){ self->after_key, self->after_key_size };
 	} while (!self->is_end);
 	return true;
+}
+
+static bool
+scan_table(struct crash_subject *self, enum dyn_table table,
+		   struct dyn_simrandom *random)
+{
+	if (dyn_simrandom_chance(random, 500000))
+		return scan(self, table, "", random);
+	return scan(self, table, "cart", random) &&
+		   scan(self, table, "session", random);
 }
 
 static bool
@@ -434,64 +451,35 @@ read_tree(struct crash_subject *self)
 	return true;
 }
 
+/* The tree's own records: the store would mend damaged ones, but a crash
+ * damages none. */
+static bool
+check_tree(struct crash_subject *self)
+{
+	struct dyn_store_lmdb_stats stats;
+	struct dyn_store_tree_report report;
+
+	dyn_store_lmdb_stats(self->store, &stats);
+	if (stats.tree.recomputed != 0 ||
+		(stats.tree.rebuilt != 0 && !self->is_new))
+		return say(self, &self->is_damaged,
+				   "the tree had to be computed again");
+	if (dyn_store_lmdb_check(self->store, &report) != DYN_STATUS_OK)
+		return say(self, &self->is_damaged, "the tree cannot be checked");
+	if (report.wrong != 0 || report.damaged_branches != 0)
+		return say(self, &self->is_wrong,
+				   "%u leaves of the tree on disk are wrong, %u damaged",
+				   (uint32_t) report.wrong, (uint32_t) report.damaged_branches);
+	return true;
+}
+
 bool
 crash_subject_read(struct crash_subject *self, const struct crash_load *load,
 				   struct dyn_simrandom *random)
 {
 	self->load = load;
 	memset(self->found, 0, sizeof(self->found));
-	if (!read_meta(self))
-		return false;
-	for (int i = DYN_TABLE_MAIN; i <= DYN_TABLE_HINTS; i++)
-		if (i == DYN_TABLE_MAIN || (i == DYN_TABLE_HINTS && self->tables.hints))
-			if (!scan(self, (enum dyn_table) i, "cart", random) ||
-				!scan(self, (enum dyn_table) i, "session", random))
-				return false;
-	return load_some(self, random) && (!self->tables.tree || read_tree(self));
-}
-
-/* ---- tables ---- */
-
-static bool
-has_table(MDB_env *env, const char *name)
-{
-	MDB_txn *txn;
-	MDB_dbi dbi;
-	bool is_there;
-
-	if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0)
-		return false;
-	is_there = mdb_dbi_open(txn, name, 0, &dbi) == 0;
-	mdb_txn_abort(txn);
-	return is_there;
-}
-
-struct crash_tables
-crash_subject_tables(const char *directory)
-{
-	static const char *const files[] = { "data.mdb", "lock.mdb",
-										 "dynnode.lock" };
-	struct crash_subject subject = { .config.directory = directory };
-	struct crash_tables tables = { false, false };
-	char path[4096];
-	MDB_env *env;
-
-	if (crash_subject_open(&subject, 0))
-		crash_subject_close(&subject);
-	if (mdb_env_create(&env) == 0)
-	{
-		mdb_env_set_maxdbs(env, 2);
-		if (mdb_env_open(env, directory, MDB_RDONLY, 0600) == 0)
-		{
-			tables.hints = has_table(env, "hints");
-			tables.tree = has_table(env, "tree");
-		}
-		mdb_env_close(env);
-	}
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-	{
-		snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
-		unlink(path);
-	}
-	return tables;
+	return read_meta(self) && scan_table(self, DYN_TABLE_MAIN, random) &&
+		   scan_table(self, DYN_TABLE_HINTS, random) &&
+		   load_some(self, random) && read_tree(self) && check_tree(self);
 }

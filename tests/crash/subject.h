@@ -12,13 +12,6 @@
 #include "load.h"
 #include "log.h"
 
-/* Tables that a store has; older ones have MAIN and META alone. */
-struct crash_tables
-{
-	bool hints;
-	bool tree;
-};
-
 enum
 {
 	CRASH_TEXT_SIZE = 400,
@@ -28,7 +21,7 @@ enum
 struct crash_subject
 {
 	struct dyn_store_lmdb_config config;
-	struct crash_tables tables;
+	bool is_new; /* it may be made when opened */
 	struct dyn_store *store;
 	struct crash_log *log;      /* SUBMITTED and STORED go there; or NULL */
 	uint32_t submitted_count;   /* since it was opened */
@@ -44,6 +37,8 @@ struct crash_subject
 	bool is_wrong;                   /* it did not, but something is */
 	uint32_t read_count;
 	bool is_end; /* of the scan */
+	char after_bucket[DYN_BUCKET_SIZE_MAX];
+	size_t after_bucket_size;
 	uint16_t after_cell;
 	uint8_t after_key[DYN_KEY_SIZE_MAX];
 	size_t after_key_size;
@@ -72,8 +67,5 @@ bool crash_subject_is_done(struct crash_subject *self);
 bool crash_subject_read(struct crash_subject *self,
 						const struct crash_load *load,
 						struct dyn_simrandom *random);
-
-/* Which tables does this store make?  directory: empty, and empty again. */
-struct crash_tables crash_subject_tables(const char *directory);
 
 #endif
