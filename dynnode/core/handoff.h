@@ -28,7 +28,8 @@
 
 struct dyn_handoff;
 
-/* A hint was written (+1) or removed (-1) or changed (0) in memory. */
+/* A hint was written (+1) or removed (-1) or changed (0) in memory; and once
+ * more (0) when that is on disk, where walks look. */
 void dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change);
 
 /* May one more be taken? */

@@ -336,6 +336,9 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 	/* A later commit of the key carries what this one did not write. */
 	bool carried = item->key->commit_count != 0;
 
+	/* A walk that began before the commit did not see it. */
+	if (item->key->table == DYN_TABLE_HINTS)
+		dyn_handoff_note(node, item->key->partition, 0);
 	for (uint32_t i = 0; i < item->id_count; i++)
 		if (status == DYN_STATUS_OK)
 			dyn_remember_committed(&node->remember, &item->ids[i],
