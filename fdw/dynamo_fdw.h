@@ -207,6 +207,24 @@ extern void dynfdw_flush(bool at_statement, DynamoRequestStats *stats);
 extern Size dynfdw_buffered_size(void);
 extern void dynfdw_xact_init(void);
 
+/* ---- create.c ---- */
+
+/* What the store has of keys that are to be created. */
+typedef struct DynamoLookup DynamoLookup;
+
+extern DynamoLookup *dynfdw_lookup_new(DynamoRelation *relation,
+									   DynamoRequestStats *stats);
+
+/* Ask for keys; each may come several times. What was asked for before is
+ * forgotten. */
+extern void dynfdw_lookup(DynamoLookup *lookup, const struct dyn_slice *keys,
+						  int count);
+extern void dynfdw_lookup_forget(DynamoLookup *lookup);
+
+/* Has the key a live row, in the store or in this transaction? The store is
+ * asked unless it was for this key. */
+extern bool dynfdw_key_exists(DynamoLookup *lookup, struct dyn_slice key);
+
 /* ---- scan.c ---- */
 
 /* Where an UPDATE or DELETE finds the row that a scan returned. */

@@ -29,6 +29,7 @@
 enum
 {
 	BATCH_SIZE = 1000,
+	LOOKUP_MAX = 100,			/* keys at once: their values come, too */
 	STREAM_SIZE = 4 * 1024 * 1024	/* write_at 'statement': then send */
 };
 
@@ -41,6 +42,7 @@ typedef struct ModifyState
 	AttrNumber	whole;			/* of the row itself; 0 = not there */
 	CommandId	cid;			/* of the statement: triggers have later ones */
 	MemoryContext temporary;	/* of one row */
+	DynamoLookup *lookup;		/* keys to create */
 	DynamoRequestStats stats;
 } ModifyState;
 
@@ -124,6 +126,7 @@ begin(ResultRelInfo *resultRelInfo, EState *estate)
 	state->temporary = AllocSetContextCreate(estate->es_query_cxt,
 											 "dynamo_fdw row to write",
 											 ALLOCSET_DEFAULT_SIZES);
+	state->lookup = dynfdw_lookup_new(state->relation, &state->stats);
 	resultRelInfo->ri_FdwState = state;
 	return state;
 }
@@ -266,35 +269,14 @@ refuse_told(const ModifyState *state, TupleTableSlot *slot)
 	}
 }
 
-/* Does the key have a live row, in the store or in this transaction? */
-static bool
-key_exists(ModifyState *state, struct dyn_slice key)
-{
-	DynamoRelation *rel = state->relation;
-	DynamoRequestOptions options = {.r = rel->options.r,
-	.timeout_ms = rel->options.timeout_ms};
-	struct dyn_object object;
-	DynamoPending pending;
-
-	dynfdw_pending(rel->serverid, rel->bucket, key, InvalidCommandId, &pending);
-	if (pending.nrows > 0)
-		return true;
-	if (pending.hides_all)
-		return false;
-	dynfdw_multi_get(dynfdw_cluster(rel->serverid, rel->userid), rel->bucket,
-					 &key, 1, &options, &state->stats, &object);
-	for (uint32_t i = 0; i < object.version_count; i++)
-		if (!dyn_clock_covers(&pending.context, object.versions[i].dot))
-			return true;
-	return false;
-}
-
 static void
 stream(ModifyState *state)
 {
-	if (state->relation->options.write_at_statement && state->streams &&
-		dynfdw_buffered_size() > STREAM_SIZE)
-		dynfdw_flush(true, &state->stats);
+	if (!state->relation->options.write_at_statement || !state->streams ||
+		dynfdw_buffered_size() <= STREAM_SIZE)
+		return;
+	dynfdw_flush(true, &state->stats);
+	dynfdw_lookup_forget(state->lookup);
 }
 
 /* False when ON CONFLICT DO NOTHING did nothing. */
@@ -322,7 +304,7 @@ insert_row(ModifyState *state, TupleTableSlot *slot)
 		: DYNAMO_PUT_SIBLING;
 	if (mode == DYNAMO_INSERT_CREATE)
 	{
-		if (key_exists(state, spec.key))
+		if (dynfdw_key_exists(state->lookup, spec.key))
 		{
 			MemoryContextSwitchTo(old);
 			if (state->do_nothing)
@@ -345,23 +327,42 @@ TupleTableSlot *
 dynamoExecForeignInsert(EState *estate, ResultRelInfo *resultRelInfo,
 						TupleTableSlot *slot, TupleTableSlot *planSlot)
 {
-	return insert_row(resultRelInfo->ri_FdwState, slot) ? slot : NULL;
+	ModifyState *state = resultRelInfo->ri_FdwState;
+
+	/* What was read for an earlier row may be old by now. */
+	dynfdw_lookup_forget(state->lookup);
+	return insert_row(state, slot) ? slot : NULL;
 }
 
 int
 dynamoGetForeignModifyBatchSize(ResultRelInfo *resultRelInfo)
 {
-	ModifyState *state = resultRelInfo->ri_FdwState;
-
 	/* RETURNING, a view's checks and triggers want their rows one by one. */
 	if (resultRelInfo->ri_projectReturning != NULL ||
 		resultRelInfo->ri_WithCheckOptions != NIL ||
 		(resultRelInfo->ri_TrigDesc &&
 		 (resultRelInfo->ri_TrigDesc->trig_insert_before_row ||
-		  resultRelInfo->ri_TrigDesc->trig_insert_after_row)) ||
-		(state != NULL && state->do_nothing))
+		  resultRelInfo->ri_TrigDesc->trig_insert_after_row)))
 		return 1;
 	return BATCH_SIZE;
+}
+
+/* Ask for the keys of rows that are to create them, in one request. */
+static void
+look_up(ModifyState *state, TupleTableSlot **slots, int count)
+{
+	struct dyn_slice keys[LOOKUP_MAX];
+	MemoryContext old;
+
+	if (!state->do_nothing &&
+		state->relation->options.insert_mode != DYNAMO_INSERT_CREATE)
+		return;
+	MemoryContextReset(state->temporary);
+	old = MemoryContextSwitchTo(state->temporary);
+	for (int i = 0; i < count; i++)
+		keys[i] = key_of_slot(state, slots[i]);
+	dynfdw_lookup(state->lookup, keys, count);
+	MemoryContextSwitchTo(old);
 }
 
 TupleTableSlot **
@@ -369,8 +370,18 @@ dynamoExecForeignBatchInsert(EState *estate, ResultRelInfo *resultRelInfo,
 							 TupleTableSlot **slots,
 							 TupleTableSlot **planSlots, int *numSlots)
 {
+	ModifyState *state = resultRelInfo->ri_FdwState;
+	int			inserted = 0;
+
 	for (int i = 0; i < *numSlots; i++)
-		(void) insert_row(resultRelInfo->ri_FdwState, slots[i]);
+	{
+		if (i % LOOKUP_MAX == 0)
+			look_up(state, slots + i, Min(LOOKUP_MAX, *numSlots - i));
+		inserted += insert_row(state, slots[i]);
+	}
+	dynfdw_lookup_forget(state->lookup);
+	/* Nobody looks at the rows, only at their number: see the batch size. */
+	*numSlots = inserted;
 	return slots;
 }
 

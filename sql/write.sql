@@ -44,6 +44,21 @@ INSERT INTO cart VALUES ('erin', '1'), ('erin', '2') ON CONFLICT DO NOTHING;
 SELECT key, value FROM cart WHERE key IN ('bob', 'dave', 'erin') ORDER BY key;
 INSERT INTO cart VALUES ('bob', '7') ON CONFLICT (key) DO NOTHING;
 
+-- many at once: those that exist, that come twice, that the transaction has deleted
+CREATE FOREIGN TABLE once (key text, value text) SERVER write_store OPTIONS (bucket 'write_once', insert_mode 'create');
+INSERT INTO once SELECT i, 'first' FROM generate_series(1, 250) i;
+INSERT INTO once SELECT i % 300, 'second' FROM generate_series(1, 600) i ON CONFLICT DO NOTHING;
+SELECT value, count(*) FROM once GROUP BY value ORDER BY value;
+INSERT INTO once SELECT 'twice ' || i % 120, 'third' FROM generate_series(1, 200) i;
+INSERT INTO once SELECT i, 'third' FROM generate_series(400, 200, -1) i;
+BEGIN;
+DELETE FROM once WHERE key LIKE '1%';
+INSERT INTO once SELECT i, 'third' FROM generate_series(0, 309) i ON CONFLICT DO NOTHING;
+SELECT value, count(*) FROM once GROUP BY value ORDER BY value;
+COMMIT;
+SELECT value, count(*) FROM once GROUP BY value ORDER BY value;
+DELETE FROM once;
+
 -- RETURNING
 INSERT INTO cart VALUES ('frank', '1') RETURNING key, value, vclock IS NULL AS not_sent_yet;
 UPDATE cart SET value = '2' WHERE key = 'frank' RETURNING key, value;
