@@ -81,9 +81,10 @@ subject_of(struct crash_life *self)
 static bool
 wait_for_writer(struct crash_subject *subject)
 {
-	int rounds = 0;
+	bool is_told = false;
+	uint32_t waited_ms = 0;
 
-	for (;;)
+	while (waited_ms < CRASH_WAIT_MS)
 	{
 		struct pollfd fds[2] = {
 			{ .fd = crash_recorder_fd(), .events = POLLIN },
@@ -95,14 +96,14 @@ wait_for_writer(struct crash_subject *subject)
 			return true;
 		if (crash_subject_is_done(subject))
 			return false;
-		if (rounds < 100 && poll(fds, 2, CRASH_WAIT_MS) > 0)
-			rounds++;
-		/* Only dispatch could make wakeup_fd quiet. */
-		else if (rounds++ > 20000)
+		/* It stays readable until its completions are dispatched. */
+		if (is_told)
+			waited_ms += poll(fds, 1, 1) == 0;
+		else if (poll(fds, 2, CRASH_WAIT_MS) == 0)
 			return false;
-		else
-			poll(fds, 1, 1);
+		is_told = is_told || fds[1].revents != 0;
 	}
+	return false;
 }
 
 static void
@@ -149,6 +150,7 @@ record(struct crash_life *self, struct crash_subject *subject)
 	{
 		if (!work(self, subject))
 		{
+			crash_recorder_abandon();
 			crash_subject_close(subject);
 			return fail(self, "%s", subject->text);
 		}
@@ -418,8 +420,7 @@ judge(struct crash_life *self, struct crash_disk *disk, struct crash_shot *shot,
 	}
 	if (judge_content(&subject, &self->load, disk->stored_count,
 					  disk->submitted_count, &random, verdict) &&
-		(shot->image >= CRASH_TORN_META ||
-		 dyn_simrandom_chance(&random, 250000)))
+		shot->image < CRASH_TORN_META && dyn_simrandom_chance(&random, 250000))
 		judge_further(self, &subject, &random, verdict);
 }
 

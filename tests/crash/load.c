@@ -50,8 +50,7 @@ draw_habits(struct crash_habits *self, struct dyn_simrandom *random)
 	self->hint_rate = (uint32_t) dyn_simrandom_below(random, 300000);
 	self->meta_rate = (uint32_t) dyn_simrandom_below(random, 200000);
 	self->batch_count = (uint32_t) dyn_simrandom_between(random, 20, 80);
-	self->writes_max =
-		(uint32_t) dyn_simrandom_between(random, 1, CRASH_WRITES_MAX);
+	self->writes_max = (uint32_t) dyn_simrandom_between(random, 1, 24);
 	self->delete_rate = (uint32_t) dyn_simrandom_below(random, 400000);
 	self->size_max = sizes[dyn_simrandom_below(random, 4)];
 	self->big_rate = (uint32_t) dyn_simrandom_below(random, 50000);
@@ -61,6 +60,17 @@ draw_habits(struct crash_habits *self, struct dyn_simrandom *random)
 	self->group_max = groups[dyn_simrandom_below(random, 5)];
 }
 
+/* Many small writes: enough for the tree to drop what it logged. */
+static void
+draw_hurry(struct crash_habits *self, struct dyn_simrandom *random)
+{
+	self->key_count = (uint32_t) dyn_simrandom_between(random, 150, 250);
+	self->batch_count = (uint32_t) dyn_simrandom_between(random, 60, 120);
+	self->writes_max = CRASH_WRITES_MAX;
+	self->size_max = 40;
+	self->big_rate /= 10;
+}
+
 void
 crash_load_init(struct crash_load *self, uint64_t seed)
 {
@@ -68,6 +78,8 @@ crash_load_init(struct crash_load *self, uint64_t seed)
 
 	*self = (struct crash_load){ .random = dyn_simrandom_stream(seed, 2) };
 	draw_habits(&self->habits, &random);
+	if (dyn_simrandom_chance(&random, 150000))
+		draw_hurry(&self->habits, &random);
 	for (uint32_t i = 0; i < self->habits.key_count; i++)
 		draw_key(self, i, &random);
 	self->sums =

@@ -18,7 +18,7 @@
 enum
 {
 	CRASH_KEYS_MAX = 256,
-	CRASH_WRITES_MAX = 24 /* in a batch */
+	CRASH_WRITES_MAX = 96 /* in a batch */
 };
 
 struct crash_key

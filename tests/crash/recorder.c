@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -23,7 +24,6 @@ static struct
 	char new_file[4096];
 	pthread_t driver;
 	int arrived_fd;
-	_Atomic bool has_arrived;
 	sem_t released;
 } recorder;
 
@@ -53,6 +53,13 @@ crash_recorder_end(void)
 	sem_destroy(&recorder.released);
 }
 
+void
+crash_recorder_abandon(void)
+{
+	recorder.is_on = false;
+	sem_post(&recorder.released);
+}
+
 int
 crash_recorder_fd(void)
 {
@@ -62,7 +69,9 @@ crash_recorder_fd(void)
 bool
 crash_recorder_has_arrived(void)
 {
-	return recorder.has_arrived;
+	struct pollfd arrived = { .fd = recorder.arrived_fd, .events = POLLIN };
+
+	return poll(&arrived, 1, 0) == 1;
 }
 
 void
@@ -70,7 +79,6 @@ crash_recorder_release(void)
 {
 	uint64_t count;
 
-	recorder.has_arrived = false;
 	if (read(recorder.arrived_fd, &count, sizeof(count)) < 0)
 		abort();
 	sem_post(&recorder.released);
@@ -84,7 +92,6 @@ arrive(void)
 
 	if (pthread_equal(pthread_self(), recorder.driver))
 		return;
-	recorder.has_arrived = true;
 	if (syscall(SYS_write, recorder.arrived_fd, &one, sizeof(one)) < 0)
 		abort();
 	while (sem_wait(&recorder.released) != 0)

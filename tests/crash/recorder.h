@@ -26,6 +26,8 @@
 void crash_recorder_begin(struct crash_log *log, const char *directory);
 /* No thread may be stopped. */
 void crash_recorder_end(void);
+/* Record no more, and let go whoever is stopped: for a test that failed. */
+void crash_recorder_abandon(void);
 
 /* Readable when a thread has arrived. */
 int crash_recorder_fd(void);

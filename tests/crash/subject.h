@@ -15,7 +15,7 @@
 enum
 {
 	CRASH_TEXT_SIZE = 400,
-	CRASH_WAIT_MS = 20000
+	CRASH_WAIT_MS = 60000
 };
 
 struct crash_subject
