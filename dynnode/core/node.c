@@ -416,7 +416,7 @@ keep_config(struct dyn_node *node, const struct dyn_node_config *from)
 	set_default(&config->hedge_ms, 50);
 	set_default(&config->heartbeat_ms, 500);
 	set_default(&config->silence_ms, 3000);
-	set_default(&config->anti_entropy_ms, DYN_ANTI_ENTROPY_NEVER);
+	set_default(&config->anti_entropy_ms, 5000);
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
 	set_default(&config->remembered_max, 1048576);

@@ -53,7 +53,7 @@ struct dyn_node_config
 	uint32_t hedge_ms;           /* default 50 */
 	uint32_t heartbeat_ms;       /* default 500 */
 	uint32_t silence_ms;         /* default 3000: the longest one believed */
-	uint32_t anti_entropy_ms;    /* UINT32_MAX, the default: never */
+	uint32_t anti_entropy_ms;    /* default 5000; or DYN_ANTI_ENTROPY_NEVER */
 	uint32_t requests_max;       /* default 4096 requests in flight */
 	uint32_t keys_max;           /* default 65536 keys with work in flight */
 	uint32_t remembered_max;     /* default 1048576 request ids */

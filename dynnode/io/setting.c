@@ -45,7 +45,7 @@ const struct dyn_setting dyn_settings[] = {
 	  "pace of heartbeats" },
 	{ "silence-ms", NUMBER_OF(silence_ms, 20, 600000), "3000",
 	  "a node not heard of for so long counts as down" },
-	{ "anti-entropy-ms", NUMBER_OF(anti_entropy_ms, 0, 86400000), "0",
+	{ "anti-entropy-ms", NUMBER_OF(anti_entropy_ms, 0, 86400000), "5000",
 	  "pace at which replicas are compared and mended (0: never)" },
 	{ "requests-max", NUMBER_OF(requests_max, 1, 1000000), "4096",
 	  "requests in flight, then OVERLOAD" },

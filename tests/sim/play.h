@@ -59,4 +59,9 @@ void dyn_kv679_tombstone(struct dyn_world *world);
 void dyn_kv679_tombstone2(struct dyn_world *world);
 void dyn_kv679_uid(struct dyn_world *world);
 
+/* ---- equal.c: anti-entropy ---- */
+void dyn_equal_without_reads(struct dyn_world *world);
+void dyn_equal_after_a_partition(struct dyn_world *world);
+void dyn_equal_under_load(struct dyn_world *world);
+
 #endif

@@ -339,6 +339,14 @@ static const struct
 	{ "kv679_tombstone", dyn_kv679_tombstone, NULL },
 	{ "kv679_tombstone2", dyn_kv679_tombstone2, NULL },
 	{ "kv679_uid", dyn_kv679_uid, NULL },
+	{ "anti_entropy_alone_converges", dyn_equal_without_reads,
+	  "anti_entropy_ms=1000,key_count=60" },
+	{ "anti_entropy_after_a_partition", dyn_equal_after_a_partition,
+	  "anti_entropy_ms=1000,key_count=20,w=1" },
+	{ "anti_entropy_under_load", dyn_equal_under_load,
+	  "anti_entropy_ms=500,key_count=2000,client_count=8,think_ms=1,"
+	  "batch_max=16,write_rate=950000,blind_rate=900000,commit_ms_max=15,"
+	  "partition_count=32" },
 };
 
 uint32_t

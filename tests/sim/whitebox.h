@@ -11,6 +11,8 @@
  *     C5 bound         no write is two rows, so there are never more rows than
  *                      writers who had not read each other
  *     C6 converged     at the end all owners' records are equal
+ *     C7 trees         ... and so are their hashes of each cell, which are
+ *                      those of the records
  *     C8 placement     no record on a node that is not an owner
  *     C11 answered     a request that arrived is answered in its time
  *
@@ -80,6 +82,9 @@ void dyn_whitebox_object(struct dyn_world *world, uint32_t key,
  * no hints are left): its rule, and where it is. NULL when there is none. */
 const char *dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
 								 char why[DYN_WHITEBOX_WHY]);
+
+/* C7, of all disks. */
+void dyn_whitebox_trees(struct dyn_world *world);
 
 /* What is live on the first owner that holds the key. */
 void dyn_whitebox_live(struct dyn_world *world, uint32_t key,

@@ -158,21 +158,20 @@ dyn_whitebox_acknowledged(struct dyn_world *world, uint32_t node, uint32_t op)
 
 /* ------------------------------------------------------ C6, C8: the disks */
 
-bool
-dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,
-					bool owners[DYN_SIM_NODES_MAX])
+static const struct dyn_ring *
+any_ring(const struct dyn_world *world)
 {
-	const struct dyn_ring *ring = NULL;
-	char buffer[32];
-	uint16_t partition;
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (world->nodes[i].node != NULL &&
+			dyn_node_ring(world->nodes[i].node) != NULL)
+			return dyn_node_ring(world->nodes[i].node);
+	return NULL;
+}
 
-	for (uint32_t i = 0; i < world->swarm.node_count && ring == NULL; i++)
-		if (world->nodes[i].node != NULL)
-			ring = dyn_node_ring(world->nodes[i].node);
-	if (ring == NULL)
-		return false;
-	partition = dyn_hash_partition(dyn_sim_record_key(key, buffer).cell,
-								   ring->partition_count);
+static void
+find_owners(const struct dyn_world *world, const struct dyn_ring *ring,
+			uint16_t partition, bool owners[DYN_SIM_NODES_MAX])
+{
 	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
 		owners[i] = false;
 	for (uint8_t slot = 0; slot < ring->replica_count; slot++)
@@ -184,7 +183,70 @@ dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,
 			if (strcmp(member->address, world->nodes[i].address) == 0)
 				owners[i] = true;
 	}
+}
+
+bool
+dyn_whitebox_owners(const struct dyn_world *world, uint32_t key,
+					bool owners[DYN_SIM_NODES_MAX])
+{
+	const struct dyn_ring *ring = any_ring(world);
+	char buffer[32];
+
+	if (ring == NULL)
+		return false;
+	find_owners(world, ring,
+				dyn_hash_partition(dyn_sim_record_key(key, buffer).cell,
+								   ring->partition_count),
+				owners);
 	return true;
+}
+
+/* The owners' hashes of one cell. */
+static void
+check_cell(struct dyn_world *world, uint16_t cell,
+		   const bool owners[DYN_SIM_NODES_MAX])
+{
+	uint64_t first_hash = 0;
+	bool any = false;
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		uint64_t hash;
+
+		if (!owners[i])
+			continue;
+		hash = dyn_simdisk_tree_hash(world->nodes[i].disk, DYN_TREE_CELL, cell);
+		if (any && hash != first_hash)
+			dyn_world_violation(world, "C7", "cell %u: another hash on node %u",
+								cell, i);
+		first_hash = hash;
+		any = true;
+	}
+}
+
+void
+dyn_whitebox_trees(struct dyn_world *world)
+{
+	const struct dyn_ring *ring = any_ring(world);
+	bool owners[DYN_SIM_NODES_MAX];
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		uint32_t wrong = dyn_simdisk_tree_wrong(world->nodes[i].disk);
+
+		if (wrong != 0)
+			dyn_world_violation(world, "C7",
+								"node %u: %u leaves are not those of its "
+								"records",
+								i, wrong);
+	}
+	for (uint32_t cell = 0; ring != NULL && cell < DYN_CELL_COUNT; cell++)
+	{
+		find_owners(world, ring,
+					dyn_hash_partition((uint16_t) cell, ring->partition_count),
+					owners);
+		check_cell(world, (uint16_t) cell, owners);
+	}
 }
 
 void

@@ -162,7 +162,7 @@ the_defaults_are_those_of_the_core(void **state)
 	assert_int_equal(core.hedge_ms, 50);
 	assert_int_equal(core.heartbeat_ms, 500);
 	assert_int_equal(core.silence_ms, 3000);
-	assert_int_equal(core.anti_entropy_ms, DYN_ANTI_ENTROPY_NEVER);
+	assert_int_equal(core.anti_entropy_ms, 5000);
 	assert_int_equal(core.requests_max, 4096);
 }
 
