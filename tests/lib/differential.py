@@ -17,7 +17,8 @@ import sys
 
 SETUP = """
 CREATE EXTENSION dynamo_fdw;
-CREATE SERVER store FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (nodes '%(nodes)s');
+CREATE SERVER store FOREIGN DATA WRAPPER dynamo_fdw
+    OPTIONS (nodes '%(nodes)s', connect_timeout '60000', timeout '60000');
 CREATE FUNCTION stable_text(text) RETURNS text LANGUAGE plpgsql STABLE
     AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION volatile_text(text) RETURNS text LANGUAGE plpgsql VOLATILE
