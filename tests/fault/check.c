@@ -2,14 +2,15 @@
  * check: read every key from its owners, and judge what the clients saw.
  *
  *     check --nodes HOST:PORT,... --keys N [--without HOST:PORT]
- *           [--relaxed-from MICROSECONDS] [--settle-ms 3000]
+ *           [--relaxed-from MICROSECONDS] [--stand-ins] [--settle-ms 3000]
  *           [--converge-ms 30000] JOURNAL...
  *
  * All nodes run and can talk.  First it waits for --settle-ms whether the
  * owners become equal by themselves.  Keys that do not are read at r = N, which
  * repairs them, until all owners are equal or --converge-ms has passed.  Then
  * the checker of the simulator judges.  --without: a node that is outside of
- * the cluster, and is not asked.
+ * the cluster, and is not asked.  --stand-ins: fallbacks have answered for
+ * owners, so what a client was not told about its owners counts for none.
  *
  * Violations are lines "C1 ...", each followed by what was done to that key;
  * the last line is JSON.  Exit code 0 without violations, 1 with, 2 when it
@@ -35,6 +36,7 @@ static const struct option options[] = {
 	{ "keys", required_argument, NULL, 'k' },
 	{ "without", required_argument, NULL, 'o' },
 	{ "relaxed-from", required_argument, NULL, 'x' },
+	{ "stand-ins", no_argument, NULL, 'i' },
 	{ "settle-ms", required_argument, NULL, 's' },
 	{ "converge-ms", required_argument, NULL, 'c' },
 	{ NULL, 0, NULL, 0 }
@@ -179,6 +181,7 @@ struct arguments
 	const char *without;
 	uint32_t key_count;
 	uint64_t relaxed_from_us;
+	bool stand_ins;
 	uint32_t settle_ms;
 	uint32_t converge_ms;
 };
@@ -204,6 +207,9 @@ read_options(struct arguments *self, int argc, char **argv)
 				break;
 			case 'x':
 				self->relaxed_from_us = strtoull(optarg, NULL, 10);
+				break;
+			case 'i':
+				self->stand_ins = true;
 				break;
 			case 's':
 				self->settle_ms = (uint32_t) strtoul(optarg, NULL, 10);
@@ -244,7 +250,7 @@ main(int argc, char **argv)
 						arguments.converge_ms))
 		return 2;
 	dyn_journal_to_history(&judge.journal, arguments.key_count,
-						   arguments.relaxed_from_us, dyn_links_stand_ins(),
+						   arguments.relaxed_from_us, arguments.stand_ins,
 						   &judge.history);
 	for (uint32_t key = 0; key < arguments.key_count; key++)
 		take_final(&judge, &final, key);

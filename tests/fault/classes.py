@@ -54,13 +54,16 @@ def fault_class(**options):
 
 @fault_class()
 def kill_one(round_):
-    """kill -9 of one node, which is away for a while."""
+    """kill -9 of one node, which is away for a while: no SQL statement fails."""
+    round_.after(round_.check_statements)
     for _ in range(2):
         node = round_.pick()
         round_.say("kill -9 of %s" % node)
         node.kill()
         round_.sleep(0.2, 2.0)
         node.start()
+        round_.check(round_.cluster.wait_whole(10),
+                     "the cluster is not whole 10 s after kill -9 of one")
         round_.sleep(0.2, 1.0)
 
 
@@ -339,13 +342,13 @@ def few_fds(round_):
 
 
 def little_memory(round_):
-    """A control group of 32 MiB for one node."""
+    """A control group of 64 MiB for one node."""
     node = round_.pick()
     group = os.path.join(CGROUP, "dynfault-%d" % os.getpid())
     os.makedirs(group, exist_ok=True)
     round_.at_end(lambda: os.rmdir(group))
     with open(os.path.join(group, "memory.limit_in_bytes"), "w") as file:
-        file.write(str(32 << 20))
+        file.write(str(64 << 20))
     node.prefix += ["sh", "-c", 'echo $$ >%s/cgroup.procs; exec "$@"' % group,
                     "sh"]
     round_.victims = [node]
@@ -357,7 +360,7 @@ def little_memory(round_):
              missing=lambda: None if os.path.isdir(CGROUP)
              else "needs a cgroup v1 memory controller")
 def little_memory_left(round_):
-    """A node with 32 MiB under load: it may refuse, it is not killed."""
+    """A node with 64 MiB under load: it may refuse, it is not killed."""
     round_.sleep(3, 5)
     node = round_.victims[0]
     with open(os.path.join(round_.group, "memory.max_usage_in_bytes")) as file:

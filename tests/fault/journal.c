@@ -335,7 +335,7 @@ end_op(const struct dyn_journal_op *op, bool stand_ins,
 	to->repeated = op->again;
 	if (op->told_owners && op->owners < to->quorum)
 		to->quorum = (uint8_t) op->owners;
-	if (!op->told_owners && stand_ins && op->kind != DYN_HISTORY_READ)
+	if (!op->told_owners && stand_ins)
 		to->quorum = 0;
 	if (op->result != DYN_HISTORY_PENDING)
 		dyn_history_end(history, op->index, op->result, op->end_us);

@@ -93,9 +93,9 @@ bool dyn_journal_load(struct dyn_journal *self, const char *path);
 
 /*
  * Reads that began after relaxed_from_us (0 = none) may rightly miss
- * something, because a replica has gone back in time.  stand_ins: writes may
- * be acknowledged by nodes that are no owners, as far as their clients were
- * not told otherwise.
+ * something, because a replica has gone back in time.  An answer
+ * counts for as many owners as it tells of; stand_ins: one that tells nothing
+ * counts for none, as fallbacks may have answered.
  */
 void dyn_journal_to_history(struct dyn_journal *self, uint32_t key_count,
 							uint64_t relaxed_from_us, bool stand_ins,

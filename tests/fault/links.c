@@ -103,33 +103,12 @@ dyn_links_send(struct dyn_links *self, uint32_t node,
 					ZMQ_DONTWAIT) >= 0;
 }
 
-static const ProtobufCFieldDescriptor *
-fallbacks(void)
-{
-	return protobuf_c_message_descriptor_get_field_by_name(
-		&dyn__receipt__descriptor, "fallbacks");
-}
-
-bool
-dyn_links_stand_ins(void)
-{
-	return fallbacks() != NULL;
-}
-
 unsigned
 dyn_links_owners(const Dyn__Receipt *receipt)
 {
-	const ProtobufCFieldDescriptor *field = fallbacks();
-	size_t stand_ins = 0;
-
-	if (receipt == NULL)
+	if (receipt == NULL || receipt->n_fallbacks > receipt->n_answered)
 		return 0;
-	if (field != NULL)
-		memcpy(&stand_ins, (const char *) receipt + field->quantifier_offset,
-			   sizeof(stand_ins));
-	return (unsigned) (receipt->n_answered - (stand_ins < receipt->n_answered
-												  ? stand_ins
-												  : receipt->n_answered));
+	return (unsigned) (receipt->n_answered - receipt->n_fallbacks);
 }
 
 /* Its frame may send others, which use the arena: hand over from one of its

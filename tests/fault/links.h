@@ -38,11 +38,8 @@ bool dyn_links_send(struct dyn_links *self, uint32_t node,
 					enum dyn_message_type type, uint64_t correlation,
 					uint32_t remaining_ms, const ProtobufCMessage *body);
 
-/* May a node answer for an owner that is away?  Not before receipts have a
- * field `fallbacks`, so the message is asked for it. */
-bool dyn_links_stand_ins(void);
-
-/* How many slots answered by their owners; a missing receipt tells of none. */
+/* How many slots answered by their owners, not by stand-ins; a missing
+ * receipt tells of none. */
 unsigned dyn_links_owners(const Dyn__Receipt *receipt);
 
 typedef void (*dyn_links_take)(void *context, uint32_t node,
