@@ -11,7 +11,8 @@
 
 enum
 {
-	TWICE_EVERY = 20 /* of so many seeds one runs twice */
+	TWICE_EVERY = 20,      /* of so many seeds one runs twice */
+	SEED_SECONDS_MAX = 900 /* then it is killed, and has failed */
 };
 
 /* Shared between the workers. */
@@ -210,6 +211,7 @@ work(struct board *board, uint32_t job)
 		if (seed > board->last)
 			return;
 		board->current[job] = seed;
+		alarm(SEED_SECONDS_MAX);
 		run_checked(board, seed, &outcome);
 		add_outcome(board, seed, &outcome);
 		board->current[job] = 0;

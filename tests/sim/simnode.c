@@ -14,6 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum
+{
+	STEPS_AT_ONCE_MAX = 100000 /* of one node in one millisecond */
+};
+
 bool
 dyn_simnode_is_up(const struct dyn_world *world, uint32_t index)
 {
@@ -198,6 +203,23 @@ perform_all(struct dyn_world *world, uint32_t index)
 	dyn_effects_reset(effects);
 }
 
+/* W4: nobody works for ever in one moment. */
+static void
+notice_circles(struct dyn_world *world, uint32_t index)
+{
+	struct dyn_simnode *self = &world->nodes[index];
+
+	if (self->busy_ms != world->now_ms)
+	{
+		self->busy_ms = world->now_ms;
+		self->busy_count = 0;
+	}
+	if (++self->busy_count != STEPS_AT_ONCE_MAX)
+		return;
+	dyn_world_violation(world, "W4", "node %u goes round in circles", index);
+	self->dying = true;
+}
+
 static void
 step(struct dyn_world *world, uint32_t index, struct dyn_event *event)
 {
@@ -208,6 +230,7 @@ step(struct dyn_world *world, uint32_t index, struct dyn_event *event)
 					self->wall_offset_ms);
 	dyn_world_mix(world, world->now_ms << 8 | index << 4 | event->type);
 	world->step_count++;
+	notice_circles(world, index);
 	dyn_node_step(self->node, event, dyn_simnode_clock(world, index),
 				  &self->effects);
 	dyn_node_check(self->node);

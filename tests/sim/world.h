@@ -81,7 +81,9 @@ struct dyn_simnode
 	struct dyn_simdisk *snapshot; /* an older copy of its disk */
 	uint64_t lost_at_ms;          /* when its disk lost something; 0 = never */
 	uint64_t damaged_ms[DYN_SIM_KEYS_MAX]; /* when each record was */
-	uint8_t snipe;                         /* enum dyn_snipe: crash then */
+	uint64_t busy_ms;                      /* when it made so many steps */
+	uint32_t busy_count;
+	uint8_t snipe;        /* enum dyn_snipe: crash then */
 	uint32_t snipe_count; /* ... at so many of these from now */
 	uint64_t snipe_delay_ms;
 	bool dying; /* stop it when the step is over */
