@@ -107,17 +107,19 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 }
 
 /* The next partition that may hold something for the peer, from where the
- * last pass ended. */
+ * last pass ended.  Each is looked at once between two heartbeats: it may hold
+ * hints for others only, and would be looked at for ever. */
 static bool
 find_partition(struct dyn_node *node, uint32_t peer_index)
 {
 	struct dyn_hint_cursor *cursor = &node->peers[peer_index]->hint_cursor;
 	uint32_t q = node->cluster.ring.partition_count;
 
-	for (uint32_t i = 0; i < q; i++)
+	for (uint32_t i = 0; i < q && node->peers[peer_index]->hint_walks < q; i++)
 	{
 		uint16_t p = (uint16_t) ((cursor->partition + 1 + i) % q);
 
+		node->peers[peer_index]->hint_walks++;
 		if (node->hints.pending[p] == HAS_NONE ||
 			slot_of(node, p, peer_index) < 0)
 			continue;
@@ -159,7 +161,10 @@ dyn_handoff_tick(struct dyn_node *node)
 	if (node->hints.pending == NULL)
 		learn_partitions(node);
 	for (uint32_t i = 0; i < node->peer_count; i++)
+	{
+		node->peers[i]->hint_walks = 0;
 		start(node, i);
+	}
 }
 
 void

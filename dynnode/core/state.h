@@ -78,6 +78,7 @@ struct dyn_peer
 	uint64_t credit;      /* bytes of hints it takes at a time */
 	uint64_t handoff;     /* serial of the slice under way to it; 0 = none */
 	struct dyn_hint_cursor hint_cursor;
+	uint32_t hint_walks; /* partitions looked at since the last heartbeat */
 };
 
 struct dyn_cluster
