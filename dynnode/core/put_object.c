@@ -184,7 +184,7 @@ dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 	change.values = values;
 	if (bucket->ttl_ms != 0 && change.value_count != 0)
 		change.expires_at_ms = node->wall_ms + bucket->ttl_ms;
-	if (lww && (change.value_count != 0 || !dyn_clock_is_empty(&context)))
+	if (lww)
 		make_last_write(node, put, base, &seen, &change);
 	if (change.value_count != 0)
 	{

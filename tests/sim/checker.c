@@ -241,6 +241,55 @@ cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
 	}
 }
 
+/* ------------------------------------------------------ the last write wins */
+
+/* Was it over before the other began, so that its stamp must be the lesser? */
+static bool
+is_older(const struct check *self, const struct dyn_history_op *op,
+		 const struct dyn_history_op *other)
+{
+	uint64_t differ_ms = self->history->clocks_differ_ms;
+
+	return op->result == DYN_HISTORY_OK && !op->repeated &&
+		   differ_ms < other->begin_ms &&
+		   op->end_ms < other->begin_ms - differ_ms;
+}
+
+/* May this be what is left after v? Nothing is left by deletes only. */
+static bool
+may_be_left(const struct check *self, const struct dyn_vids *vids, uint32_t v,
+			uint64_t until_ms)
+{
+	if (vids->count != 0)
+		return vids->items[0] >= self->key->vid_count ||
+			   !is_older(self, op_of(self, vids->items[0]), op_of(self, v));
+	for (uint32_t i = 0; i < self->delete_count; i++)
+	{
+		const struct dyn_history_op *op = op_of(self, self->deletes[i]);
+
+		if (op->begin_ms <= until_ms && !is_older(self, op, op_of(self, v)))
+			return true;
+	}
+	return false;
+}
+
+static void
+check_last(struct check *self, const struct dyn_vids *vids, uint32_t v,
+		   uint64_t until_ms, uint32_t op)
+{
+	if (!may_be_left(self, vids, v, until_ms))
+		violation(self, "L2", "an older write has won over it", v,
+				  vids->count ? vids->items[0] : 0, op);
+}
+
+static void
+check_one(struct check *self, const struct dyn_vids *vids, uint32_t op)
+{
+	if (vids->count > 1)
+		violation(self, "L1", "more than one version is shown", vids->items[0],
+				  vids->items[1], op);
+}
+
 /* ------------------------------------------------------------------- rules */
 
 static void
@@ -294,13 +343,17 @@ check_final(struct check *self)
 	const struct dyn_vids *final = &self->key->final;
 
 	check_invented(self, final, UINT64_MAX, UINT32_MAX);
+	if (self->history->lww)
+		check_one(self, final, UINT32_MAX);
 	check_antichain(self, final, UINT32_MAX);
 	cover(self, final, UINT64_MAX);
 	for (uint32_t v = 0; v < self->key->vid_count; v++)
 	{
 		const struct dyn_history_op *op = op_of(self, v);
 
-		if (op->result == DYN_HISTORY_OK && !has(self->covered, v))
+		if (op->result == DYN_HISTORY_OK && self->history->lww)
+			check_last(self, final, v, UINT64_MAX, UINT32_MAX);
+		else if (op->result == DYN_HISTORY_OK && !has(self->covered, v))
 			violation(self, "C1", "an acknowledged write was lost", v, 0,
 					  self->key->vid_ops[v]);
 		if (op->result == DYN_HISTORY_OK || has(self->effective, v))
@@ -326,7 +379,9 @@ check_fresh(struct check *self, uint32_t index)
 					 write->end_ms < read->begin_ms && !has(self->covered, v);
 			continue;
 		}
-		if (!has(self->covered, v))
+		if (self->history->lww)
+			check_last(self, &read->seen, v, read->end_ms, index);
+		else if (!has(self->covered, v))
 			violation(self, "C9", "a strict read missed an acknowledged write",
 					  v, 0, index);
 		check_not_past(self, &read->seen, v, "C9", index);
@@ -365,6 +420,8 @@ check_read(struct check *self, uint32_t index)
 		return;
 	self->counts->reads++;
 	check_invented(self, &read->seen, read->end_ms, index);
+	if (self->history->lww)
+		check_one(self, &read->seen, index);
 	check_antichain(self, &read->seen, index);
 	if (!read->strict)
 		return;
@@ -382,11 +439,16 @@ check_mode(struct check *self, uint32_t index)
 	if (op->result != DYN_HISTORY_OK ||
 		(op->mode != DYN_HISTORY_CREATE && op->mode != DYN_HISTORY_GUARDED))
 		return;
+	if (self->history->lww && op->mode == DYN_HISTORY_GUARDED)
+		return; /* it meets the one that has won, not the others */
 	cover(self, op->mode == DYN_HISTORY_CREATE ? &none : &op->seen, op->end_ms);
 	for (uint32_t v = 0; v < self->key->vid_count; v++)
-		if (self->key->vid_ops[v] != index &&
-			must_be_met(self, op_of(self, v), op->check_quorum, op->begin_ms) &&
-			!has(self->covered, v))
+		if (self->key->vid_ops[v] == index ||
+			!must_be_met(self, op_of(self, v), op->check_quorum, op->begin_ms))
+			continue;
+		else if (self->history->lww)
+			check_last(self, &none, v, op->end_ms, index);
+		else if (!has(self->covered, v))
 			violation(self, "C12", "a checking write did not meet it", v,
 					  op->first_vid, index);
 }
@@ -412,6 +474,8 @@ find_effective(struct check *self)
 static void
 check_reads_of_clients(struct check *self)
 {
+	if (self->history->lww)
+		return;
 	for (uint32_t i = 0; i < self->key->op_count; i++)
 	{
 		uint32_t index = self->key->ops[i];

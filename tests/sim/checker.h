@@ -22,6 +22,16 @@
  *     C12 modes       CREATE and GUARDED succeed only when what they did not
  *                     cover was not acknowledged before
  *
+ * Where the last write wins, writes that know nothing of each other may be
+ * lost, so C1, C4, C9, C10 and C12 give way to
+ *
+ *     L1 one          never more than one version is returned
+ *     L2 last         what is read (or left at the end, or met by a CREATE) is
+ *                     no write that had ended before an acknowledged one
+ *                     began, as far as the wall clocks can be believed; and it
+ *                     is not nothing when nobody deleted
+ *     C9              still nothing of the past of a write that was met
+ *
  * A write with `repeated` set may stand under two dots; a version of it that
  * comes back is counted as a repeat, not as a violation.
  *

@@ -92,6 +92,11 @@ struct dyn_history
 	uint32_t op_capacity;
 	struct dyn_history_key *keys;
 	uint32_t key_count;
+	/* The last write wins: of writes that know nothing of each other one is
+	 * left.  Nodes' wall clocks, which say which, differ by less than this;
+	 * UINT64_MAX = by whatever they like. */
+	bool lww;
+	uint64_t clocks_differ_ms;
 };
 
 void dyn_history_init(struct dyn_history *self, uint32_t key_count);

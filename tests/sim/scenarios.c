@@ -347,6 +347,11 @@ static const struct
 	  "anti_entropy_ms=500,key_count=2000,client_count=8,think_ms=1,"
 	  "batch_max=16,write_rate=950000,blind_rate=900000,commit_ms_max=15,"
 	  "partition_count=32" },
+	{ "lastwrite_one_is_left", dyn_lastwrite_one_is_left, "lww=1" },
+	{ "lastwrite_delete", dyn_lastwrite_delete, "lww=1" },
+	{ "lastwrite_chain", dyn_lastwrite_chain, "lww=1" },
+	{ "lastwrite_chain_meets_strangers", dyn_lastwrite_chain_meets_strangers,
+	  "lww=1,node_count=5,n=5,r=3,w=3" },
 };
 
 uint32_t

@@ -194,7 +194,7 @@ add_write(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
 		(memory->vids.count < 10 && chance(self, world->swarm.blind_rate));
 	bool fresh = memory->used && (world->now_ms - memory->at_ms < FRESH_MS ||
 								  chance(self, world->swarm.stale_rate));
-	uint32_t value_count = chance(self, 50000) ? 2 : 1;
+	uint32_t value_count = chance(self, 50000) && !world->swarm.lww ? 2 : 1;
 	struct dyn_slice context = { 0 };
 	struct dyn_vids row = { &self->memories[key].row_vid, 1, 1 };
 	const struct dyn_vids *seen = NULL;

@@ -68,6 +68,7 @@ dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
 	else
 	{
 		self->memories[key].vids.count = 0;
+		dyn_object_view(&object, dyn_world_wall_ms(world));
 		dyn_whitebox_object(world, key, &object);
 		for (uint32_t i = 0; i < object.version_count; i++)
 		{

@@ -111,8 +111,11 @@ take_get(struct dyn_world *world, struct dyn_simclient *self,
 						  &object) == DYN_STATUS_OK &&
 		dyn_clock_encode(&object.context, &self->result_arena.allocator,
 						 &result->context) == DYN_STATUS_OK)
+	{
+		dyn_object_view(&object, dyn_world_wall_ms(world));
 		(void) dyn_object_rows(&object, &self->result_arena.allocator, &rows,
 							   &result->row_count);
+	}
 }
 
 void

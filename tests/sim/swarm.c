@@ -206,6 +206,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom network = dyn_simrandom_stream(seed, 0x6e657477);
 	struct dyn_simrandom nodes = dyn_simrandom_stream(seed, 0x6e6f6465);
 	struct dyn_simrandom stores = dyn_simrandom_stream(seed, 0x73746f72);
+	struct dyn_simrandom bucket = dyn_simrandom_stream(seed, 0x6275636b);
 
 	dyn_swarm_calm(self);
 	draw_cluster(self, &cluster);
@@ -213,4 +214,5 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	draw_network(self, &network);
 	draw_nodes(self, &nodes);
 	draw_stores(self, &stores);
+	self->lww = sometimes(&bucket, 20, 1, 1);
 }

@@ -34,6 +34,7 @@
 	X(requests_max, 0)                                                         \
 	X(keys_max, 0)                                                             \
 	X(value_limit, 0) /* of the cluster; 0 = the default */                    \
+	X(lww, 0)         /* the bucket's policy: the last write wins */           \
 	/* load */                                                                 \
 	X(duration_ms, 60000)                                                      \
 	X(client_count, 0)                                                         \

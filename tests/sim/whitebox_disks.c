@@ -18,6 +18,8 @@ may_have_vanished(const struct dyn_world *world, uint32_t op)
 	if (op < world->whitebox->write_capacity &&
 		world->whitebox->writes[op].count > 0)
 		return false;
+	if (world->swarm.lww)
+		return true;
 	for (uint32_t i = 0; i < key->op_count; i++)
 		if (world->history.ops[key->ops[i]].mode == DYN_HISTORY_REPLACE)
 			return true;
@@ -260,6 +262,7 @@ dyn_whitebox_live(struct dyn_world *world, uint32_t key, struct dyn_vids *live)
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
 		if (owners[i] && read_record(world, i, DYN_TABLE_MAIN, key, &object))
 			break;
+	dyn_object_view(&object, dyn_world_wall_ms(world));
 	for (uint32_t i = 0; i < object.version_count; i++)
 	{
 		uint32_t vid;

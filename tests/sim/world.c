@@ -1,5 +1,7 @@
 #include "tests/sim/world.h"
 
+#include "model/arena.h"
+#include "model/bucket.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/simclient_state.h"
 #include "tests/sim/simnet.h"
@@ -13,8 +15,15 @@
 
 enum
 {
-	STEPS_MAX = 20000000 /* a run that goes on and on is a failure too */
+	STEPS_MAX = 20000000,  /* a run that goes on and on is a failure too */
+	STAMPS_DRIFT_MS = 1000 /* of writes in one millisecond, each one more */
 };
+
+uint64_t
+dyn_world_wall_ms(const struct dyn_world *self)
+{
+	return self->wall_base_ms + self->now_ms;
+}
 
 /* ------------------------------------------------------------------- reports */
 
@@ -169,6 +178,33 @@ dyn_world_run_until(struct dyn_world *self, uint64_t until_ms)
 
 /* -------------------------------------------------------------- life of a run */
 
+/* The properties of the bucket are known to all nodes from the start. */
+static void
+plant_bucket(struct dyn_world *self)
+{
+	struct dyn_allocator heap = dyn_allocator_malloc();
+	struct dyn_record_key place = { .key = dyn_slice_of("buckets") };
+	struct dyn_buckets *table = dyn_sim_allocate(sizeof(*table));
+	struct dyn_bucket bucket = dyn_bucket_of(dyn_slice_of(DYN_SIM_BUCKET));
+	struct dyn_slice bytes;
+	struct dyn_simblob *blob;
+
+	bucket.conflict = DYN_CONFLICT_LWW;
+	bucket.version = 1;
+	dyn_buckets_merge_one(table, &bucket);
+	dyn_buckets_encode(table, &heap, &bytes);
+	blob = dyn_simblob_new(bytes);
+	for (uint32_t i = 0; i < self->swarm.node_count; i++)
+		dyn_simdisk_put(self->nodes[i].disk, DYN_TABLE_META, &place, 0, 0,
+						blob);
+	dyn_simblob_release(blob);
+	heap.release(heap.context, (void *) bytes.data);
+	free(table);
+	self->history.lww = true;
+	self->history.clocks_differ_ms =
+		self->swarm.wall_period_ms != 0 ? UINT64_MAX : STAMPS_DRIFT_MS;
+}
+
 struct dyn_world *
 dyn_world_new(uint64_t seed, const struct dyn_swarm *swarm, bool verbose)
 {
@@ -186,6 +222,8 @@ dyn_world_new(uint64_t seed, const struct dyn_swarm *swarm, bool verbose)
 	dyn_history_init(&self->history, swarm->key_count);
 	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
 		dyn_simnode_init(self, i);
+	if (swarm->lww)
+		plant_bucket(self);
 	for (uint32_t i = 0; i < swarm->node_count; i++)
 	{
 		dyn_world_push(self,

@@ -143,6 +143,8 @@ void dyn_world_violation(struct dyn_world *self, const char *rule,
 void dyn_world_say(const struct dyn_world *self, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void dyn_world_fault(struct dyn_world *self, enum dyn_fault fault);
+/* The true time of day. */
+uint64_t dyn_world_wall_ms(const struct dyn_world *self);
 void dyn_world_mix(struct dyn_world *self, uint64_t value);
 void dyn_world_push(struct dyn_world *self, uint64_t at_ms,
 					enum dyn_world_event kind, uint32_t who, uint64_t what,
