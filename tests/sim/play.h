@@ -63,6 +63,7 @@ void dyn_kv679_uid(struct dyn_world *world);
 void dyn_equal_without_reads(struct dyn_world *world);
 void dyn_equal_after_a_partition(struct dyn_world *world);
 void dyn_equal_under_load(struct dyn_world *world);
+
 /* ---- lastwrite.c ---- */
 void dyn_lastwrite_one_is_left(struct dyn_world *world);
 void dyn_lastwrite_delete(struct dyn_world *world);

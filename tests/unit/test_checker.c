@@ -475,6 +475,115 @@ test_a_guarded_write_past_an_unread_version_is_named(void **state)
 	assert_string_equal(judge(&story), "C12 ");
 }
 
+/* A history of a bucket in which the last write wins. */
+static void
+begin_lww(struct story *story, uint64_t clocks_differ_ms)
+{
+	begin(story);
+	story->history.lww = true;
+	story->history.clocks_differ_ms = clocks_differ_ms;
+}
+
+static void
+where_the_last_write_wins_the_earlier_one_may_be_lost(void **state)
+{
+	struct story story;
+	uint32_t first;
+	uint32_t last;
+
+	begin_lww(&story, 0);
+	first = put(&story, DYN_HISTORY_OK, NULL, 0);
+	read_one(&story, first);
+	last = put(&story, DYN_HISTORY_OK, NULL, 0);
+	read_one(&story, last);
+	end_with(&story, &last, 1);
+	assert_string_equal(judge(&story), "");
+}
+
+static void
+where_the_last_write_wins_two_versions_are_one_too_many(void **state)
+{
+	struct story story;
+	uint32_t pair[2];
+
+	begin_lww(&story, 0);
+	pair[0] = put(&story, DYN_HISTORY_OK, NULL, 0);
+	pair[1] = put(&story, DYN_HISTORY_OK, NULL, 0);
+	end_with(&story, pair, 2);
+	assert_non_null(strstr(judge(&story), "L1"));
+}
+
+/* By a read, and at the end; unless the clocks are worth nothing. */
+static void
+where_the_last_write_wins_the_earlier_one_must_not(void **state)
+{
+	for (int read = 0; read < 2; read++)
+		for (int differ = 0; differ < 3; differ++)
+		{
+			static const uint64_t differences[] = { 0, 100, UINT64_MAX };
+			struct story story;
+			uint32_t first;
+			uint32_t last;
+
+			begin_lww(&story, differences[differ]);
+			first = put(&story, DYN_HISTORY_OK, NULL, 0);
+			last = put(&story, DYN_HISTORY_OK, NULL, 0);
+			if (read)
+				read_one(&story, first);
+			end_with(&story, read ? &last : &first, 1);
+			assert_string_equal(judge(&story), differ ? "" : "L2 ");
+		}
+}
+
+static void
+an_unanswered_write_may_be_the_last(void **state)
+{
+	struct story story;
+	uint32_t unknown;
+
+	begin_lww(&story, 0);
+	unknown = put(&story, DYN_HISTORY_UNKNOWN, NULL, 0);
+	put(&story, DYN_HISTORY_OK, NULL, 0);
+	end_with(&story, &unknown, 1);
+	assert_string_equal(judge(&story), "");
+}
+
+static void
+where_the_last_write_wins_only_a_delete_leaves_nothing(void **state)
+{
+	for (int deleted = 0; deleted < 3; deleted++)
+	{
+		struct story story;
+		uint32_t first;
+
+		begin_lww(&story, 0);
+		first = put(&story, DYN_HISTORY_OK, NULL, 0);
+		if (deleted)
+			erase(&story, DYN_HISTORY_OK, first);
+		if (deleted == 2)
+			put(&story, DYN_HISTORY_OK, NULL, 0);
+		end_with(&story, NULL, 0);
+		assert_string_equal(judge(&story), deleted == 1 ? "" : "L2 ");
+	}
+}
+
+/* Causality needs no clocks. */
+static void
+where_the_last_write_wins_what_a_writer_had_read_stays_away(void **state)
+{
+	struct story story;
+	uint32_t first;
+	uint32_t last;
+
+	begin_lww(&story, UINT64_MAX);
+	first = put(&story, DYN_HISTORY_OK, NULL, 0);
+	read_one(&story, first);
+	last = put(&story, DYN_HISTORY_OK, &first, 1);
+	end_with(&story, &first, 1);
+	(void) last;
+	assert_non_null(strstr(judge(&story), "C3"));
+}
+
 int
 main(void)
 {
@@ -504,6 +613,15 @@ main(void)
 		cmocka_unit_test(test_a_client_that_goes_back_in_time_is_named),
 		cmocka_unit_test(test_a_create_over_a_live_version_is_named),
 		cmocka_unit_test(test_a_guarded_write_past_an_unread_version_is_named),
+		cmocka_unit_test(where_the_last_write_wins_the_earlier_one_may_be_lost),
+		cmocka_unit_test(
+			where_the_last_write_wins_two_versions_are_one_too_many),
+		cmocka_unit_test(where_the_last_write_wins_the_earlier_one_must_not),
+		cmocka_unit_test(an_unanswered_write_may_be_the_last),
+		cmocka_unit_test(
+			where_the_last_write_wins_only_a_delete_leaves_nothing),
+		cmocka_unit_test(
+			where_the_last_write_wins_what_a_writer_had_read_stays_away),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
