@@ -11,7 +11,9 @@ enum
 	/* Branches that one sweep looks at, at least. */
 	SWEEP_STEP = 1024,
 
-	/* The log is as long as there are branches, but not shorter. */
+	/* Changes in which a sweep comes round: so many for each branch that is
+	 * not 0, but not fewer.  The log has those of at most two rounds. */
+	ROUND_PER_BRANCH = 4,
 	ROUND_MIN = 2048,
 
 	/* Records of the log that leave with one sweep, at least. */
@@ -321,12 +323,12 @@ drop_log(struct dyn_store_tree *self, MDB_cursor *cursor, uint64_t most)
 	return 0;
 }
 
-/* One round for as many changes as there are branches: then both, the
- * branches written for a change and the log, stay short. */
 static uint32_t
 round_length(const struct dyn_store_tree *self)
 {
-	return self->branch_count < ROUND_MIN ? ROUND_MIN : self->branch_count;
+	uint32_t changes = ROUND_PER_BRANCH * self->branch_count;
+
+	return changes < ROUND_MIN ? ROUND_MIN : changes;
 }
 
 static void

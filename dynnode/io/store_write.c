@@ -244,7 +244,9 @@ replace(MDB_cursor *cursor, const struct replaced *replaced, MDB_val name,
 	bool is_removal = value.mv_size == 0;
 	int code = 0;
 
-	if (replaced->is_misnamed || (replaced->is_found && is_removal))
+	if (replaced->is_found && !replaced->is_misnamed && !is_removal)
+		return mdb_cursor_put(cursor, &name, &value, MDB_CURRENT);
+	if (replaced->is_found)
 		code = mdb_cursor_del(cursor, 0);
 	if (code == 0 && !is_removal)
 		code = mdb_cursor_put(cursor, &name, &value, 0);

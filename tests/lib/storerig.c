@@ -101,7 +101,7 @@ complete(void *context, const struct dyn_event *event)
 		note_loaded(rig, event);
 	else if (event->type == DYN_EVENT_SCANNED)
 		note_scanned(rig, event);
-	else
+	else if (event->type != DYN_EVENT_TREE)
 	{
 		must(event->type == DYN_EVENT_STORE_WRITABLE, "a known event");
 		rig->writable_count++;
