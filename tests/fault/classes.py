@@ -510,6 +510,53 @@ def cloned(round_):
         clone.kill()
 
 
+# ---------------------------------------------------------------- all together
+
+def storm_step(round_, node, other):
+    """One more thing breaks, or is mended."""
+    network = round_.cluster.network
+    control = node.control
+    steps = [
+        ("kill -9 of %s" % node, node.kill),
+        ("start %s" % node, node.spawn),
+        ("SIGSTOP of %s" % node, node.pause),
+        ("SIGCONT of %s" % node, node.resume),
+        ("nothing from %s to %s" % (node, other),
+         lambda: network.cut([node.index], [other.index])),
+        ("nothing between %s and the others" % node,
+         lambda: cut_both(network, [node.index],
+                          [n.index for n in round_.cluster.nodes])),
+        ("the network is well", lambda: network.say("heal")),
+        ("the network loses, holds and doubles",
+         lambda: network.say("lossy 20000 1000 20000 20000")),
+        ("a sync of %s fails" % node, lambda: control.set("sync_error", 1)),
+        ("a write of %s fails" % node, lambda: control.set("write_error", 2)),
+        ("syncs of %s are slow" % node,
+         lambda: control.set("sync_delay_ms", 100)),
+        ("the clock of %s is off" % node,
+         lambda: control.set("clock_offset_ms", 86400000)),
+        ("power cut of %s" % node,
+         lambda: (node.resume(), node.cut_power(), node.end_power_cut(0.5))),
+        ("%s is well" % node,
+         lambda: (node.resume(), control.heal(), node.spawn())),
+    ]
+    name, act = round_.random.choice(steps)
+    round_.say(name)
+    act()
+
+
+@fault_class(network=True, preload=True)
+def storm(round_):
+    """Whatever processes, networks, syncs and clocks can do, at once."""
+    for _ in range(16):
+        storm_step(round_, *round_.pick(2))
+        round_.sleep(0.05, 0.6)
+        # Some of the nodes at least shall work.
+        while len(round_.cluster.running()) < 3:
+            round_.pick().spawn()
+            round_.sleep(0.1, 0.2)
+
+
 # What `make check` runs: together they must stay below three minutes.
 DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "partition", "lossy",
            "full_disk", "failing_sync", "power_cut", "clock_jump",
