@@ -46,6 +46,10 @@
 	X(peers_lost)      /* disconnected or silent */                            \
 	X(peers_suspected) /* for requests that nobody answered */                 \
 	X(lags)            /* this node stood still for a while */                 \
+	X(scrub_records)   /* read and checked */                                  \
+	X(scrub_damaged)   /* of them, and sent to be mended */                    \
+	X(scrub_failures)                                                          \
+	X(scrub_passes)    /* through everything */                                \
 	X(hints_written)   /* objects taken for a slot whose owner is away */      \
 	X(hints_refused)   /* no room for more */                                  \
 	X(hints_delivered) /* confirmed by the owner */                            \
@@ -54,7 +58,7 @@
 	X(put_fallbacks)   /* a fallback was asked to stand in for a slot */       \
 	X(read_fallbacks)                                                          \
 	X(put_ops_stood_in) /* coordinated here, as no owner was reachable */      \
-	X(exchanges)     /* rounds of anti-entropy begun */                        \
+	X(exchanges)        /* rounds of anti-entropy begun */                     \
 	X(exchanges_given_up)                                                      \
 	X(exchange_answers)     /* to others' rounds */                            \
 	X(exchange_roots_equal) /* partitions found equal */                       \

@@ -78,7 +78,8 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 			dyn_exchange_answer_list(node, request, message);
 			break;
 		case DYN_REQUEST_HANDOFF:
-		case DYN_REQUEST_REPAIR: /* never a message */
+		case DYN_REQUEST_REPAIR:
+		case DYN_REQUEST_SCRUB: /* never a message */
 			break;
 	}
 }
@@ -288,6 +289,7 @@ tick(struct dyn_node *node)
 	dyn_call_tick(node);
 	dyn_request_tick(node);
 	dyn_handoff_tick(node);
+	dyn_scrub_tick(node);
 	dyn_exchange_tick(node);
 }
 
@@ -417,6 +419,7 @@ keep_config(struct dyn_node *node, const struct dyn_node_config *from)
 	set_default(&config->heartbeat_ms, 500);
 	set_default(&config->silence_ms, 3000);
 	set_default(&config->anti_entropy_ms, 5000);
+	set_default(&config->scrub_ms, 2000);
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
 	set_default(&config->remembered_max, 1048576);
@@ -521,7 +524,8 @@ dyn_node_check(const struct dyn_node *self)
 		assert(request->type == DYN_REQUEST_SCAN ||
 			   request->type == DYN_REQUEST_TREE ||
 			   request->type == DYN_REQUEST_LIST ||
-			   request->type == DYN_REQUEST_HANDOFF || request->undecided > 0);
+			   request->type == DYN_REQUEST_HANDOFF ||
+			   request->type == DYN_REQUEST_SCRUB || request->undecided > 0);
 		assert(request->timer.place != 0);
 	}
 	assert(count == self->request_count && bytes == self->request_bytes);

@@ -5,6 +5,7 @@
 #include "core/coord_read.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
+#include "core/scrub.h"
 #include "core/repair.h"
 
 enum
@@ -179,6 +180,9 @@ expire(struct dyn_node *node, struct dyn_request *self)
 			break;
 		case DYN_REQUEST_GET:
 			dyn_get_expire(node, self);
+			break;
+		case DYN_REQUEST_SCRUB:
+			dyn_scrub_expire(node, self);
 			break;
 		case DYN_REQUEST_HANDOFF:
 			dyn_handoff_end(node, self);

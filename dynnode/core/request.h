@@ -36,7 +36,8 @@ enum dyn_request_type
 	DYN_REQUEST_HANDOFF,   /* handoff.c */
 	DYN_REQUEST_TREE,      /* exchange_answer.c */
 	DYN_REQUEST_LIST,      /* exchange_answer.c */
-	DYN_REQUEST_REPAIR     /* repair.c */
+	DYN_REQUEST_REPAIR,    /* repair.c */
+	DYN_REQUEST_SCRUB      /* scrub.c */
 };
 
 struct dyn_request

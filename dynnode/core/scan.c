@@ -3,6 +3,7 @@
 #include "core/cluster.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
+#include "core/scrub.h"
 #include "model/hash.h"
 
 static uint32_t
@@ -132,6 +133,11 @@ dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
 	if (request->type == DYN_REQUEST_HANDOFF)
 	{
 		dyn_handoff_scanned(node, request, event);
+		return;
+	}
+	if (request->type == DYN_REQUEST_SCRUB)
+	{
+		dyn_scrub_scanned(node, request, event);
 		return;
 	}
 	items = dyn_arena_allocate(&node->scratch, count * sizeof(*items));

@@ -19,6 +19,7 @@
 #include "core/memory.h"
 #include "core/node.h"
 #include "core/random.h"
+#include "core/scrub.h"
 #include "core/remember.h"
 #include "core/timer.h"
 #include "core/verified.h"
@@ -138,6 +139,8 @@ struct dyn_node
 	struct dyn_peer *peers[DYN_PEERS_MAX];
 	uint32_t peer_count;
 	uint64_t heartbeat_at_ms;
+
+	struct dyn_scrub scrub;
 
 	/* handoff.c: objects held for others */
 	struct dyn_hints hints;

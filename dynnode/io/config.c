@@ -409,6 +409,8 @@ dyn_config_for_core(const struct dyn_config *self)
 		.anti_entropy_ms = self->anti_entropy_ms != 0
 							   ? (uint32_t) self->anti_entropy_ms
 							   : DYN_ANTI_ENTROPY_NEVER,
+		.scrub_ms =
+			self->scrub_ms != 0 ? (uint32_t) self->scrub_ms : DYN_SCRUB_NEVER,
 		.requests_max = (uint32_t) self->requests_max
 	};
 }

@@ -47,6 +47,8 @@ const struct dyn_setting dyn_settings[] = {
 	  "a node not heard of for so long counts as down" },
 	{ "anti-entropy-ms", NUMBER_OF(anti_entropy_ms, 0, 86400000), "5000",
 	  "pace at which replicas are compared and mended (0: never)" },
+	{ "scrub-ms", NUMBER_OF(scrub_ms, 0, 86400000), "2000",
+	  "pace at which 64 KiB of records are read and checked (0: never)" },
 	{ "requests-max", NUMBER_OF(requests_max, 1, 1000000), "4096",
 	  "requests in flight, then OVERLOAD" },
 	{ "log-level", TEXT_OF(log_level), "info",

@@ -239,6 +239,34 @@ start_while_full(struct dyn_world *world)
 		   before + 1);
 }
 
+/* Nobody reads, no tree is compared: damage is found and mended all the same. */
+static void
+scrub_mends(struct dyn_world *world)
+{
+	for (uint32_t key = 0; key < 10; key++)
+	{
+		char buffer[32];
+		struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+		struct dyn_simdisk *disk;
+
+		dyn_play_put(world, 0, key, NULL);
+		dyn_play_pass(world, 500);
+		disk = world->nodes[dyn_play_owner(world, key, key % 3)].disk;
+		dyn_simdisk_corrupt(disk,
+							dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
+	}
+	dyn_play_pass(world, 20000);
+	for (uint32_t key = 0; key < 10; key++)
+	{
+		char buffer[32];
+		struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+		struct dyn_simdisk *disk =
+			world->nodes[dyn_play_owner(world, key, key % 3)].disk;
+
+		EXPECT(!dyn_simdisk_get(disk, DYN_TABLE_MAIN, &place)->corrupt);
+	}
+}
+
 /* A damaged record is never "not found", and a read mends it. */
 static void
 damaged_record(struct dyn_world *world)
@@ -331,6 +359,7 @@ static const struct
 	{ "too_few_with_room", too_few_with_room, NULL },
 	{ "start_while_full", start_while_full, NULL },
 	{ "damaged_record", damaged_record, NULL },
+	{ "scrub_mends_unread_records", scrub_mends, "scrub_ms=500" },
 	{ "delete_behind_the_back", delete_behind_the_back, NULL },
 	{ "checking_modes", checking_modes, NULL },
 	{ "kv679_dataloss", dyn_kv679_dataloss, NULL },

@@ -382,6 +382,7 @@ boot(struct dyn_world *world, uint32_t index)
 		.request_timeout_ms = swarm->request_timeout_ms,
 		.hedge_ms = swarm->hedge_ms,
 		.heartbeat_ms = swarm->heartbeat_ms,
+		.scrub_ms = swarm->scrub_ms ? swarm->scrub_ms : DYN_SCRUB_NEVER,
 		.anti_entropy_ms = swarm->anti_entropy_ms ? swarm->anti_entropy_ms
 												  : DYN_ANTI_ENTROPY_NEVER,
 		.requests_max = swarm->requests_max,

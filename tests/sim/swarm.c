@@ -49,6 +49,7 @@ draw_cluster(struct dyn_swarm *self, dice d)
 	self->hedge_ms = between(d, 5, 80);
 	self->heartbeat_ms = between(d, 200, 400);
 	self->anti_entropy_ms = sometimes(d, 80, 1000, 30000);
+	self->scrub_ms = sometimes(d, 60, 500, 10000);
 	self->requests_max = sometimes(d, 20, 4, 64);
 	self->keys_max = sometimes(d, 20, 4, 64);
 }

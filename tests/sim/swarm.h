@@ -30,6 +30,7 @@
 	X(hedge_ms, 30)                                                            \
 	X(heartbeat_ms, 300)                                                       \
 	X(anti_entropy_ms, 0) /* 0 = never */                                      \
+	X(scrub_ms, 0)        /* 0 = never */                                      \
 	X(request_timeout_ms, 5000)                                                \
 	X(requests_max, 0)                                                         \
 	X(keys_max, 0)                                                             \

@@ -1,0 +1,109 @@
+#include "core/scrub.h"
+
+#include "core/repair.h"
+#include "core/state.h"
+
+#include <string.h>
+
+enum
+{
+	PAGE_ITEMS_MAX = 256,
+	PAGE_BYTES_MAX = 64 * 1024
+};
+
+static void
+keep_cursor(struct dyn_scrub *self, struct dyn_slice bucket, uint16_t cell,
+			struct dyn_slice key)
+{
+	memcpy(self->bytes, bucket.data, bucket.size);
+	memcpy(self->bytes + bucket.size, key.data, key.size);
+	self->bucket = (struct dyn_slice){ self->bytes, bucket.size };
+	self->key = (struct dyn_slice){ self->bytes + bucket.size, key.size };
+	self->cell = cell;
+	self->has_after = true;
+}
+
+void
+dyn_scrub_tick(struct dyn_node *node)
+{
+	struct dyn_scrub *self = &node->scrub;
+	struct dyn_request *request;
+	struct dyn_effect *effect;
+
+	if (!node->cluster.formed || node->config.scrub_ms == DYN_SCRUB_NEVER ||
+		self->serial != 0 || node->now_ms < self->next_at_ms)
+		return;
+	self->next_at_ms = node->now_ms + node->config.scrub_ms;
+	request = dyn_request_new(node, DYN_REQUEST_SCRUB, 0, NULL);
+	self->serial = request->serial;
+	effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
+	effect->scan.token = request->serial;
+	effect->scan.table = DYN_TABLE_MAIN;
+	effect->scan.cell_last = DYN_CELL_COUNT - 1;
+	effect->scan.has_after = self->has_after;
+	effect->scan.after_bucket = dyn_arena_copy(&node->out->arena, self->bucket);
+	effect->scan.after_cell = self->cell;
+	effect->scan.after_key = dyn_arena_copy(&node->out->arena, self->key);
+	effect->scan.items_max = PAGE_ITEMS_MAX;
+	effect->scan.bytes_max = PAGE_BYTES_MAX;
+}
+
+/* Damaged records that stand side by side in one bucket, together. */
+static void
+mend(struct dyn_node *node, const struct dyn_scanned *items, uint32_t count)
+{
+	struct dyn_repair_key keys[DYN_REPAIR_KEYS_MAX];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+	{
+		if (n != 0 && (n == DYN_REPAIR_KEYS_MAX ||
+					   !dyn_slice_equal(keys[0].bucket, items[i].bucket)))
+		{
+			dyn_repair_mend(node, keys, n);
+			n = 0;
+		}
+		if (items[i].state == DYN_LOADED_FOUND)
+			continue;
+		dyn_count(node, scrub_damaged);
+		keys[n++] = (struct dyn_repair_key){ .bucket = items[i].bucket,
+											 .key = items[i].key,
+											 .damaged = true };
+	}
+	if (n != 0)
+		dyn_repair_mend(node, keys, n);
+}
+
+void
+dyn_scrub_scanned(struct dyn_node *node, struct dyn_request *request,
+				  const struct dyn_event *event)
+{
+	struct dyn_scrub *self = &node->scrub;
+
+	self->serial = 0;
+	dyn_request_end(node, request);
+	if (event->scanned.status != DYN_STATUS_OK)
+	{
+		/* Nobody knows how far it came: the pass begins anew. */
+		dyn_count(node, scrub_failures);
+		self->has_after = false;
+		return;
+	}
+	node->counters[DYN_COUNT_scrub_records] += event->scanned.item_count;
+	mend(node, event->scanned.items, event->scanned.item_count);
+	if (event->scanned.end)
+	{
+		dyn_count(node, scrub_passes);
+		self->has_after = false;
+		return;
+	}
+	keep_cursor(self, event->scanned.after_bucket, event->scanned.after_cell,
+				event->scanned.after_key);
+}
+
+void
+dyn_scrub_expire(struct dyn_node *node, struct dyn_request *request)
+{
+	node->scrub.serial = 0;
+	dyn_request_end(node, request);
+}
