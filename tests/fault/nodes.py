@@ -22,6 +22,9 @@ FAILING_DISK = os.path.join(PROGRAMS, "failing_disk.so")
 
 STORE_FAILED = 3  # dynnode's exit code
 
+# Whatever happens to us, no node is left behind.
+LEASH = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+
 
 class Trouble(Exception):
     """The harness itself cannot go on."""
@@ -111,7 +114,7 @@ class Node:
             return
         if os.path.exists(self.ready):
             os.unlink(self.ready)
-        command = self.prefix + [DYNNODE, "--data", self.data, "--listen",
+        command = LEASH + self.prefix + [DYNNODE, "--data", self.data, "--listen",
                                  self.address, "--ready-file",
                                  self.ready] + self.flags
         with open(self.log, "ab") as log:

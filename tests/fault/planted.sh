@@ -2,7 +2,7 @@
 # Is the harness worth anything?  Each line below plants bugs (patches of
 # tests/sim/planted) into a copy of the tree and names the classes that must
 # notice them within a few rounds of real processes.  Not part of `make check`:
-# it takes a quarter of an hour.
+# it takes half an hour.
 #
 #     bash tests/fault/planted.sh [word]     only lines with this word
 set -u
@@ -20,6 +20,11 @@ quorum_one_short                                 kill_two halves
 read_of_one_owner                                kill_two
 replica_overwrites                               kill_one lossy
 damaged_is_absent                                corrupt_records
+sync_forgets_a_context                           kill_one
+delete_forgets_the_context                       kill_one
+row_clock_covers_a_sibling                       kill_one halves
+blind_write_replaces                             kill_one
+create_checks_itself_only                        kill_one halves
 '
 
 # plant NAME...: a copy of the tree with these patches, built
