@@ -13,6 +13,12 @@
 
 #include "recorder.h"
 
+/* A store is made within so many entries of its log. */
+enum
+{
+	FIRST_ENTRIES = 15
+};
+
 const char *const crash_outcome_names[CRASH_OUTCOME_COUNT] = {
 	[CRASH_FINE] = "fine",       [CRASH_REFUSED] = "refused",
 	[CRASH_DAMAGED] = "damaged", [CRASH_OLD] = "old",
@@ -135,8 +141,20 @@ work(struct crash_life *self, struct crash_subject *subject)
 			crash_recorder_release();
 	} while (is_busy);
 	if (is_well && subject->stored_count < subject->submitted_count)
-		return fail(self, "the store stands still");
+	{
+		snprintf(subject->text, sizeof(subject->text),
+				 "the store stands still");
+		return false;
+	}
 	return is_well;
+}
+
+static void
+close_subject(struct crash_subject *subject)
+{
+	crash_recorder_let_pass();
+	crash_subject_close(subject);
+	crash_recorder_let_stop();
 }
 
 static bool
@@ -150,17 +168,16 @@ record(struct crash_life *self, struct crash_subject *subject)
 	{
 		if (!work(self, subject))
 		{
-			crash_recorder_abandon();
-			crash_subject_close(subject);
+			close_subject(subject);
 			return fail(self, "%s", subject->text);
 		}
 		if (!dyn_simrandom_chance(&load->random, load->habits.reopen_rate))
 			continue;
-		crash_subject_close(subject);
+		close_subject(subject);
 		if (!crash_subject_open(subject, load->batch_count))
 			return fail(self, "%s", subject->text);
 	}
-	crash_subject_close(subject);
+	close_subject(subject);
 	return true;
 }
 
@@ -204,7 +221,7 @@ crash_life_record(struct crash_life *self)
 	if (!crash_file_put(&self->start, self->directory))
 		return fail(self, "could not write %s: %s", self->directory,
 					strerror(errno));
-	crash_recorder_begin(&self->log, self->directory);
+	crash_recorder_begin(&self->log, self->directory, self->start.is_new);
 	is_recorded = record(self, &subject);
 	crash_recorder_end();
 	return is_recorded && compare_file(self);
@@ -233,7 +250,8 @@ find_meta(const struct crash_log *log, struct dyn_simrandom *random)
 	return from;
 }
 
-/* Half of them around the moment at which a commit becomes true. */
+/* Many of them around the moment at which a commit becomes true, and some of
+ * the first life while the store is made. */
 static uint32_t
 position_of(const struct crash_life *self, uint32_t image)
 {
@@ -243,6 +261,8 @@ position_of(const struct crash_life *self, uint32_t image)
 
 	if (image >= CRASH_TORN_META)
 		return meta + 1;
+	if (!self->has_start && dyn_simrandom_chance(&random, 100000))
+		return (uint32_t) dyn_simrandom_below(&random, FIRST_ENTRIES);
 	if (dyn_simrandom_chance(&random, 500000))
 		return (uint32_t) dyn_simrandom_between(&random, 0, self->log.count);
 	position = meta + (uint32_t) dyn_simrandom_below(&random, 6);

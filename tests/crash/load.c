@@ -7,6 +7,11 @@
 #include "core/memory.h"
 #include "model/hash.h"
 
+enum
+{
+	HURRY_EVERY = 5 /* seeds */
+};
+
 /* ---- keys and habits ---- */
 
 static void
@@ -65,7 +70,9 @@ static void
 draw_hurry(struct crash_habits *self, struct dyn_simrandom *random)
 {
 	self->key_count = (uint32_t) dyn_simrandom_between(random, 150, 250);
-	self->batch_count = (uint32_t) dyn_simrandom_between(random, 60, 120);
+	self->hint_rate /= 3;
+	self->meta_rate /= 3;
+	self->batch_count = (uint32_t) dyn_simrandom_between(random, 200, 260);
 	self->writes_max = CRASH_WRITES_MAX;
 	self->size_max = 40;
 	self->big_rate /= 10;
@@ -78,7 +85,7 @@ crash_load_init(struct crash_load *self, uint64_t seed)
 
 	*self = (struct crash_load){ .random = dyn_simrandom_stream(seed, 2) };
 	draw_habits(&self->habits, &random);
-	if (dyn_simrandom_chance(&random, 150000))
+	if (seed % HURRY_EVERY == 0)
 		draw_hurry(&self->habits, &random);
 	for (uint32_t i = 0; i < self->habits.key_count; i++)
 		draw_key(self, i, &random);

@@ -22,16 +22,19 @@ static struct
 	const char *directory;
 	char file[4096];
 	char new_file[4096];
+	bool is_new; /* nothing was written to data.mdb yet */
 	pthread_t driver;
+	_Atomic bool may_pass;
 	int arrived_fd;
 	sem_t released;
 } recorder;
 
 void
-crash_recorder_begin(struct crash_log *log, const char *directory)
+crash_recorder_begin(struct crash_log *log, const char *directory, bool is_new)
 {
 	recorder.log = log;
 	recorder.directory = directory;
+	recorder.is_new = is_new;
 	snprintf(recorder.file, sizeof(recorder.file), "%s/data.mdb", directory);
 	snprintf(recorder.new_file, sizeof(recorder.new_file), "%s/new/data.mdb",
 			 directory);
@@ -53,11 +56,25 @@ crash_recorder_end(void)
 	sem_destroy(&recorder.released);
 }
 
+/* One post is enough: there is one writer, and it may be between asking and
+ * stopping. */
 void
-crash_recorder_abandon(void)
+crash_recorder_let_pass(void)
 {
-	recorder.is_on = false;
+	recorder.may_pass = true;
 	sem_post(&recorder.released);
+}
+
+void
+crash_recorder_let_stop(void)
+{
+	uint64_t count;
+
+	while (sem_trywait(&recorder.released) == 0)
+		;
+	while (read(recorder.arrived_fd, &count, sizeof(count)) > 0)
+		;
+	recorder.may_pass = false;
 }
 
 int
@@ -90,7 +107,7 @@ arrive(void)
 {
 	uint64_t one = 1;
 
-	if (pthread_equal(pthread_self(), recorder.driver))
+	if (pthread_equal(pthread_self(), recorder.driver) || recorder.may_pass)
 		return;
 	if (syscall(SYS_write, recorder.arrived_fd, &one, sizeof(one)) < 0)
 		abort();
@@ -107,14 +124,31 @@ is_same_file(const struct stat *status, const char *path)
 		   status->st_dev == other.st_dev;
 }
 
+static void
+add(enum crash_entry_type type, size_t at, size_t size, const void *bytes)
+{
+	crash_log_add(
+		recorder.log,
+		(struct crash_entry){
+			.type = type, .at = at, .size = size, .bytes = (void *) bytes });
+}
+
 static bool
 is_recorded(int fd)
 {
 	struct stat status;
 
-	return recorder.is_on && fstat(fd, &status) == 0 &&
-		   (is_same_file(&status, recorder.file) ||
-			is_same_file(&status, recorder.new_file));
+	if (!recorder.is_on || fstat(fd, &status) != 0)
+		return false;
+	if (is_same_file(&status, recorder.new_file))
+		return true;
+	if (!is_same_file(&status, recorder.file))
+		return false;
+	/* Made in its place, without a new name. */
+	if (recorder.is_new)
+		add(CRASH_RENAMED, 0, 0, NULL);
+	recorder.is_new = false;
+	return true;
 }
 
 static bool
@@ -124,15 +158,6 @@ is_directory_recorded(int fd)
 
 	return recorder.is_on && fstat(fd, &status) == 0 &&
 		   is_same_file(&status, recorder.directory);
-}
-
-static void
-add(enum crash_entry_type type, size_t at, size_t size, const void *bytes)
-{
-	crash_log_add(
-		recorder.log,
-		(struct crash_entry){
-			.type = type, .at = at, .size = size, .bytes = (void *) bytes });
 }
 
 /* LMDB writes its meta pages through a descriptor of their own. */
@@ -283,7 +308,10 @@ rename(const char *from, const char *to)
 	int result = (int) syscall(SYS_rename, from, to);
 
 	if (result == 0 && recorder.is_on && strcmp(to, recorder.file) == 0)
+	{
 		add(CRASH_RENAMED, 0, 0, NULL);
+		recorder.is_new = false;
+	}
 	return result;
 }
 

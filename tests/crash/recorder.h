@@ -22,12 +22,18 @@
 
 #include "log.h"
 
-/* The file need not be there yet. */
-void crash_recorder_begin(struct crash_log *log, const char *directory);
+/* is_new: there is no data.mdb yet. */
+void crash_recorder_begin(struct crash_log *log, const char *directory,
+						  bool is_new);
 /* No thread may be stopped. */
 void crash_recorder_end(void);
-/* Record no more, and let go whoever is stopped: for a test that failed. */
-void crash_recorder_abandon(void);
+
+/* Threads do not stop while they may pass; who is stopped, goes on.  (For the
+ * time in which the store is closed.) */
+void crash_recorder_let_pass(void);
+/* There must be no other threads. */
+void crash_recorder_let_stop(void);
+
 
 /* Readable when a thread has arrived. */
 int crash_recorder_fd(void);
