@@ -14,7 +14,8 @@
  *     disk.h      what a crash leaves of it
  *     load.h      batches, and what should be stored after each
  *     subject.h   the store, and what is stored
- *     life.h      one recording, and the verdict on its images
+ *     life.h      one recording
+ *     verdict.h   its images, and what becomes of them
  *
  * Whether it would notice anything is tested too: four stores that lie about
  * what they have synced must be found out.
@@ -28,8 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "life.h"
 #include "scratch.h"
+#include "verdict.h"
 
 enum
 {
@@ -142,7 +143,7 @@ keep(const struct task *task, struct crash_life *life,
 	if (options == NULL || options->keep == NULL ||
 		options->life != life->number || options->image != shot->image)
 		return;
-	crash_life_image(life, shot, &file);
+	crash_verdict_image(life, shot, &file);
 	if (crash_file_save(&file, options->keep))
 		printf("# kept as %s\n", options->keep);
 	else
@@ -161,7 +162,7 @@ judge_images(const struct task *task, struct crash_life *life,
 
 	for (uint32_t i = 0; i < image_count; i++)
 		shots[i].image = images[i];
-	if (!crash_life_judge(life, shots, image_count, &was_told_to_stop))
+	if (!crash_verdict_reach(life, shots, image_count, &was_told_to_stop))
 		return false;
 	for (uint32_t i = 0; i < image_count; i++)
 	{
@@ -169,7 +170,7 @@ judge_images(const struct task *task, struct crash_life *life,
 		keep(task, life, &shots[i]);
 		if (shots[i].image != 0)
 			continue;
-		crash_life_image(life, &shots[i], next);
+		crash_verdict_image(life, &shots[i], next);
 		*next_state = shots[i].verdict.state;
 		goes_on = shots[i].verdict.outcome == CRASH_FINE;
 	}

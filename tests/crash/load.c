@@ -33,7 +33,7 @@ draw_key(struct crash_load *self, uint32_t index, struct dyn_simrandom *random)
 	else
 		key->table = DYN_TABLE_MAIN;
 	/* Its number makes it unique, and easy to find. */
-	snprintf((char *) key->key, 6, "%04x.", index);
+	snprintf((char *) key->key, 6, "%04x.", index & 0xffff);
 	for (size_t i = 5; i < size; i++)
 		key->key[i] = (uint8_t) ('a' + dyn_simrandom_below(random, 26));
 	key->place.key = (struct dyn_slice){ key->key, size };
