@@ -52,8 +52,10 @@ static void
 step(struct corerig *rig, uint32_t node, const struct dyn_event *event)
 {
 	struct corerig_node *self = &rig->nodes[node];
+	struct dyn_event now = *event;
 
-	dyn_node_step(self->node, event, rig->now_ms, &self->effects);
+	now.wall_ms = self->wall_ms;
+	dyn_node_step(self->node, &now, rig->now_ms, &self->effects);
 	dyn_node_check(self->node);
 	perform(rig, node);
 }
@@ -214,6 +216,11 @@ do_store(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 	struct corerig_event *event = event_new(rig, node, DYN_EVENT_STORED);
 
 	event->event.stored.token = effect->store.token;
+	if (store->aborts)
+	{
+		event->event.stored.status = DYN_STATUS_ABORTED;
+		return;
+	}
 	for (uint32_t i = 0; i < effect->store.write_count; i++)
 	{
 		const struct dyn_write *write = &effect->store.writes[i];
@@ -401,14 +408,17 @@ do_send(struct corerig *rig, uint32_t from, const struct dyn_effect *effect)
 }
 
 static void
-take_status(struct corerig *rig, struct dyn_slice frame)
+take_answer(struct corerig *rig, struct dyn_slice frame)
 {
 	struct dyn_envelope env;
 	ProtobufCMessage *body;
 
-	if (dyn_envelope_open(frame, &env) == DYN_STATUS_OK &&
-		env.type == DYN_MESSAGE_STATUS_REPLY &&
-		dyn_message_unpack(&env, &rig->arena.allocator, &body) == DYN_STATUS_OK)
+	if (dyn_envelope_open(frame, &env) != DYN_STATUS_OK ||
+		dyn_message_unpack(&env, &rig->arena.allocator, &body) != DYN_STATUS_OK)
+		return;
+	rig->reply_type = env.type;
+	rig->reply = body;
+	if (env.type == DYN_MESSAGE_STATUS_REPLY)
 		rig->status = (Dyn__StatusReply *) body;
 }
 
@@ -421,7 +431,7 @@ do_reply(struct corerig *rig, uint32_t from, const struct dyn_effect *effect)
 
 	if (effect->reply.route == CLIENT_ROUTE)
 	{
-		take_status(rig, frame);
+		take_answer(rig, frame);
 		return;
 	}
 	count_frame(rig, from, &frame);
@@ -702,6 +712,25 @@ corerig_status(struct corerig *rig, uint32_t node)
 	event.message.route = CLIENT_ROUTE;
 	step(rig, node, &event);
 	return rig->status;
+}
+
+const void *
+corerig_ask(struct corerig *rig, uint32_t node, enum dyn_message_type type,
+			const ProtobufCMessage *body)
+{
+	struct dyn_envelope env = { .type = type, .correlation = 1 };
+	struct dyn_event event = { .type = DYN_EVENT_MESSAGE };
+
+	if (dyn_message_pack(&env, body, &rig->arena.allocator,
+						 &event.message.frame) != DYN_STATUS_OK)
+		abort();
+	event.message.source = DYN_SOURCE_CLIENT;
+	event.message.route = CLIENT_ROUTE;
+	rig->reply = NULL;
+	step(rig, node, &event);
+	for (int ms = 0; ms < 1000 && rig->reply == NULL; ms++)
+		corerig_run(rig, 1);
+	return rig->reply;
 }
 
 uint64_t

@@ -42,6 +42,7 @@ struct corerig_store
 	uint32_t capacity;
 	uint64_t *leaves;
 	bool stalls; /* reads are not answered */
+	bool aborts; /* commits are given up */
 	struct
 	{
 		char name[32];
@@ -60,7 +61,8 @@ struct corerig_node
 	struct dyn_effects effects;
 	int peers[CORERIG_NODES_MAX + 1]; /* node by peer index; -1 */
 	struct corerig_store store;
-	bool cut; /* no frame leaves or arrives */
+	bool cut;         /* no frame leaves or arrives */
+	uint64_t wall_ms; /* what its wall clock shows, all the time */
 };
 
 struct corerig
@@ -75,6 +77,9 @@ struct corerig
 	uint64_t bytes[CORERIG_TYPES];
 	/* The body of the last STATUS_REPLY to corerig_status. */
 	Dyn__StatusReply *status;
+	/* The last answer to corerig_ask; NULL = none yet. */
+	enum dyn_message_type reply_type;
+	ProtobufCMessage *reply;
 	struct dyn_arena arena; /* for the test, too */
 	/* Called for each frame before it is sent; may be NULL. */
 	void (*watch)(struct corerig *rig, uint32_t from,
@@ -107,6 +112,11 @@ uint64_t corerig_counter(const struct corerig *rig, uint32_t node,
 						 const char *name);
 void corerig_count_anew(struct corerig *rig);
 const Dyn__StatusReply *corerig_status(struct corerig *rig, uint32_t node);
+
+/* A client's message; what is answered within a second. */
+const void *corerig_ask(struct corerig *rig, uint32_t node,
+						enum dyn_message_type type,
+						const ProtobufCMessage *body);
 
 /* Bytes of frames that compare, and of those that repair. */
 uint64_t corerig_compare_bytes(const struct corerig *rig);

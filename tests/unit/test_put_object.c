@@ -1,0 +1,351 @@
+/* What puts make of objects, by the rules of their buckets. */
+#include "corerig.h"
+
+#include "model/bucket.h"
+#include "model/object.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum
+{
+	MINUTE_MS = 60 * 1000,
+	T = 1000 * MINUTE_MS, /* what wall clocks show at first */
+	TTL_MS = 5 * MINUTE_MS
+};
+
+static struct corerig *rig;
+
+static void
+set_bucket(const char *name, uint8_t conflict, uint64_t ttl_ms)
+{
+	Dyn__BucketRequest request = DYN__BUCKET_REQUEST__INIT;
+	Dyn__Bucket change = DYN__BUCKET__INIT;
+
+	change.name = dyn_bytes_of_slice(dyn_slice_of(name));
+	change.conflict = conflict;
+	change.ttl_ms = ttl_ms;
+	request.set = &change;
+	assert_non_null(corerig_ask(rig, 0, DYN_MESSAGE_BUCKET, &request.base));
+	assert_int_equal(rig->reply_type, DYN_MESSAGE_BUCKET_REPLY);
+	corerig_run(rig, 100);
+}
+
+static int
+set_up(void **unused)
+{
+	rig = corerig_new(3, 4, UINT32_MAX);
+	for (uint32_t i = 0; i < 3; i++)
+		rig->nodes[i].wall_ms = T;
+	set_bucket("mortal", DYN_CONFLICT_SIBLINGS, TTL_MS);
+	set_bucket("last", DYN_CONFLICT_LWW, 0);
+	set_bucket("both", DYN_CONFLICT_LWW, TTL_MS);
+	return 0;
+}
+
+static int
+tear_down(void **unused)
+{
+	corerig_free(&rig);
+	return 0;
+}
+
+struct write
+{
+	const char *bucket;
+	const char *values[3]; /* none = a delete */
+	const struct dyn_clock *context;
+	Dyn__PutMode mode;
+};
+
+static enum dyn_status
+put(uint32_t node, struct write write)
+{
+	static uint8_t id[16];
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp op = DYN__PUT_OP__INIT;
+	Dyn__PutOp *ops = &op;
+	ProtobufCBinaryData values[3];
+	struct dyn_slice context = { 0 };
+	const Dyn__PutReply *reply;
+
+	for (int i = 0; i < 16 && ++id[i] == 0; i++)
+		continue;
+	op.key = dyn_bytes_of_slice(dyn_slice_of("k"));
+	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
+	op.mode = write.mode;
+	while (op.n_values < 3 && write.values[op.n_values] != NULL)
+	{
+		values[op.n_values] =
+			dyn_bytes_of_slice(dyn_slice_of(write.values[op.n_values]));
+		op.n_values++;
+	}
+	op.values = values;
+	if (write.context != NULL)
+		assert_int_equal(
+			dyn_clock_encode(write.context, &rig->arena.allocator, &context),
+			DYN_STATUS_OK);
+	op.context = dyn_bytes_of_slice(context);
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of(write.bucket));
+	request.n_ops = 1;
+	request.ops = &ops;
+	reply = corerig_ask(rig, node, DYN_MESSAGE_PUT, &request.base);
+	assert_non_null(reply);
+	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
+	corerig_run(rig, 10); /* the other replicas, too */
+	return (enum dyn_status) reply->results[0]->status;
+}
+
+static struct dyn_object
+held(uint32_t node, const char *bucket)
+{
+	struct corerig_record *record = corerig_get(rig, node, bucket, "k");
+	struct dyn_object object = { 0 };
+
+	if (record != NULL)
+		assert_int_equal(
+			dyn_object_decode(
+				(struct dyn_slice){ record->object, record->object_size },
+				&rig->arena.allocator, &object),
+			DYN_STATUS_OK);
+	return object;
+}
+
+static uint64_t
+counted(const char *name)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < 3; i++)
+		sum += corerig_counter(rig, i, name);
+	return sum;
+}
+
+static bool
+is(const struct dyn_version *version, const char *value)
+{
+	return dyn_slice_equal(version->value, dyn_slice_of(value));
+}
+
+/* ------------------------------------------------------------ time to live */
+
+static void
+a_version_ends_its_buckets_time_after_it_was_put(void **unused)
+{
+	struct dyn_object object;
+
+	put(0, (struct write){ .bucket = "mortal", .values = { "v" } });
+	put(0, (struct write){ .bucket = "plain", .values = { "v" } });
+	assert_int_equal(held(1, "mortal").versions[0].expires_at_ms, T + TTL_MS);
+	assert_int_equal(held(1, "plain").versions[0].expires_at_ms, 0);
+	object = held(0, "mortal");
+	put(0, (struct write){ .bucket = "mortal", .context = &object.context });
+	object = held(1, "mortal");
+	assert_true(dyn_object_is_tombstone(&object));
+}
+
+/* Blind writers, each after the end of the one before: they never fill up. */
+static void
+what_has_expired_is_replaced_unread(void **unused)
+{
+	for (uint32_t i = 0; i < 2 * DYN_SIBLINGS_MAX; i++)
+	{
+		rig->nodes[0].wall_ms = T + (uint64_t) i * TTL_MS;
+		assert_int_equal(
+			put(0, (struct write){ .bucket = "mortal", .values = { "v" } }),
+			DYN_STATUS_OK);
+		assert_int_equal(held(0, "mortal").version_count, 1);
+	}
+}
+
+static void
+what_has_not_expired_stays_a_sibling(void **unused)
+{
+	put(0, (struct write){ .bucket = "mortal", .values = { "a" } });
+	rig->nodes[0].wall_ms += TTL_MS / 2;
+	put(0, (struct write){ .bucket = "mortal", .values = { "b" } });
+	rig->nodes[0].wall_ms += TTL_MS / 2;
+	put(0, (struct write){ .bucket = "mortal", .values = { "c" } });
+	assert_int_equal(held(0, "mortal").version_count, 2);
+}
+
+static void
+create_and_guarded_do_not_see_what_has_expired(void **unused)
+{
+	struct write create = { .bucket = "mortal",
+							.values = { "w" },
+							.mode = DYN__PUT_MODE__CREATE };
+	struct write guarded = { .bucket = "mortal",
+							 .values = { "x" },
+							 .mode = DYN__PUT_MODE__GUARDED };
+
+	put(0, (struct write){ .bucket = "mortal", .values = { "v" } });
+	assert_int_equal(put(0, create), DYN_STATUS_EXISTS);
+	assert_int_equal(put(0, guarded), DYN_STATUS_CONFLICT);
+	rig->nodes[0].wall_ms += TTL_MS;
+	assert_int_equal(put(0, create), DYN_STATUS_OK);
+	assert_int_equal(put(0, guarded), DYN_STATUS_CONFLICT);
+	rig->nodes[0].wall_ms += TTL_MS;
+	assert_int_equal(put(0, guarded), DYN_STATUS_OK);
+}
+
+/* ------------------------------------------------------ the last write wins */
+
+static void
+a_last_write_replaces_all_that_its_coordinator_holds(void **unused)
+{
+	struct dyn_object object;
+
+	put(0, (struct write){ .bucket = "last", .values = { "a" } });
+	put(1, (struct write){ .bucket = "last", .values = { "b" } });
+	put(2, (struct write){ .bucket = "last", .values = { "c" } });
+	for (uint32_t node = 0; node < 3; node++)
+	{
+		object = held(node, "last");
+		assert_int_equal(object.version_count, 1);
+		assert_true(is(&object.versions[0], "c"));
+		assert_int_equal(object.versions[0].flags, DYN_VERSION_LWW);
+	}
+	assert_int_equal(counted("lww_discarded"), 2);
+}
+
+static void
+what_its_writer_had_read_is_no_loss(void **unused)
+{
+	struct dyn_object object;
+
+	put(0, (struct write){ .bucket = "last", .values = { "a" } });
+	object = held(0, "last");
+	put(1, (struct write){ .bucket = "last",
+						   .values = { "b" },
+						   .context = &object.context });
+	assert_int_equal(counted("lww_discarded"), 0);
+}
+
+static void
+of_several_values_the_last_one_is_put(void **unused)
+{
+	struct dyn_object object;
+
+	put(0, (struct write){ .bucket = "last", .values = { "a", "b", "c" } });
+	object = held(0, "last");
+	assert_int_equal(object.version_count, 1);
+	assert_true(is(&object.versions[0], "c"));
+	assert_int_equal(counted("lww_discarded"), 2);
+}
+
+static void
+a_stamp_exceeds_those_that_it_replaces(void **unused)
+{
+	rig->nodes[0].wall_ms = T + 10 * MINUTE_MS;
+	put(0, (struct write){ .bucket = "last", .values = { "a" } });
+	put(1, (struct write){ .bucket = "last", .values = { "b" } });
+	assert_int_equal(held(1, "last").versions[0].written_at_ms,
+					 T + 10 * MINUTE_MS + 1);
+	assert_int_equal(counted("stamps_ahead"), 1);
+	rig->nodes[1].wall_ms = T + 2;
+	put(1, (struct write){ .bucket = "last", .values = { "c" } });
+	assert_int_equal(counted("stamps_ahead"), 1);
+}
+
+/* Node 1 was away; its client has read elsewhere. */
+static void
+what_a_writer_had_read_is_asked_for_before_it_is_stamped(void **unused)
+{
+	struct dyn_object object;
+	uint64_t stamp;
+
+	corerig_cut(rig, 1, true);
+	rig->nodes[0].wall_ms = T + 10 * MINUTE_MS;
+	put(0, (struct write){ .bucket = "last", .values = { "a" } });
+	object = held(0, "last");
+	stamp = object.versions[0].written_at_ms;
+	/* Hints may not tell it before. */
+	corerig_run(rig, 2000);
+	corerig_cut(rig, 1, false);
+	corerig_run(rig, 2000);
+	assert_int_equal(put(1, (struct write){ .bucket = "last",
+											.values = { "b" },
+											.context = &object.context }),
+					 DYN_STATUS_OK);
+	assert_true(held(1, "last").versions[0].written_at_ms > stamp);
+	assert_int_equal(counted("lww_unseeded"), 0);
+}
+
+/* Nobody can tell: the write is taken all the same, and counted. */
+static void
+a_write_is_not_refused_for_want_of_a_stamp(void **unused)
+{
+	struct dyn_object object;
+
+	corerig_cut(rig, 1, true);
+	put(0, (struct write){ .bucket = "last", .values = { "a" } });
+	object = held(0, "last");
+	corerig_run(rig, 5000);
+	assert_int_equal(put(1, (struct write){ .bucket = "last",
+											.values = { "b" },
+											.context = &object.context }),
+					 DYN_STATUS_OK);
+	assert_int_equal(counted("lww_unseeded"), 1);
+}
+
+static void
+a_delete_is_a_version_that_nobody_is_shown(void **unused)
+{
+	struct dyn_object object;
+	uint64_t stamp;
+
+	put(0, (struct write){ .bucket = "last", .values = { "a" } });
+	object = held(0, "last");
+	stamp = object.versions[0].written_at_ms;
+	put(1, (struct write){ .bucket = "last", .context = &object.context });
+	object = held(2, "last");
+	assert_int_equal(object.version_count, 1);
+	assert_true(object.versions[0].written_at_ms > stamp);
+	assert_true(dyn_object_is_dead(&object, 2));
+	assert_int_equal(put(2, (struct write){ .bucket = "last",
+											.values = { "b" },
+											.mode = DYN__PUT_MODE__CREATE }),
+					 DYN_STATUS_OK);
+	assert_int_equal(counted("lww_discarded"), 0);
+}
+
+/* The stamp may be ahead of the clock; the end of life is by the clock. */
+static void
+a_last_write_ends_by_the_clock_not_by_its_stamp(void **unused)
+{
+	rig->nodes[0].wall_ms = T + 10 * MINUTE_MS;
+	put(0, (struct write){ .bucket = "both", .values = { "a" } });
+	put(1, (struct write){ .bucket = "both", .values = { "b" } });
+	assert_int_equal(held(1, "both").versions[0].expires_at_ms, T + TTL_MS);
+	assert_int_equal(held(1, "both").versions[0].written_at_ms,
+					 T + 10 * MINUTE_MS + 1);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_version_ends_its_buckets_time_after_it_was_put),
+		TEST(what_has_expired_is_replaced_unread),
+		TEST(what_has_not_expired_stays_a_sibling),
+		TEST(create_and_guarded_do_not_see_what_has_expired),
+		TEST(a_last_write_replaces_all_that_its_coordinator_holds),
+		TEST(what_its_writer_had_read_is_no_loss),
+		TEST(of_several_values_the_last_one_is_put),
+		TEST(a_stamp_exceeds_those_that_it_replaces),
+		TEST(what_a_writer_had_read_is_asked_for_before_it_is_stamped),
+		TEST(a_write_is_not_refused_for_want_of_a_stamp),
+		TEST(a_delete_is_a_version_that_nobody_is_shown),
+		TEST(a_last_write_ends_by_the_clock_not_by_its_stamp),
+	};
+#undef TEST
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
