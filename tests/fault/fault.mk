@@ -17,6 +17,8 @@ $(B)/tests/fault/failing_disk.so: tests/fault/failing_disk.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden $(WARN) -shared -o $@ $< -ldl
 
+$(B)/tests/unit/test_fault_journal: $(FAULT_LIB) $(FAULT_SIM)
+
 fault-programs: $(FAULT_PROGRAMS)
 
 fault: all
