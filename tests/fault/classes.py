@@ -208,7 +208,7 @@ def full_disk(round_):
             except OSError:
                 pass
         full = round_.wait_until(
-            8, lambda: (node.status() or {"writable": True})["writable"] is False)
+            30, lambda: (node.status() or {"writable": True})["writable"] is False)
         round_.check(full, "%s does not say that it is full" % node)
         before = node.counter("read_ops")
         round_.sleep(0.5, 1.0)
@@ -217,7 +217,7 @@ def full_disk(round_):
         os.unlink(path)
         round_.say("room for %s again" % node)
         round_.check(
-            round_.wait_until(8, lambda: (node.status() or {}).get("writable")),
+            round_.wait_until(15, lambda: (node.status() or {}).get("writable")),
             "%s does not recover when there is room" % node)
     for node in round_.victims:
         round_.check(not node.exit_codes, "%s has ended" % node)
