@@ -337,6 +337,9 @@ end_op(const struct dyn_journal_op *op, bool stand_ins,
 		to->quorum = (uint8_t) op->owners;
 	if (!op->told_owners && stand_ins)
 		to->quorum = 0;
+	/* Whom a checking or replacing write has read from is never told. */
+	if (stand_ins)
+		to->check_quorum = 0;
 	if (op->result != DYN_HISTORY_PENDING)
 		dyn_history_end(history, op->index, op->result, op->end_us);
 }

@@ -178,12 +178,13 @@ report(struct dyn_workload_stats *stats)
 		  sizeof(*stats->latencies_us), compare_latencies);
 	printf("{\"acknowledged\": %" PRIu64 ", \"refused\": %" PRIu64
 		   ", \"unknown\": %" PRIu64 ", \"reads\": %" PRIu64
-		   ", \"reads_failed\": %" PRIu64
+		   ", \"reads_failed\": %" PRIu64 ", \"receipts_short\": %" PRIu64
 		   ", \"put_p50_ms\": %.1f, \"put_p99_ms\": %.1f, \"put_max_ms\": %.1f"
 		   ", \"gap_max_ms\": %" PRIu64 ", \"statuses\": {",
 		   stats->acknowledged, stats->refused, stats->unknown, stats->reads,
-		   stats->reads_failed, latency_ms(stats, 0.5), latency_ms(stats, 0.99),
-		   latency_ms(stats, 1), stats->gap_us_max / 1000);
+		   stats->reads_failed, stats->receipts_short, latency_ms(stats, 0.5),
+		   latency_ms(stats, 0.99), latency_ms(stats, 1),
+		   stats->gap_us_max / 1000);
 	for (uint32_t i = 0; i < DYN_STATUSES_MAX; i++)
 	{
 		if (stats->statuses[i] == 0)

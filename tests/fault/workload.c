@@ -185,6 +185,15 @@ fail_read(struct dyn_workload *self, struct dyn_client_process *client)
 	rest(self, client);
 }
 
+/* A good answer rests on a quorum, of owners or stand-ins. */
+static void
+check_receipt(struct dyn_workload *self, const Dyn__Receipt *receipt,
+			  uint32_t needed)
+{
+	self->stats.receipts_short +=
+		receipt == NULL || receipt->n_answered < needed;
+}
+
 /* An object, or (data NULL) the word that there is none. */
 static void
 end_read(struct dyn_workload *self, struct dyn_client_process *client,
@@ -235,6 +244,9 @@ take_get(struct dyn_workload *self, struct dyn_client_process *client,
 		return;
 	}
 	result = reply->results[0];
+	if (result->status == DYN_STATUS_OK ||
+		result->status == DYN_STATUS_NOT_FOUND)
+		check_receipt(self, result->receipt, self->r);
 	if (result->status == DYN_STATUS_OK)
 		end_read(self, client, dyn_links_owners(result->receipt),
 				 dyn_slice_of_bytes(result->object));
@@ -507,6 +519,9 @@ take_put(struct dyn_workload *self, struct dyn_client_process *client,
 	self->stats.statuses[status < DYN_STATUSES_MAX ? status : 0]++;
 	if (status == DYN_STATUS_OK && result != NULL)
 	{
+		/* To delete whatever there is, when there is nothing, is no write. */
+		if (!client->is_delete || client->mode != DYN_HISTORY_REPLACE)
+			check_receipt(self, result->receipt, self->w);
 		dyn_journal_ok(self->journal, client->op,
 					   dyn_links_owners(result->receipt), NULL);
 		note_ack(&self->stats, client->begin_us);

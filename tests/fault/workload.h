@@ -80,6 +80,7 @@ struct dyn_workload_stats
 	uint64_t unknown;
 	uint64_t reads;
 	uint64_t reads_failed;
+	uint64_t receipts_short; /* good answers that name fewer than W or R */
 	uint64_t last_ack_us;
 	uint64_t gap_us_max; /* without any acknowledged write */
 	uint32_t *latencies_us;
