@@ -7,11 +7,9 @@
 
 enum
 {
-	/* Looked at together: all their leaves fit one comparison. */
-	CELLS_AT_ONCE = DYN_EXCHANGE_NODES_MAX / (DYN_TREE_FANOUT * DYN_TREE_FANOUT)
+	/* How many nodes have children that fit one comparison. */
+	PARENTS_MAX = DYN_EXCHANGE_NODES_MAX / DYN_TREE_FANOUT
 };
-
-/* ---------------------------------------------------------------- comparing */
 
 static enum dyn_exchange_level
 level_of(enum dyn_descent_state state)
@@ -142,24 +140,71 @@ note_equal(struct dyn_node *node, uint32_t peer_index, struct dyn_round *round,
 
 /* ------------------------------------------------------------- the descent */
 
+/* Leaves are gathered until so many more might not fit. */
+static bool
+there_is_room(const struct dyn_round *round)
+{
+	return round->leaf_count <= DYN_EXCHANGE_NODES_MAX - DYN_TREE_FANOUT;
+}
+
+static void
+compare_leaves(struct dyn_node *node, struct dyn_descent *self)
+{
+	struct dyn_round *round = self->round;
+	uint32_t max =
+		(DYN_EXCHANGE_NODES_MAX - round->leaf_count) / DYN_TREE_FANOUT;
+
+	round->node_count = 0;
+	while (round->branch_next < round->branch_count && round->node_count < max)
+		round->nodes[round->node_count++] =
+			round->branches[round->branch_next++];
+	go_down(round, DYN_TREE_FANOUT);
+	dyn_descent_compare(node, self, DYN_DESCENT_LEAVES);
+}
+
+static void
+compare_branches(struct dyn_node *node, struct dyn_descent *self)
+{
+	struct dyn_round *round = self->round;
+
+	round->node_count = 0;
+	while (round->cell_next < round->cell_count &&
+		   round->node_count < PARENTS_MAX)
+		round->nodes[round->node_count++] = round->cells[round->cell_next++];
+	go_down(round, DYN_TREE_FANOUT);
+	dyn_descent_compare(node, self, DYN_DESCENT_BRANCHES);
+}
+
+/* One pause for as many leaves as possible. */
+static void
+look_again(struct dyn_node *node, struct dyn_descent *self)
+{
+	struct dyn_round *round = self->round;
+
+	for (uint32_t i = 0; i < round->leaf_count; i++)
+		round->nodes[i] = round->leaves[i];
+	round->node_count = round->leaf_count;
+	round->leaf_count = 0;
+	dyn_descent_pause(node, self, DYN_DESCENT_LEAVES_AGAIN);
+}
+
 void
-dyn_descent_next_cells(struct dyn_node *node, struct dyn_descent *self,
-					   uint32_t peer_index)
+dyn_descent_go_on(struct dyn_node *node, struct dyn_descent *self,
+				  uint32_t peer_index)
 {
 	struct dyn_round *round = self->round;
 	enum dyn_status status = dyn_descent_may_go_on(node, self, peer_index);
 
-	if (status != DYN_STATUS_OK || round->cell_next == round->cell_count)
-	{
+	if (status != DYN_STATUS_OK)
 		dyn_descent_end(node, self, status);
-		return;
-	}
-	round->node_count = 0;
-	while (round->cell_next < round->cell_count &&
-		   round->node_count < CELLS_AT_ONCE)
-		round->nodes[round->node_count++] = round->cells[round->cell_next++];
-	go_down(round, DYN_TREE_FANOUT);
-	dyn_descent_compare(node, self, DYN_DESCENT_BRANCHES);
+	else if (round->branch_next < round->branch_count && there_is_room(round))
+		compare_leaves(node, self);
+	else if (round->cell_next < round->cell_count && there_is_room(round))
+		compare_branches(node, self);
+	else if (round->leaf_count != 0)
+		look_again(node, self);
+	else
+		dyn_descent_end(node, self, DYN_STATUS_OK);
 }
 
 static void
@@ -168,60 +213,60 @@ keep_cells(struct dyn_round *round)
 	for (uint32_t i = 0; i < round->node_count; i++)
 		round->cells[i] = (uint16_t) round->nodes[i];
 	round->cell_count = round->node_count;
-	round->cell_next = 0;
 }
 
-/* The nodes are those that differ: what comes next? */
 static void
-go_on(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
+keep_branches(struct dyn_round *round)
+{
+	for (uint32_t i = 0; i < round->node_count; i++)
+		round->branches[i] = round->nodes[i];
+	round->branch_count = round->node_count;
+	round->branch_next = 0;
+}
+
+static void
+keep_leaves(struct dyn_round *round)
+{
+	for (uint32_t i = 0; i < round->node_count; i++)
+		round->leaves[round->leaf_count++] = round->nodes[i];
+}
+
+/* The nodes are those that differ. */
+static void
+compared(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
 {
 	struct dyn_round *round = self->round;
+	uint32_t count = round->node_count;
 
 	switch (self->state)
 	{
 		case DYN_DESCENT_PARTITIONS:
-			node->counters[DYN_COUNT_exchange_roots_differing] +=
-				round->node_count;
-			if (round->node_count == 0)
-			{
-				dyn_descent_end(node, self, DYN_STATUS_OK);
-				return;
-			}
+			node->counters[DYN_COUNT_exchange_roots_differing] += count;
+			if (count == 0)
+				break;
 			go_down(round, DYN_CELL_COUNT / node->cluster.ring.partition_count);
 			dyn_descent_pause(node, self, DYN_DESCENT_CELLS);
-			break;
+			return;
 		case DYN_DESCENT_CELLS:
-			node->counters[DYN_COUNT_exchange_cells_differing] +=
-				round->node_count;
+			node->counters[DYN_COUNT_exchange_cells_differing] += count;
 			keep_cells(round);
-			dyn_descent_next_cells(node, self, peer_index);
 			break;
 		case DYN_DESCENT_BRANCHES:
-			if (round->node_count == 0)
-			{
-				dyn_descent_next_cells(node, self, peer_index);
-				return;
-			}
-			go_down(round, DYN_TREE_FANOUT);
-			dyn_descent_compare(node, self, DYN_DESCENT_LEAVES);
+			keep_branches(round);
 			break;
 		case DYN_DESCENT_LEAVES:
-			if (round->node_count == 0)
-				dyn_descent_next_cells(node, self, peer_index);
-			else
-				dyn_descent_pause(node, self, DYN_DESCENT_LEAVES_AGAIN);
+			keep_leaves(round);
 			break;
 		case DYN_DESCENT_LEAVES_AGAIN:
-			node->counters[DYN_COUNT_exchange_leaves_differing] +=
-				round->node_count;
-			round->leaf_next = 0;
-			dyn_descent_next_leaves(node, self, peer_index);
-			break;
+			node->counters[DYN_COUNT_exchange_leaves_differing] += count;
+			dyn_descent_list(node, self, peer_index);
+			return;
 		case DYN_DESCENT_IDLE:
 		case DYN_DESCENT_LISTING:
 		case DYN_DESCENT_REPAIRING:
 			break;
 	}
+	dyn_descent_go_on(node, self, peer_index);
 }
 
 void
@@ -244,5 +289,5 @@ dyn_exchange_tree_answer(struct dyn_node *node, uint64_t serial,
 		dyn_descent_end(node, self, DYN_STATUS_BAD_REQUEST);
 		return;
 	}
-	go_on(node, self, peer_index);
+	compared(node, self, peer_index);
 }

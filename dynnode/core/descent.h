@@ -48,24 +48,33 @@ struct dyn_round
 	uint32_t nodes[DYN_EXCHANGE_NODES_MAX];
 	uint64_t hashes[DYN_EXCHANGE_NODES_MAX];
 	uint32_t node_count;
-	/* Cells that differ, to be looked at from cell_next on. */
+	/* Those that differ and are still to be looked at, level by level: cells
+	 * and branches from `next` on; leaves wait for their second look. */
 	uint16_t cells[DYN_CELL_COUNT];
 	uint32_t cell_count;
 	uint32_t cell_next;
+	uint32_t branches[DYN_EXCHANGE_NODES_MAX];
+	uint32_t branch_count;
+	uint32_t branch_next;
+	uint32_t leaves[DYN_EXCHANGE_NODES_MAX];
+	uint32_t leaf_count;
 	/* After the second look the nodes are the leaves that differ; those of
-	 * one cell are listed together: leaf_first up to leaf_next. */
-	uint32_t leaf_first;
-	uint32_t leaf_next;
-	struct dyn_leaves leaves;
+	 * one cell are listed together: list_first up to list_next. */
+	uint32_t list_first;
+	uint32_t list_next;
+	struct dyn_leaves listed;
 	struct dyn_cursor after;
 	struct dyn_cursor until; /* of the page of the list under way */
 	bool page_is_last;
 	struct dyn_list own;
-	struct dyn_repair_key *keys; /* of that page, that differ */
+	struct dyn_arena page_arena;
+	/* Keys that differ, until they are enough for a batch. */
+	struct dyn_repair_key *keys;
 	uint32_t key_count;
+	uint32_t key_capacity;
 	uint32_t key_next;
 	uint32_t batch_max;
-	struct dyn_arena arena; /* own, keys */
+	struct dyn_arena key_arena;
 };
 
 struct dyn_descent
@@ -109,12 +118,12 @@ void dyn_descent_ask(struct dyn_node *node, const struct dyn_descent *self,
 void dyn_descent_compare(struct dyn_node *node, struct dyn_descent *self,
 						 enum dyn_descent_state state);
 
-/* The branches of the next few cells, or the end. */
-void dyn_descent_next_cells(struct dyn_node *node, struct dyn_descent *self,
-							uint32_t peer_index);
+/* What is still to be compared, or the end. */
+void dyn_descent_go_on(struct dyn_node *node, struct dyn_descent *self,
+					   uint32_t peer_index);
 
-/* Lists of the next cell's leaves, or the next few cells. */
-void dyn_descent_next_leaves(struct dyn_node *node, struct dyn_descent *self,
-							 uint32_t peer_index);
+/* The nodes are leaves that differed twice: list the keys in them. */
+void dyn_descent_list(struct dyn_node *node, struct dyn_descent *self,
+					  uint32_t peer_index);
 
 #endif

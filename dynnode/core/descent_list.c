@@ -5,13 +5,15 @@
 
 #include "model/hash.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum
 {
-	/* A batch of repairs grows while its objects are few bytes. */
-	BATCH_BYTES_LOW = 512 * 1024,
-	BATCH_BYTES_HIGH = 4 * 1024 * 1024
+	/* Keys are gathered from so many cells as it takes to fill a batch. */
+	ENOUGH_KEYS = 2 * DYN_REPAIR_KEYS_MAX,
+	/* A batch grows while its objects take a small part of what is granted. */
+	SMALL_PART = 8
 };
 
 /* -------------------------------------------------------------------- lists */
@@ -39,32 +41,56 @@ static void
 scan_page(struct dyn_node *node, struct dyn_descent *self)
 {
 	dyn_descent_step(node, self, DYN_DESCENT_LISTING);
-	dyn_arena_reset(&self->round->arena);
-	dyn_listing_scan(node, self->serial, self->round->leaves.cell,
+	dyn_arena_reset(&self->round->page_arena);
+	dyn_listing_scan(node, self->serial, self->round->listed.cell,
 					 &self->round->after.at);
 }
 
-void
-dyn_descent_next_leaves(struct dyn_node *node, struct dyn_descent *self,
-						uint32_t peer_index)
+/* The leaves of the next cell; false when there is none. */
+static bool
+next_cell(struct dyn_round *round)
 {
-	struct dyn_round *round = self->round;
-	uint32_t first = round->leaf_next;
+	uint32_t first = round->list_next;
 	uint32_t i = first;
 
 	if (first == round->node_count)
-	{
-		dyn_descent_next_cells(node, self, peer_index);
-		return;
-	}
+		return false;
 	while (i < round->node_count && round->nodes[i] / DYN_CELL_LEAVES ==
 										round->nodes[first] / DYN_CELL_LEAVES)
 		i++;
-	round->leaf_first = first;
-	round->leaf_next = i;
-	(void) dyn_listing_leaves(round->nodes + first, i - first, &round->leaves);
+	round->list_first = first;
+	round->list_next = i;
+	(void) dyn_listing_leaves(round->nodes + first, i - first, &round->listed);
 	clear_cursor(&round->after);
-	scan_page(node, self);
+	return true;
+}
+
+static void repair(struct dyn_node *node, struct dyn_descent *self,
+				   uint32_t peer_index);
+
+/* The page is done: more of its cell, the next cell, or what to repair. */
+static void
+next_page(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
+{
+	struct dyn_round *round = self->round;
+
+	if (round->key_count >= ENOUGH_KEYS)
+		repair(node, self, peer_index);
+	else if (!round->page_is_last || next_cell(round))
+		scan_page(node, self);
+	else if (round->key_count != 0)
+		repair(node, self, peer_index);
+	else
+		dyn_descent_go_on(node, self, peer_index);
+}
+
+void
+dyn_descent_list(struct dyn_node *node, struct dyn_descent *self,
+				 uint32_t peer_index)
+{
+	self->round->list_next = 0;
+	self->round->page_is_last = true;
+	next_page(node, self, peer_index);
 }
 
 void
@@ -91,9 +117,10 @@ dyn_exchange_scanned(struct dyn_node *node, const struct dyn_event *event)
 	}
 	until = dyn_listing_end(event);
 	set_cursor(&round->until, &until);
-	round->own = dyn_listing_take(event, &round->leaves, &until, &round->arena);
-	message.n_leaves = round->leaf_next - round->leaf_first;
-	message.leaves = round->nodes + round->leaf_first;
+	round->own =
+		dyn_listing_take(event, &round->listed, &until, &round->page_arena);
+	message.n_leaves = round->list_next - round->list_first;
+	message.leaves = round->nodes + round->list_first;
 	message.after_bucket = dyn_bytes_of_slice(round->after.at.bucket);
 	message.after_key = dyn_bytes_of_slice(round->after.at.key);
 	message.until_bucket = dyn_bytes_of_slice(until.bucket);
@@ -103,37 +130,46 @@ dyn_exchange_scanned(struct dyn_node *node, const struct dyn_event *event)
 	dyn_descent_ask(node, self, peer_index, DYN_MESSAGE_LIST, &message.base);
 }
 
-/* The peer's hashes beside the own ones. */
+static void
+add_key(struct dyn_round *round, const struct dyn_repair_key *key)
+{
+	struct dyn_repair_key *to;
+
+	round->keys =
+		dyn_memory_reserve(round->keys, round->key_count, &round->key_capacity,
+						   sizeof(*round->keys));
+	to = &round->keys[round->key_count++];
+	*to = *key;
+	to->bucket = dyn_arena_copy(&round->key_arena, key->bucket);
+	to->key = dyn_arena_copy(&round->key_arena, key->key);
+}
+
+/* What the peer holds otherwise, beside the own hashes. */
 static void
 join(struct dyn_round *round, const struct dyn_list *theirs)
 {
 	uint32_t i = 0;
 
-	round->keys =
-		dyn_arena_allocate(&round->arena, theirs->count * sizeof(*round->keys));
-	round->key_count = theirs->count;
-	round->key_next = 0;
 	for (uint32_t j = 0; j < theirs->count; j++)
 	{
 		const struct dyn_listed *item = &theirs->items[j];
-		struct dyn_repair_key *key = &round->keys[j];
+		struct dyn_repair_key key = { .bucket = item->bucket,
+									  .key = item->key,
+									  .peer_hash = item->hash,
+									  .damaged = item->damaged };
 		int order = -1;
 
-		*key = (struct dyn_repair_key){
-			.bucket = dyn_arena_copy(&round->arena, item->bucket),
-			.key = dyn_arena_copy(&round->arena, item->key),
-			.peer_hash = item->hash,
-			.damaged = item->damaged
-		};
 		while (i < round->own.count &&
 			   (order = dyn_listing_compare(round->own.items[i].bucket,
 											round->own.items[i].key,
 											item->bucket, item->key)) < 0)
 			i++;
-		if (i == round->own.count || order != 0)
-			continue;
-		key->own_hash = round->own.items[i].hash;
-		key->damaged |= round->own.items[i].damaged;
+		if (i < round->own.count && order == 0)
+		{
+			key.own_hash = round->own.items[i].hash;
+			key.damaged |= round->own.items[i].damaged;
+		}
+		add_key(round, &key);
 	}
 }
 
@@ -162,9 +198,6 @@ take_cursor(struct dyn_round *round, const Dyn__ListReply *reply)
 	return true;
 }
 
-static void repair_some(struct dyn_node *node, struct dyn_descent *self,
-						uint32_t peer_index);
-
 void
 dyn_exchange_list_answer(struct dyn_node *node, uint64_t serial,
 						 const Dyn__ListReply *reply)
@@ -177,7 +210,7 @@ dyn_exchange_list_answer(struct dyn_node *node, uint64_t serial,
 	if (self == NULL)
 		return;
 	round = self->round;
-	if (!dyn_listing_unpack(reply->items, reply->n_items, &round->leaves,
+	if (!dyn_listing_unpack(reply->items, reply->n_items, &round->listed,
 							&round->after.at, &round->until.at, &node->scratch,
 							&theirs) ||
 		!take_cursor(round, reply))
@@ -188,10 +221,32 @@ dyn_exchange_list_answer(struct dyn_node *node, uint64_t serial,
 	}
 	join(round, &theirs);
 	node->counters[DYN_COUNT_exchange_keys_differing] += theirs.count;
-	repair_some(node, self, peer_index);
+	next_page(node, self, peer_index);
 }
 
 /* ------------------------------------------------------------------- repair */
+
+/* Keys of one bucket together, the damaged ones by themselves. */
+static int
+by_batch(const void *a, const void *b)
+{
+	const struct dyn_repair_key *x = a;
+	const struct dyn_repair_key *y = b;
+
+	if (x->damaged != y->damaged)
+		return x->damaged ? 1 : -1;
+	return dyn_listing_compare(x->bucket, x->key, y->bucket, y->key);
+}
+
+/* What objects may take that are on their way to one of the two. */
+static uint64_t
+granted(const struct dyn_node *node, uint32_t peer_index)
+{
+	uint64_t own = dyn_credit_grant(node);
+	uint64_t peer = node->peers[peer_index]->credit;
+
+	return own < peer ? own : peer;
+}
 
 /* The next keys of one bucket, all damaged or all sound. */
 static uint32_t
@@ -215,6 +270,8 @@ repair_some(struct dyn_node *node, struct dyn_descent *self,
 	struct dyn_round *round = self->round;
 	enum dyn_status status = dyn_descent_may_go_on(node, self, peer_index);
 
+	if (status == DYN_STATUS_OK && granted(node, peer_index) == 0)
+		status = DYN_STATUS_OVERLOAD;
 	if (status != DYN_STATUS_OK)
 	{
 		dyn_descent_end(node, self, status);
@@ -236,10 +293,19 @@ repair_some(struct dyn_node *node, struct dyn_descent *self,
 		if (dyn_request_find(node, node->mending) == NULL)
 			node->mending = dyn_repair_mend(node, keys, count);
 	}
-	if (round->page_is_last)
-		dyn_descent_next_leaves(node, self, peer_index);
-	else
-		scan_page(node, self);
+	round->key_count = 0;
+	dyn_arena_reset(&round->key_arena);
+	next_page(node, self, peer_index);
+}
+
+static void
+repair(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
+{
+	struct dyn_round *round = self->round;
+
+	qsort(round->keys, round->key_count, sizeof(*round->keys), by_batch);
+	round->key_next = 0;
+	repair_some(node, self, peer_index);
 }
 
 void
@@ -268,9 +334,9 @@ dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
 		dyn_descent_end(node, self, outcome->status);
 		return;
 	}
-	if (outcome->bytes > BATCH_BYTES_HIGH && round->batch_max > 1)
+	if (outcome->bytes > granted(node, peer_index) && round->batch_max > 1)
 		round->batch_max /= 2;
-	else if (outcome->bytes < BATCH_BYTES_LOW &&
+	else if (outcome->bytes < granted(node, peer_index) / SMALL_PART &&
 			 round->batch_max < DYN_REPAIR_KEYS_MAX)
 		round->batch_max *= 2;
 	repair_some(node, self, peer_index);

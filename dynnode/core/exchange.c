@@ -73,7 +73,9 @@ free_round(struct dyn_descent *self)
 {
 	if (self->round == NULL)
 		return;
-	dyn_arena_destroy(&self->round->arena);
+	dyn_arena_destroy(&self->round->page_arena);
+	dyn_arena_destroy(&self->round->key_arena);
+	dyn_memory_give(self->round->keys);
 	dyn_memory_give(self->round);
 	self->round = NULL;
 }
@@ -161,7 +163,8 @@ begin_round(struct dyn_node *node, struct dyn_descent *self,
 	struct dyn_round *round = dyn_memory_take(sizeof(*round));
 
 	self->round = round;
-	dyn_arena_init(&round->arena, dyn_memory_allocator(), 16 * 1024);
+	dyn_arena_init(&round->page_arena, dyn_memory_allocator(), 16 * 1024);
+	dyn_arena_init(&round->key_arena, dyn_memory_allocator(), 16 * 1024);
 	round->begun_at_ms = node->now_ms;
 	round->ring_digest = node->cluster.ring_digest;
 	round->batch_max = BATCH_FIRST;
