@@ -26,6 +26,23 @@ SELECT count(*) FROM (SELECT FROM dynamo_ring('inspect_store')
 SELECT count(*) FROM dynamo_ring('inspect_store') r JOIN dynamo_nodes('inspect_store') n
   USING (node, address) HAVING count(*) = (SELECT sum(slots) FROM dynamo_nodes('inspect_store'));
 
+-- partitions: the same owners; soon after the start all have been compared
+SELECT count(*) FILTER (WHERE owners IS DISTINCT FROM o.addresses) AS other_owners,
+       bool_and(pairs = 3) AS three_pairs, count(*) = count(DISTINCT partition) AS once_each
+  FROM dynamo_partitions('inspect_store') p JOIN (SELECT partition,
+    array_agg(address ORDER BY slot) AS addresses FROM dynamo_ring('inspect_store') GROUP BY 1) o
+  USING (partition);
+DO $$
+BEGIN
+  FOR i IN 1..300 LOOP
+    EXIT WHEN (SELECT bool_and(pairs_verified = pairs) FROM dynamo_partitions('inspect_store'));
+    PERFORM pg_sleep(0.1);
+  END LOOP;
+END $$;
+SELECT bool_and(pairs_verified = 3) AS all_verified,
+       bool_and(last_verified_equal > '0') AND max(last_verified_equal) < '1 min' AS lately
+  FROM dynamo_partitions('inspect_store');
+
 -- counters
 INSERT INTO seen (key, value) VALUES ('one', '1'), ('two', '2'), ('gone', '3');
 SELECT count(DISTINCT address), bool_and(value >= 0),
@@ -78,6 +95,7 @@ SET ROLE regress_dynamo;
 SELECT count(*) FROM dynamo_nodes('inspect_store');
 SELECT count(*) FROM dynamo_stats('inspect_store');
 SELECT count(*) FROM dynamo_ring('inspect_store');
+SELECT count(*) FROM dynamo_partitions('inspect_store');
 SELECT count(*) FROM dynamo_owners('seen', 'two');
 SELECT count(*) FROM dynamo_conflicts('seen');
 RESET ROLE;
