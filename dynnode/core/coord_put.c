@@ -6,6 +6,7 @@
 #include "core/peer.h"
 #include "core/put_object.h"
 #include "core/receipt.h"
+#include "core/room.h"
 #include "model/hash.h"
 
 #include <string.h>
@@ -63,6 +64,9 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		return;
 	put->phase = DYN_PUT_DECIDED;
 	put->read.decided = true;
+	if (put->counted)
+		dyn_room_end_put(node, put->begun_ms);
+	put->counted = false;
 	put->status = status;
 	put->text = text;
 	if (status != DYN_STATUS_OK)
@@ -71,6 +75,15 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		dyn_count(node, put_ops_unknown);
 	if (--request->undecided == 0)
 		answer(node, request);
+}
+
+/* Nothing of it has been sent. */
+static void
+refuse_for_now(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	dyn_count(node, overloads);
+	decide(node, request, op, DYN_STATUS_OVERLOAD,
+		   "the node has too many writes in flight");
 }
 
 static char *
@@ -455,12 +468,9 @@ load(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 	struct dyn_put_op *put = &request->puts[op];
 
 	put->phase = DYN_PUT_LOADING;
-	if (dyn_key_do(node, request->bucket, put->key,
-				   (struct dyn_work){ request->serial, op }))
-		return;
-	dyn_count(node, overloads);
-	decide(node, request, op, DYN_STATUS_OVERLOAD,
-		   "the node has too many keys in flight");
+	if (!dyn_key_do(node, request->bucket, put->key,
+					(struct dyn_work){ request->serial, op }))
+		refuse_for_now(node, request, op);
 }
 
 static void
@@ -469,6 +479,13 @@ coordinate(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 {
 	struct dyn_put_op *put = &request->puts[op];
 
+	if (!dyn_room_begin_put(node))
+	{
+		refuse_for_now(node, request, op);
+		return;
+	}
+	put->counted = true;
+	put->begun_ms = node->now_ms;
 	dyn_write_init(node, &put->writing, put->partition, own_slot, (uint8_t) w);
 	dyn_count(node, put_ops);
 	if (own_slot < 0)

@@ -47,7 +47,9 @@ struct dyn_put_op
 	struct dyn_clock context;
 	uint16_t partition;
 	enum dyn_put_phase phase;
-	bool seeding;                  /* READING for stamps only */
+	bool seeding; /* READING for stamps only */
+	bool counted; /* by room.c */
+	uint64_t begun_ms;
 	struct dyn_read read;          /* READING */
 	struct dyn_object read_object; /* what it found */
 	struct dyn_writing writing;    /* WRITING */

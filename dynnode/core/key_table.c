@@ -7,6 +7,7 @@
 #include "core/handoff.h"
 #include "core/repair.h"
 #include "core/replica.h"
+#include "core/room.h"
 #include "model/hash.h"
 
 #include <assert.h>
@@ -187,7 +188,7 @@ dyn_key_do(struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key,
 
 	if (self == NULL)
 	{
-		if (node->key_count >= node->config.keys_max)
+		if (!dyn_room_for_key(node))
 			return false;
 		self = new_key(node, bucket, key);
 		load_key(node, self);

@@ -12,6 +12,7 @@
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
+#include "core/room.h"
 #include "core/scan.h"
 #include "core/state.h"
 
@@ -447,6 +448,7 @@ dyn_node_new(const struct dyn_node_config *config, const struct dyn_boot *boot,
 	dyn_remember_init(&node->remember, node->config.remembered_max,
 					  2 * (uint64_t) node->config.request_timeout_ms);
 	dyn_credit_init(&node->credit);
+	dyn_room_init(node);
 	begin_step(node, now_ms, 0, out);
 	status = dyn_cluster_boot(node, boot);
 	end_step(node);
@@ -514,12 +516,16 @@ dyn_node_check(const struct dyn_node *self)
 {
 	const struct dyn_request *request;
 	uint32_t count = 0;
+	uint32_t puts = 0;
 	size_t bytes = 0;
 
 	for (request = self->requests; request != NULL; request = request->hh.next)
 	{
 		count++;
 		bytes += request->bytes;
+		for (uint32_t op = 0;
+			 request->type == DYN_REQUEST_PUT && op < request->op_count; op++)
+			puts += request->puts[op].counted;
 		assert(!request->ended && request->undecided <= request->op_count);
 		assert(request->type == DYN_REQUEST_SCAN ||
 			   request->type == DYN_REQUEST_TREE ||
@@ -530,6 +536,7 @@ dyn_node_check(const struct dyn_node *self)
 	}
 	assert(count == self->request_count && bytes == self->request_bytes);
 	assert(count == self->request_timers.count);
+	assert(puts == self->room.put_count);
 	assert(self->call_count == self->call_timers.count);
 	assert(self->ended == NULL && self->batch_count == 0);
 	dyn_key_check_all(self);

@@ -57,7 +57,8 @@ struct dyn_node_config
 	uint32_t anti_entropy_ms;    /* default 5000; or DYN_ANTI_ENTROPY_NEVER */
 	uint32_t scrub_ms;           /* default 2000; or DYN_SCRUB_NEVER */
 	uint32_t requests_max;       /* default 4096 requests in flight */
-	uint32_t keys_max;           /* default 65536 keys with work in flight */
+	uint32_t keys_max;           /* default 65536 keys with work in flight;
+								  * clients get their share (core/room.h) */
 	uint32_t remembered_max;     /* default 1048576 request ids */
 	uint32_t hints_max;          /* default 1048576 objects held for others */
 };

@@ -5,22 +5,14 @@
 #include "core/coord_read.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
-#include "core/scrub.h"
 #include "core/repair.h"
+#include "core/room.h"
+#include "core/scrub.h"
 
 enum
 {
 	REQUEST_CHUNK_SIZE = 2048
 };
-
-static bool
-there_is_room(const struct dyn_node *node, const struct dyn_envelope *env)
-{
-	return env == NULL ||
-		   (node->request_count < node->config.requests_max &&
-			node->call_count < DYN_CALLS_MAX &&
-			node->request_bytes + env->body.size <= DYN_BYTES_IN_FLIGHT_MAX);
-}
 
 static void
 set_timer(struct dyn_node *node, struct dyn_request *self)
@@ -47,7 +39,7 @@ dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
 	struct dyn_request *self;
 	uint32_t timeout_ms = node->config.request_timeout_ms;
 
-	if (!there_is_room(node, env))
+	if (env != NULL && !dyn_room_for_request(node, type, env->body.size))
 	{
 		dyn_count(node, overloads);
 		dyn_outbox_error(node, route, env->correlation, DYN_STATUS_OVERLOAD,

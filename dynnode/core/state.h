@@ -109,6 +109,15 @@ struct dyn_hints
 	uint8_t *pending; /* by partition: may it hold some? (handoff.c) */
 };
 
+/* What may be under way at a time (room.c). */
+struct dyn_room
+{
+	uint32_t put_count; /* coordinated here and undecided */
+	uint32_t put_limit; /* of these; moves */
+	uint32_t in_time;   /* puts decided since it grew */
+	uint64_t cut_ms;    /* when it was halved */
+};
+
 struct dyn_node
 {
 	struct dyn_node_config config; /* strings live in boot_arena */
@@ -152,6 +161,9 @@ struct dyn_node
 	uint64_t epoch_floor; /* keys whose epoch is lower get a fresh one */
 	bool writable;
 	struct dyn_remember remember;
+
+	/* room.c */
+	struct dyn_room room;
 
 	/* request.c */
 	struct dyn_request *requests;

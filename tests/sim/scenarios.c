@@ -5,6 +5,7 @@
 #include "tests/sim/simrequest.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* -------------------------------------------------------------- scenarios */
 
@@ -339,9 +340,39 @@ checking_modes(struct dyn_world *world)
 	dyn_sim_result_free(&read);
 }
 
+static uint64_t
+sum_of_counters(struct dyn_world *world, const char *name)
+{
+	uint64_t sum = 0;
+	uint64_t value;
+	const char *found;
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		for (uint32_t c = 0; (found = dyn_node_counter(world->nodes[i].node, c,
+													   &value)) != NULL;
+			 c++)
+			if (strcmp(found, name) == 0)
+				sum += value;
+	return sum;
+}
+
+/* More is written than the nodes have room for: what is refused was sent to
+ * nobody, and nobody is left with half a write. */
+static void
+overload_is_definite(struct dyn_world *world)
+{
+	dyn_play_pass(world, 30000);
+	EXPECT(sum_of_counters(world, "records_committed") > 1000);
+	EXPECT(sum_of_counters(world, "overloads") > 1000);
+	EXPECT(sum_of_counters(world, "put_ops_unknown") == 0);
+}
+
 /* -------------------------------------------------------------------- list */
 
 #define FIVE "node_count=5,n=5,r=2,w=2"
+#define CROWD                                                                  \
+	"client_count=9,batch_max=16,key_count=64,write_rate=1000000,"            \
+	"blind_rate=500000,think_ms=2,commit_ms_max=30,keys_max=24"
 
 static const struct
 {
@@ -362,6 +393,7 @@ static const struct
 	{ "scrub_mends_unread_records", scrub_mends, "scrub_ms=500" },
 	{ "delete_behind_the_back", delete_behind_the_back, NULL },
 	{ "checking_modes", checking_modes, NULL },
+	{ "overload_is_definite", overload_is_definite, CROWD },
 	{ "kv679_dataloss", dyn_kv679_dataloss, NULL },
 	{ "kv679_dataloss_fb", dyn_kv679_dataloss_fb, NULL },
 	{ "kv679_dataloss_fb2", dyn_kv679_dataloss_fb2, FIVE },

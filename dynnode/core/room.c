@@ -1,0 +1,92 @@
+#include "core/room.h"
+
+#include "core/call.h"
+
+enum
+{
+	PUTS_AT_FIRST = 1024,
+	PUTS_MIN = 64
+};
+
+/* Of what n nodes fill for each other, the part of one. */
+static uint32_t
+share(const struct dyn_node *node, uint32_t all)
+{
+	uint32_t part = all / (node->cluster.n + 1U);
+
+	return part != 0 ? part : 1;
+}
+
+bool
+dyn_room_for_request(const struct dyn_node *node, enum dyn_request_type type,
+					 size_t size)
+{
+	size_t bytes = node->request_bytes + size;
+
+	/* The other side of what others have begun: it ends here, and asks nobody
+	 * else. */
+	if (type == DYN_REQUEST_REPLICATE)
+		return node->request_count / node->cluster.n <
+				   node->config.requests_max &&
+			   bytes <= DYN_BYTES_IN_FLIGHT_MAX;
+	return node->request_count < node->config.requests_max &&
+		   node->call_count < DYN_CALLS_MAX &&
+		   bytes <= DYN_BYTES_IN_FLIGHT_MAX / 2;
+}
+
+void
+dyn_room_init(struct dyn_node *node)
+{
+	node->room.put_limit = PUTS_AT_FIRST;
+}
+
+bool
+dyn_room_begin_put(struct dyn_node *node)
+{
+	uint32_t all = node->config.keys_max;
+	uint32_t part = share(node, all);
+
+	if (node->room.put_count >= part ||
+		node->room.put_count >= node->room.put_limit ||
+		node->key_count >= all - part)
+		return false;
+	node->room.put_count++;
+	return true;
+}
+
+/* By a quarter for as many puts as are let in. */
+static void
+grow(struct dyn_node *node, struct dyn_room *self)
+{
+	if (++self->in_time < 4)
+		return;
+	self->in_time = 0;
+	if (self->put_limit < node->config.keys_max)
+		self->put_limit++;
+}
+
+void
+dyn_room_end_put(struct dyn_node *node, uint64_t begun_ms)
+{
+	struct dyn_room *self = &node->room;
+
+	self->put_count--;
+	if (node->now_ms - begun_ms <= node->config.request_timeout_ms / 5)
+		grow(node, self);
+	/* What had begun before it was halved says nothing new. */
+	else if (begun_ms >= self->cut_ms)
+	{
+		uint32_t were = self->put_count + 1;
+
+		self->put_limit = (were < self->put_limit ? were : self->put_limit) / 2;
+		if (self->put_limit < PUTS_MIN)
+			self->put_limit = PUTS_MIN;
+		self->cut_ms = node->now_ms;
+	}
+}
+
+bool
+dyn_room_for_key(const struct dyn_node *node)
+{
+	return node->key_count < node->config.keys_max;
+}
