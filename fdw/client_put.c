@@ -7,7 +7,9 @@
  * that refuses for a reason of its own, or is lost, is followed by the next
  * one; when the first may have applied it, the retry is marked, and carries
  * the same request id, so that it makes no second row.  What was once on its
- * way and never answered stays UNKNOWN, whatever refuses it later.
+ * way and never answered stays UNKNOWN, whatever refuses it later.  A node
+ * that has no room for a write now is sent the same write again later, and
+ * less at a time (window.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -15,12 +17,12 @@
 
 #include "model/hash.h"
 #include "utils/memutils.h"
+#include "window.h"
 
 enum
 {
-	OPS_PER_FRAME = 1000,
 	BYTES_PER_FRAME = 1024 * 1024,
-	FRAMES_PER_NODE = 4,		/* in flight */
+	LOOK_AHEAD = 8192,			/* writes for other nodes than one that is busy */
 	SILENT_MS = 1500,			/* then another owner is asked for a few writes */
 	FEW_OPS = 16				/* a large frame may take its time */
 };
@@ -42,6 +44,7 @@ typedef struct Batch
 {
 	int		   *indexes;
 	int			count;
+	int			capacity;
 	TimestampTz give_up_at;
 } Batch;
 
@@ -60,7 +63,9 @@ typedef struct Put
 	DynamoCallGroup *group;
 	MemoryContext results;
 	int			undone;
-	int		   *in_flight;		/* frames, by node */
+	DynamoWindow *windows;		/* by node */
+	TimestampTz now;			/* when sending began */
+	TimestampTz resume_at;		/* when a node may be sent to again */
 	int			cursor;			/* all of order before it is done or queued */
 } Put;
 
@@ -100,7 +105,7 @@ choose_node(Put *put, int index)
 	PutState   *state = &put->states[index];
 	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
 
-	/* Those who were silent come last. */
+	/* Those who were silent, or take nothing any more, come last. */
 	for (int s = 0; s < 2 * n; s++)
 	{
 		int			slot = s % n;
@@ -109,7 +114,9 @@ choose_node(Put *put, int index)
 		if (state->tried & (1 << slot))
 			continue;
 		node = dynfdw_cluster_owner(put->cluster, state->partition, slot);
-		if (node < 0 || dynfdw_node_suspect(put->cluster, node) != (s >= n))
+		if (node < 0 ||
+			(dynfdw_node_suspect(put->cluster, node) ||
+			 dynfdw_window_is_stuck(&put->windows[node], put->now)) != (s >= n))
 			continue;
 		state->slot = (int8) slot;
 		return node;
@@ -193,7 +200,7 @@ send_batch(Put *put, int node, Batch *batch)
 									batch->count <= FEW_OPS ? SILENT_MS
 									: Max(SILENT_MS, put->timeout_ms));
 	call->owner = batch;
-	put->in_flight[node]++;
+	dynfdw_window_sent(&put->windows[node], batch->count);
 	for (int i = 0; i < batch->count; i++)
 	{
 		put->states[batch->indexes[i]].queued = true;
@@ -214,6 +221,26 @@ op_bytes(const DynamoPut *one)
 	return bytes;
 }
 
+/* An empty frame for the node, as large as its window allows; or NULL. */
+static Batch *
+open_batch(Put *put, int node)
+{
+	int			room = dynfdw_window_room(&put->windows[node], put->now);
+	Batch	   *batch;
+
+	if (room == 0)
+	{
+		if (put->now < put->windows[node].not_before)
+			put->resume_at = Min(put->resume_at, put->windows[node].not_before);
+		return NULL;
+	}
+	batch = MemoryContextAllocZero(put->group->context, sizeof(*batch));
+	batch->capacity = room;
+	batch->indexes = MemoryContextAlloc(put->group->context,
+										room * sizeof(int));
+	return batch;
+}
+
 /*
  * Fill frames with what is neither done nor on its way, as far as the nodes'
  * windows allow.
@@ -224,8 +251,10 @@ send_some(Put *put)
 	int			nnodes = dynfdw_cluster_node_count(put->cluster);
 	Batch	  **open = palloc0(nnodes * sizeof(*open));
 	size_t	   *bytes = palloc0(nnodes * sizeof(*bytes));
-	MemoryContext old = CurrentMemoryContext;
+	int			passed_over = 0;
 
+	put->now = GetCurrentTimestamp();
+	put->resume_at = DT_NOEND;
 	while (put->cursor < put->nputs &&
 		   (put->states[put->order[put->cursor]].done ||
 			put->states[put->order[put->cursor]].queued))
@@ -244,35 +273,32 @@ send_some(Put *put)
 			give_up(put, i);
 			continue;
 		}
-		if (put->in_flight[node] >= FRAMES_PER_NODE)
-			break;
 		batch = open[node];
 		if (batch != NULL &&
-			(batch->count == OPS_PER_FRAME || bytes[node] > BYTES_PER_FRAME ||
+			(batch->count == batch->capacity || bytes[node] > BYTES_PER_FRAME ||
 			 !dyn_slice_equal(put->puts[batch->indexes[0]].bucket,
 							  put->puts[i].bucket)))
 		{
 			open[node] = NULL;
 			bytes[node] = 0;
-			if (!send_batch(put, node, batch) ||
-				put->in_flight[node] >= FRAMES_PER_NODE)
+			if (!send_batch(put, node, batch))
 				break;
 			batch = NULL;
 		}
 		if (batch == NULL)
+			batch = open[node] = open_batch(put, node);
+		if (batch == NULL)
 		{
-			batch = open[node] = MemoryContextAllocZero(put->group->context,
-														sizeof(*batch));
-			batch->indexes = MemoryContextAlloc(put->group->context,
-												OPS_PER_FRAME * sizeof(int));
+			if (++passed_over == LOOK_AHEAD)
+				break;
+			continue;
 		}
 		batch->indexes[batch->count++] = i;
 		bytes[node] += op_bytes(&put->puts[i]);
 	}
 	for (int node = 0; node < nnodes; node++)
-		if (open[node] != NULL && put->in_flight[node] < FRAMES_PER_NODE)
+		if (open[node] != NULL)
 			(void) send_batch(put, node, open[node]);
-	MemoryContextSwitchTo(old);
 }
 
 /* Would another owner perhaps do it? Nothing was stored for any of these. */
@@ -299,7 +325,22 @@ try_next(Put *put, int index, enum dyn_status status, const char *text,
 	put->cursor = Min(put->cursor, state->rank);
 }
 
+/* It has no room now, and nobody has seen the write: the same one again. */
 static void
+try_later(Put *put, int index, const char *text)
+{
+	PutState   *state = &put->states[index];
+	DynamoPut  *one = &put->puts[index];
+
+	state->queued = false;
+	one->status = DYN_STATUS_OVERLOAD;
+	if (one->text == NULL || strcmp(one->text, text) != 0)
+		one->text = keep_text(put, text);
+	put->cursor = Min(put->cursor, state->rank);
+}
+
+/* False: it is to be sent again later. */
+static bool
 take_result(Put *put, int index, const Dyn__PutResult *result)
 {
 	enum dyn_status status = dyn_status_is_valid(result->status)
@@ -307,11 +348,16 @@ take_result(Put *put, int index, const Dyn__PutResult *result)
 	struct dyn_allocator allocator = dynfdw_allocator(put->results);
 
 	if (put->states[index].done)
-		return;
+		return true;
+	if (status == DYN_STATUS_OVERLOAD)
+	{
+		try_later(put, index, result->text);
+		return false;
+	}
 	if (is_of_this_node(status))
 	{
 		try_next(put, index, status, result->text, false);
-		return;
+		return true;
 	}
 	if (status == DYN_STATUS_OK && result->context.len != 0)
 		dynfdw_check(dyn_clock_decode(dyn_slice_of_bytes(result->context),
@@ -319,6 +365,7 @@ take_result(Put *put, int index, const Dyn__PutResult *result)
 									  &put->puts[index].result),
 					 "a node sent a malformed clock");
 	finish(put, index, status, result->text);
+	return true;
 }
 
 static void
@@ -331,6 +378,8 @@ take_call(Put *put, DynamoCall *call)
 															call->node));
 	Dyn__PutReply *reply = NULL;
 	bool		refused = false;
+	int			later = 0;
+	int			undone = put->undone;
 
 	if (call->state == DYNAMO_CALL_WAITING)
 		dynfdw_node_silent(put->cluster, call->node);
@@ -339,20 +388,26 @@ take_call(Put *put, DynamoCall *call)
 		reply = dynfdw_call_reply(call, DYN_MESSAGE_PUT_REPLY, &status, &text);
 		refused = reply == NULL && is_of_this_node(status);
 	}
-	put->in_flight[call->node]--;
 	for (int i = 0; i < batch->count; i++)
 	{
 		int			index = batch->indexes[i];
 
 		if (reply != NULL && reply->n_results == batch->count)
-			take_result(put, index, reply->results[i]);
+			later += !take_result(put, index, reply->results[i]);
+		else if (refused && status == DYN_STATUS_OVERLOAD)
+		{
+			try_later(put, index, text);
+			later++;
+		}
 		else if (call->state == DYNAMO_CALL_ANSWERED && !refused)
 			finish(put, index, status, text);
 		else
 			try_next(put, index, refused ? status : DYN_STATUS_UNKNOWN, text,
 					 !refused);
 	}
-	if (call->state == DYNAMO_CALL_ANSWERED)
+	dynfdw_window_answered(&put->windows[call->node], call->sent_at,
+						   batch->count, later);
+	if (put->undone < undone)
 		move_deadline(put);
 	if (reply != NULL)
 	{
@@ -362,11 +417,10 @@ take_call(Put *put, DynamoCall *call)
 	dynfdw_call_end(call);
 }
 
-/* Take what has come, and give up on who is silent. The next time to look. */
-static TimestampTz
+/* Take what has come, and give up on who is silent. */
+static void
 collect(Put *put)
 {
-	TimestampTz next = put->deadline;
 	TimestampTz now = GetCurrentTimestamp();
 	MemoryContext old = CurrentMemoryContext;
 	MemoryContext temporary = AllocSetContextCreate(old, "dynamo_fdw answers",
@@ -381,12 +435,45 @@ collect(Put *put)
 
 		if (call->state != DYNAMO_CALL_WAITING || batch->give_up_at <= now)
 			take_call(put, call);
-		else
-			next = Min(next, batch->give_up_at);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(temporary);
-	return next;
+}
+
+static void
+send_more(Put *put)
+{
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext temporary = AllocSetContextCreate(old, "dynamo_fdw frames",
+													ALLOCSET_DEFAULT_SIZES);
+
+	MemoryContextSwitchTo(temporary);
+	send_some(put);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(temporary);
+}
+
+/*
+ * Until there is news, somebody has been silent for too long, or a node may be
+ * sent to again.  False when the time is up.
+ */
+static bool
+wait_for_news(Put *put)
+{
+	TimestampTz next = Min(put->deadline, put->resume_at);
+	dlist_iter	iter;
+
+	/* A node was lost while sending: choose anew. */
+	if (dlist_is_empty(&put->group->calls) && put->resume_at == DT_NOEND)
+		return GetCurrentTimestamp() < put->deadline;
+	dlist_foreach(iter, &put->group->calls)
+	{
+		DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
+
+		next = Min(next, ((Batch *) call->owner)->give_up_at);
+	}
+	return dynfdw_wait(put->cluster, next, put->stats) ||
+		GetCurrentTimestamp() < put->deadline;
 }
 
 /* The time is up. */
@@ -403,6 +490,9 @@ expire(Put *put)
 			state->was_lost = true;
 		if (!put->puts[i].sent)
 			finish(put, i, DYN_STATUS_TIMEOUT, "the time was up before it was sent");
+		else if (!state->was_lost)
+			/* Whoever it was sent to has refused it. */
+			finish(put, i, put->puts[i].status, put->puts[i].text);
 		else
 			finish(put, i, DYN_STATUS_UNKNOWN,
 				   put->puts[i].text ? put->puts[i].text
@@ -520,7 +610,10 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	move_deadline(&put);
 	put.states = MemoryContextAllocExtended(working, nputs * sizeof(PutState),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	put.in_flight = palloc0(dynfdw_cluster_node_count(cluster) * sizeof(int));
+	put.windows = palloc(dynfdw_cluster_node_count(cluster) *
+						 sizeof(*put.windows));
+	for (int node = 0; node < dynfdw_cluster_node_count(cluster); node++)
+		dynfdw_window_init(&put.windows[node]);
 	put.group = dynfdw_group_begin(cluster, put.stats);
 	put.stats->keys += nputs;
 	prepare(&put);
@@ -530,24 +623,10 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	error_context_stack = &context;
 	while (put.undone > 0)
 	{
-		MemoryContext temporary = AllocSetContextCreate(working,
-														"dynamo_fdw frames",
-														ALLOCSET_DEFAULT_SIZES);
-		TimestampTz next;
-
-		MemoryContextSwitchTo(temporary);
-		send_some(&put);
-		MemoryContextSwitchTo(working);
-		MemoryContextDelete(temporary);
-		if (put.undone == 0)
-			break;
-		if (dlist_is_empty(&put.group->calls) &&
-			GetCurrentTimestamp() < put.deadline)
-			continue;			/* a node was lost while sending: choose anew */
-		next = collect(&put);
-		if (put.undone > 0 && !dlist_is_empty(&put.group->calls) &&
-			!dynfdw_wait(cluster, next, put.stats) &&
-			GetCurrentTimestamp() >= put.deadline)
+		collect(&put);
+		if (put.undone > 0)
+			send_more(&put);
+		if (put.undone > 0 && !wait_for_news(&put))
 			expire(&put);
 	}
 	error_context_stack = context.previous;

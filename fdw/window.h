@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * window.h
+ *		How many writes may be on their way to one node.
+ *
+ * A node that has no room refuses a write before anybody has stored it, so it
+ * may be sent again; but a session that sends as before is refused as before,
+ * and so are all others.  As in TCP: who is refused halves what he has under
+ * way and waits a moment, each time a longer one and never for as long as the
+ * others; with every answer that refuses nothing the window grows again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYNFDW_WINDOW_H
+#define DYNFDW_WINDOW_H
+
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+typedef struct DynamoWindow
+{
+	int			size;			/* operations */
+	int			in_flight;
+	int			frames;
+	int			pause_ms;		/* the last one */
+	TimestampTz not_before;
+	TimestampTz halved_at;
+	TimestampTz refused_since;	/* nothing was taken since; 0 = it takes */
+} DynamoWindow;
+
+extern void dynfdw_window_init(DynamoWindow *self);
+
+/* Operations that may leave now, in one frame. */
+extern int	dynfdw_window_room(const DynamoWindow *self, TimestampTz now);
+
+extern void dynfdw_window_sent(DynamoWindow *self, int ops);
+
+/* An answer to a frame, or none (then nothing was refused). */
+extern void dynfdw_window_answered(DynamoWindow *self, TimestampTz sent_at,
+								   int ops, int refused);
+
+/* Has it taken nothing for so long that others should be asked? */
+extern bool dynfdw_window_is_stuck(const DynamoWindow *self, TimestampTz now);
+
+#endif
