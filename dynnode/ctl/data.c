@@ -8,6 +8,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+enum
+{
+	OVERLOAD_TRIES = 5 /* in some 2 s */
+};
+
 /* ----------------------------------------------------------------- reading */
 
 static void
@@ -199,6 +204,41 @@ parse_context(struct ctl *self, ProtobufCBinaryData *out)
 	return true;
 }
 
+static bool
+is_overload(enum dyn_status status, const Dyn__PutReply *reply)
+{
+	if (status == DYN_STATUS_OK && reply->n_results == 1)
+		status = (enum dyn_status) reply->results[0]->status;
+	return status == DYN_STATUS_OVERLOAD;
+}
+
+/* A node that has no room now has passed the write on to nobody: the same one
+ * again, some moments later. */
+static const Dyn__PutReply *
+ask_to_put(struct ctl *self, const Dyn__PutRequest *request)
+{
+	const char *text = "";
+	void *reply = NULL;
+	enum dyn_status status;
+
+	for (unsigned try = 0; try < OVERLOAD_TRIES; try++)
+	{
+		if (try > 0)
+			usleep((50000U << try) + (unsigned) getpid() % 50000);
+		status = dyn_client_ask(
+			self->client, (uint32_t) self->arguments.timeout_ms,
+			DYN_MESSAGE_PUT, &request->base, DYN_MESSAGE_PUT_REPLY,
+			&self->arena, &reply, &text);
+		if (!is_overload(status, reply))
+			break;
+	}
+	if (status == DYN_STATUS_OK)
+		return reply;
+	fprintf(stderr, "dynctl: %s: %s: %s\n", dyn_client_address(self->client),
+			dyn_status_name(status), text);
+	return NULL;
+}
+
 static int
 send_put(struct ctl *self, Dyn__PutOp *op)
 {
@@ -217,8 +257,7 @@ send_put(struct ctl *self, Dyn__PutOp *op)
 	request.w = (uint32_t) self->arguments.w;
 	request.n_ops = 1;
 	request.ops = &op;
-	reply = ctl_ask(self, self->client, DYN_MESSAGE_PUT, &request.base,
-					DYN_MESSAGE_PUT_REPLY);
+	reply = ask_to_put(self, &request);
 	if (reply == NULL || reply->n_results != 1)
 		return CTL_FAILED;
 	result = reply->results[0];
