@@ -5,6 +5,7 @@
  *     seeds DIR        makes DIR/<target>/<name>
  */
 #include "model/arena.h"
+#include "model/bucket.h"
 #include "model/message.h"
 #include "model/object.h"
 #include "model/ring.h"
@@ -147,6 +148,12 @@ write_object_seeds(void)
 	write_seed("object", "siblings", encode(&two));
 	write_seed("object", "merged", encode(&merged));
 	write_seed("object", "tombstone", encode(&deleted));
+	other.versions[0].flags = DYN_VERSION_LWW;
+	other.versions[0].expires_at_ms = 1700000060000;
+	write_seed("object", "mortal", encode(&other));
+	write_pair("mortal", encode(&two), encode(&other));
+	other.versions[0].flags = 0;
+	other.versions[0].expires_at_ms = 0;
 	write_pair("siblings", encode(&two), encode(&other));
 	write_pair("deleted", encode(&deleted), encode(&other));
 	write_pair("same", encode(&one), encode(&one));
@@ -262,6 +269,51 @@ write_message(enum dyn_message_type type, const ProtobufCMessage *body)
 	make_step(type, (struct dyn_slice){ bytes + 2, body_size });
 }
 
+static struct dyn_bucket
+bucket(const char *name, uint64_t version)
+{
+	struct dyn_bucket self = dyn_bucket_of(dyn_slice_of(name));
+
+	self.r = 1;
+	self.conflict = DYN_CONFLICT_LWW;
+	self.ttl_ms = 60000;
+	self.version = version;
+	return self;
+}
+
+static ProtobufCBinaryData
+bucket_table(void)
+{
+	struct dyn_buckets *table = dyn_arena_allocate(&arena, sizeof(*table));
+	struct dyn_bucket cart = bucket("cart", 2);
+	struct dyn_bucket session = bucket("session", 1);
+	struct dyn_slice bytes = { NULL, 0 };
+
+	table->count = 0;
+	dyn_buckets_merge_one(table, &cart);
+	dyn_buckets_merge_one(table, &session);
+	need(dyn_buckets_encode(table, &arena.allocator, &bytes) == DYN_STATUS_OK,
+		 "buckets");
+	return dyn_bytes_of_slice(bytes);
+}
+
+static void
+write_buckets(void)
+{
+	Dyn__BucketRequest request = DYN__BUCKET_REQUEST__INIT;
+	Dyn__BucketReply reply = DYN__BUCKET_REPLY__INIT;
+	struct dyn_bucket cart = bucket("cart", 0);
+	Dyn__Bucket message;
+	Dyn__Bucket *messages[1] = { &message };
+
+	dyn_bucket_to_message(&cart, &message);
+	request.set = &message;
+	write_message(DYN_MESSAGE_BUCKET, &request.base);
+	reply.n_buckets = 1;
+	reply.buckets = messages;
+	write_message(DYN_MESSAGE_BUCKET_REPLY, &reply.base);
+}
+
 static void
 write_greetings(struct dyn_slice ring)
 {
@@ -290,6 +342,7 @@ write_greetings(struct dyn_slice ring)
 	welcome.ring = dyn_bytes_of_slice(ring);
 	welcome.n_peer_up = 3;
 	welcome.peer_up = up;
+	welcome.buckets = bucket_table();
 	write_message(DYN_MESSAGE_WELCOME, &welcome.base);
 	error.status = DYN_STATUS_VERSION;
 	error.text = "version";
@@ -298,9 +351,12 @@ write_greetings(struct dyn_slice ring)
 	heartbeat.incarnation = 1;
 	heartbeat.answer = heartbeat.writable = 1;
 	heartbeat.ring = dyn_bytes_of_slice(ring);
+	heartbeat.bucket_digest = 7;
+	heartbeat.buckets = bucket_table();
 	write_message(DYN_MESSAGE_HEARTBEAT, &heartbeat.base);
 	form.settings = &settings;
 	form.ring = dyn_bytes_of_slice(ring);
+	form.buckets = bucket_table();
 	write_message(DYN_MESSAGE_FORM, &form.base);
 }
 
@@ -574,6 +630,11 @@ write_stories(void)
 		DYN_MESSAGE_REPLICATE,  DYN_MESSAGE_READ,   DYN_MESSAGE_GET,
 		DYN_MESSAGE_READ_REPLY, DYN_MESSAGE_CANCEL, DYN_MESSAGE_STATUS
 	};
+	static const enum dyn_message_type bucket_story[] = {
+		DYN_MESSAGE_BUCKET,     DYN_MESSAGE_PUT,       DYN_MESSAGE_READ_REPLY,
+		DYN_MESSAGE_READ_REPLY, DYN_MESSAGE_HEARTBEAT, DYN_MESSAGE_PUT,
+		DYN_MESSAGE_READ_REPLY, DYN_MESSAGE_READ_REPLY
+	};
 	/* A new member in the first slot; then in a table of its own, where the
 	 * first two slots change places, one older and one newer than ours. */
 	static const uint8_t ring_story[] = { 3, 8, 2, 0, 12, 7, 1, 0, 0, 12, 5 };
@@ -592,6 +653,8 @@ write_stories(void)
 				sizeof(put_story) / sizeof(put_story[0]));
 	write_story("replicate-read", 3, replica_story,
 				sizeof(replica_story) / sizeof(replica_story[0]));
+	write_story("buckets", 3, bucket_story,
+				sizeof(bucket_story) / sizeof(bucket_story[0]));
 	write_seed("node", "ring",
 			   (struct dyn_slice){ ring_story, sizeof(ring_story) });
 	write_seed("node", "swap",
@@ -633,6 +696,7 @@ main(int argc, char **argv)
 	write_puts_and_gets(object);
 	write_replica_messages(object);
 	write_scans_and_status(object);
+	write_buckets();
 	write_scan_merge_seed();
 	write_stories();
 	write_put_stories(clock);
