@@ -156,6 +156,7 @@ start_and_run(struct dyn_loop *loop, const struct dyn_config *config)
 	struct dyn_store_lmdb_config store = { .directory = config->data,
 										   .map_size_max =
 											   config->map_size_max };
+	enum dyn_status status;
 	char text[1024];
 
 	if (dyn_store_lmdb_open(&store, dyn_loop_deliver, loop, &loop->store,
@@ -166,7 +167,11 @@ start_and_run(struct dyn_loop *loop, const struct dyn_config *config)
 										 loop->reason, sizeof(loop->reason));
 	if (loop->transport == NULL)
 		return EXIT_CANNOT_START;
-	if (make_node(loop, config) != DYN_STATUS_OK)
+	status = make_node(loop, config);
+	/* n, r, w or a name that the cluster or the store does not bear. */
+	if (status == DYN_STATUS_BAD_REQUEST)
+		return EXIT_BAD_SETTINGS;
+	if (status != DYN_STATUS_OK)
 		return EXIT_CANNOT_START;
 	snprintf(text, sizeof(text),
 			 "dynnode %s listens on %s (pid %ld), data in %.512s", DYN_VERSION,
