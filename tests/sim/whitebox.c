@@ -294,6 +294,32 @@ note_put_result(struct dyn_world *world, uint32_t node, uint32_t op,
 		dyn_whitebox_acknowledged(world, node, op);
 }
 
+/* W7: an owner's own word, to clients and to nodes. */
+static void
+check_read_reply(struct dyn_world *world, uint32_t node,
+				 const struct dyn_envelope *env)
+{
+	struct dyn_arena arena;
+	ProtobufCMessage *body;
+
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	if (dyn_message_unpack(env, &arena.allocator, &body) == DYN_STATUS_OK)
+	{
+		const Dyn__ReadReply *reply = (const Dyn__ReadReply *) body;
+
+		for (size_t i = 0; i < reply->n_results; i++)
+		{
+			struct dyn_object object;
+
+			if (reply->results[i]->object.len > 0 &&
+				dyn_object_decode(dyn_slice_of_bytes(reply->results[i]->object),
+								  &arena.allocator, &object) == DYN_STATUS_OK)
+				dyn_whitebox_told(world, node, &object);
+		}
+	}
+	dyn_arena_destroy(&arena);
+}
+
 void
 dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
 				   struct dyn_slice frame)
@@ -304,14 +330,20 @@ dyn_whitebox_reply(struct dyn_world *world, uint32_t node, uint64_t route,
 	const uint32_t *writes;
 	uint32_t client;
 	uint32_t count;
+	bool to_client = dyn_simnet_route_client(world, route, &client);
+	bool is_read = frame.size > 5 && frame.data[5] == DYN_MESSAGE_READ_REPLY;
 
-	if (!dyn_simnet_route_client(world, route, &client))
+	if (!to_client && !is_read)
 		return;
 	if (dyn_envelope_open(frame, &env) != DYN_STATUS_OK)
 	{
 		dyn_world_violation(world, "wire", "node %u sends a bad frame", node);
 		return;
 	}
+	if (is_read)
+		check_read_reply(world, node, &env);
+	if (!to_client)
+		return;
 	count = dyn_simclient_answered(world, client, env.correlation, &writes);
 	if (count == 0 || env.type != DYN_MESSAGE_PUT_REPLY)
 		return;

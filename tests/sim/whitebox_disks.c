@@ -158,6 +158,34 @@ dyn_whitebox_acknowledged(struct dyn_world *world, uint32_t node, uint32_t op)
 							node, op, write->key, needed, held);
 }
 
+/* ------------------------------------------- W7: reads of committed state */
+
+void
+dyn_whitebox_told(struct dyn_world *world, uint32_t node,
+				  const struct dyn_object *object)
+{
+	bool owners[DYN_SIM_NODES_MAX];
+	struct dyn_object record = { .version_count = 0 };
+	uint32_t key;
+
+	/* Its key stands in each value.  What was held for another owner may be
+	 * with that one by now. */
+	if (object->version_count == 0 || object->versions[0].value.size < 8)
+		return;
+	memcpy(&key, object->versions[0].value.data, sizeof(key));
+	if (key >= world->history.key_count ||
+		!dyn_whitebox_owners(world, key, owners) || !owners[node])
+		return;
+	dyn_arena_reset(&world->whitebox->arena);
+	(void) read_record(world, node, DYN_TABLE_MAIN, key, &record);
+	for (uint32_t i = 0; i < object->version_count; i++)
+		if (!dyn_clock_covers(&record.context, object->versions[i].dot))
+			dyn_world_violation(world, "W7",
+								"node %u tells of key %u what is not on its "
+								"disk",
+								node, key);
+}
+
 /* ------------------------------------------------------ C6, C8: the disks */
 
 static const struct dyn_ring *

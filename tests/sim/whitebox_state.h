@@ -31,6 +31,10 @@ struct dyn_whitebox
 	struct dyn_arena arena;
 };
 
+/* whitebox_disks.c; W7: the node tells somebody this object. */
+void dyn_whitebox_told(struct dyn_world *world, uint32_t node,
+					   const struct dyn_object *object);
+
 /* whitebox_disks.c; W2: the OK of this write leaves the node. */
 void dyn_whitebox_acknowledged(struct dyn_world *world, uint32_t node,
 							   uint32_t op);
