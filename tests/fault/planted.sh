@@ -21,7 +21,7 @@ read_of_one_owner                                kill_two
 replica_overwrites                               kill_one lossy
 damaged_is_absent                                corrupt_records
 sync_forgets_a_context                           kill_one
-delete_forgets_the_context                       kill_one
+delete_forgets_the_context                       halves bridge kill_two
 row_clock_covers_a_sibling                       kill_one halves
 blind_write_replaces                             kill_one
 create_checks_itself_only                        kill_one halves
@@ -57,7 +57,7 @@ while read -r names classes; do
                 "$work/tree/tests/fault/run" "$class" 1 "$round" >"$work/log" 2>&1
                 grep -q '^not ok' "$work/log" || continue
                 good=yes
-                found="$class, seed $round: $(grep -m1 -E '^#   (C[0-9]+ |[a-z])' "$work/log")"
+                found="$class, seed $round: $(grep -m1 -E '^#   (C[0-9]+ |[0-9]+ good|[a-z])' "$work/log")"
                 break
             done
         done
