@@ -194,7 +194,7 @@ def small_disks(round_):
 
 
 @fault_class(root=True, prepare=small_disks, keys=1000,
-             load=["--fill", "30000", "--large", "1"])
+             load=["--fill", "30000", "--large", "1", "--clients", "24"])
 def full_disk(round_):
     """A disk fills up: writes are refused, reads served; with room again it
     recovers without a restart."""
