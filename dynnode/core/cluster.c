@@ -30,6 +30,12 @@ copy_text(char *to, size_t size, const char *from)
 
 /* ------------------------------------------------------------ small views */
 
+bool
+dyn_cluster_serves(const struct dyn_node *node)
+{
+	return node->cluster.formed && node->now_ms >= node->quiet_until_ms;
+}
+
 uint16_t
 dyn_cluster_partition(const struct dyn_node *node, uint16_t cell)
 {
@@ -139,8 +145,10 @@ ring_changed(struct dyn_node *node)
 
 		cluster->slot_member[i] = (uint8_t) (member - ring->members);
 	}
+	/* Somebody at my own place, but not at my address, may be a copy of me. */
 	for (uint32_t i = 0; i < ring->member_count; i++)
-		if (dyn_node_id_compare(&ring->members[i].id, &node->id) != 0)
+		if (dyn_node_id_compare(&ring->members[i].id, &node->id) != 0 ||
+			strcmp(ring->members[i].address, node->config.address) != 0)
 			dyn_peer_of_address(node, ring->members[i].address);
 	dyn_cluster_map_peers(node);
 	dyn_count(node, ring_changes);
@@ -347,9 +355,22 @@ boot_cluster(struct dyn_node *node, const struct dyn_slice *record)
 		return fatal(node, text.bytes);
 	}
 	node->cluster.formed = true;
-	if (merge_own_member(node) && node->writable)
+	if (strcmp(dyn_ring_member(&node->cluster.ring, &node->id)->address,
+			   node->config.address) != 0)
+		node->quiet_until_ms = node->now_ms + node->config.silence_ms;
+	if (node->quiet_until_ms == 0 && merge_own_member(node) && node->writable)
 		store_cluster(node);
 	return DYN_STATUS_OK;
+}
+
+void
+dyn_cluster_tick(struct dyn_node *node)
+{
+	if (node->quiet_until_ms == 0 || node->now_ms < node->quiet_until_ms)
+		return;
+	node->quiet_until_ms = 0;
+	if (merge_own_member(node) && node->writable)
+		store_cluster(node);
 }
 
 /* Only a founder's own settings matter; all are checked, so that a typing
@@ -618,6 +639,33 @@ dyn_cluster_writable(struct dyn_node *node)
 		store_cluster(node);
 }
 
+/* What others tell of this node's own record: when they know a later life of
+ * it, the store went back to an older state, or a copy of it has run. */
+static void
+claim_own_member(struct dyn_node *node)
+{
+	const struct dyn_member *known =
+		dyn_ring_member(&node->cluster.ring, &node->id);
+	struct dyn_text text;
+
+	if (node->quiet_until_ms != 0 || known->incarnation < node->start_count ||
+		(known->incarnation == node->start_count &&
+		 strcmp(known->address, node->config.address) == 0))
+		return;
+	dyn_count(node, rollbacks);
+	dyn_text_set(&text, "others know of ");
+	dyn_text_add_number(&text, known->start_count);
+	dyn_text_add(&text, " starts of this node, its store only of ");
+	dyn_text_add_number(&text, node->start_count);
+	dyn_text_add(&text, ": the store is an older copy, or a copy of it has "
+						"run elsewhere");
+	dyn_log(node, DYN_LOG_WARNING, text.bytes);
+	node->start_count = known->incarnation + 1;
+	if (node->writable)
+		store_identity(node);
+	merge_own_member(node);
+}
+
 void
 dyn_cluster_merge_ring(struct dyn_node *node, struct dyn_slice bytes)
 {
@@ -639,6 +687,7 @@ dyn_cluster_merge_ring(struct dyn_node *node, struct dyn_slice bytes)
 	else if (dyn_ring_digest(&cluster->ring) != cluster->ring_digest)
 	{
 		ring_changed(node);
+		claim_own_member(node);
 		if (node->writable)
 			store_cluster(node);
 	}
@@ -659,6 +708,8 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation)
 	welcome.address = (char *) node->config.address;
 	welcome.version = (char *) node->config.version;
 	welcome.formed = cluster->formed;
+	welcome.process = node->start_id;
+	welcome.uptime_ms = node->now_ms - node->started_at_ms;
 	if (cluster->formed &&
 		dyn_ring_encode(&cluster->ring, &node->scratch.allocator, &ring) ==
 			DYN_STATUS_OK)
@@ -692,7 +743,8 @@ dyn_cluster_hello(struct dyn_node *node, uint64_t route, uint64_t correlation,
 			 dyn_node_id_compare(&cluster, &node->cluster.ring.cluster) != 0)
 		dyn_outbox_error(node, route, correlation, DYN_STATUS_WRONG_CLUSTER,
 						 dyn_status_text(DYN_STATUS_WRONG_CLUSTER));
-	else if (!node->identity_stored)
+	else if (!node->identity_stored ||
+			 (node->cluster.formed && !dyn_cluster_serves(node)))
 		dyn_outbox_error(node, route, correlation, DYN_STATUS_NOT_READY,
 						 "the node is starting");
 	else

@@ -42,6 +42,14 @@ void dyn_cluster_writable(struct dyn_node *node);
 /* Take over what a peer's table knows better. */
 void dyn_cluster_merge_ring(struct dyn_node *node, struct dyn_slice ring);
 
+/*
+ * Is the node a part of its cluster, and sure that it is the only one of its
+ * identity?  A store that was last used at another address may be a copy: the
+ * node listens for silence_ms whether the other one is there before it serves.
+ */
+bool dyn_cluster_serves(const struct dyn_node *node);
+void dyn_cluster_tick(struct dyn_node *node);
+
 /* Peers' identities changed: find the members' connections anew. */
 void dyn_cluster_map_peers(struct dyn_node *node);
 

@@ -71,6 +71,7 @@
 	X(exchange_keys_moved)   /* written meanwhile, and left alone */           \
 	X(exchange_bytes)        /* sent to compare */                             \
 	X(exchange_object_bytes) /* fetched and sent to repair */                  \
+	X(rollbacks) /* others knew a later life of this node's store */           \
 	X(ring_changes)
 
 enum dyn_counter

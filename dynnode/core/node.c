@@ -43,7 +43,7 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 	struct dyn_request *request;
 	const void *message;
 
-	if (!node->cluster.formed)
+	if (!dyn_cluster_serves(node))
 	{
 		dyn_outbox_error(node, route, env->correlation, DYN_STATUS_NOT_READY,
 						 "the node is not part of a formed cluster yet");
@@ -286,6 +286,7 @@ end_step(struct dyn_node *node)
 static void
 tick(struct dyn_node *node)
 {
+	dyn_cluster_tick(node);
 	dyn_peer_tick(node);
 	dyn_call_tick(node);
 	dyn_request_tick(node);

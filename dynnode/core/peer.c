@@ -162,19 +162,59 @@ log_stranger(struct dyn_node *node, const struct dyn_peer *peer,
 
 /* Why a peer cannot be a fellow, or NULL. */
 static const char *
-why_stranger(const struct dyn_node *node, const struct dyn_node_id *id,
-			 const Dyn__Welcome *welcome)
+why_stranger(const struct dyn_node *node, uint32_t peer_index,
+			 const struct dyn_node_id *id, const Dyn__Welcome *welcome)
 {
 	const char *name =
 		node->cluster.formed ? node->cluster.name : node->config.cluster_name;
+	int32_t other = dyn_peer_of_id(node, id);
 
 	if (dyn_node_id_compare(id, &node->id) == 0)
-		return "it is this node itself, under another address, or a copy of "
-			   "its store";
+		return welcome->process == node->start_id
+				   ? "it is this node itself, under another address"
+				   : "it runs with a copy of this node's store";
 	if (strcmp(welcome->cluster_name, name) != 0)
 		return "its cluster has another name";
+	if (other >= 0 && other != (int32_t) peer_index &&
+		node->peers[other]->process != welcome->process &&
+		dyn_peer_is_reachable(node, other))
+		return "a node of the same identity is there already";
 	/* Another cluster of the same name: node.c drops its frames. */
 	return NULL;
+}
+
+enum
+{
+	TWIN_MS = 1000 /* uptimes that differ by less are taken for equal */
+};
+
+/* Two processes of one identity: a copied data directory.  The younger one
+ * must not go on; both come to the same result, whatever the delays. */
+static bool
+is_younger_twin(const struct dyn_node *node, const Dyn__Welcome *welcome)
+{
+	uint64_t own_ms = node->now_ms - node->started_at_ms;
+
+	if (welcome->process == node->start_id || welcome->process == 0)
+		return false;
+	if (own_ms + TWIN_MS < welcome->uptime_ms)
+		return true;
+	return own_ms <= welcome->uptime_ms + TWIN_MS &&
+		   node->start_id < welcome->process;
+}
+
+static void
+refuse_to_run(struct dyn_node *node, const struct dyn_peer *peer)
+{
+	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_FATAL);
+	struct dyn_text text;
+
+	dyn_text_set(&text, "a node with the same identity runs at ");
+	dyn_text_add(&text, peer->address);
+	dyn_text_add(&text, ": this data directory is a copy of its one; start "
+						"this node with an empty directory, or stop the other");
+	effect->fatal.text =
+		dyn_arena_copy(&node->out->arena, dyn_slice_of(text.bytes));
 }
 
 void
@@ -188,14 +228,18 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 
 	if (!peer->connected || !dyn_node_id_of_bytes(welcome->node, &id))
 		return;
-	why = why_stranger(node, &id, welcome);
+	why = why_stranger(node, peer_index, &id, welcome);
 	peer->id = id;
+	peer->process = welcome->process;
 	peer->identified = true;
 	peer->formed = welcome->formed;
 	peer->stranger = why != NULL;
 	if (why != NULL && !was_stranger)
 		log_stranger(node, peer, why);
 	dyn_cluster_map_peers(node);
+	if (dyn_node_id_compare(&id, &node->id) == 0 &&
+		is_younger_twin(node, welcome))
+		refuse_to_run(node, peer);
 	if (why != NULL)
 		return;
 	if (node->cluster.formed && !peer->formed)

@@ -19,8 +19,8 @@
 #include "core/memory.h"
 #include "core/node.h"
 #include "core/random.h"
-#include "core/scrub.h"
 #include "core/remember.h"
+#include "core/scrub.h"
 #include "core/timer.h"
 #include "core/verified.h"
 #include "model/bucket.h"
@@ -68,6 +68,7 @@ struct dyn_peer
 	uint64_t bucket_digest; /* as its last heartbeat told */
 	char address[DYN_ADDRESS_SIZE_MAX + 1];
 	struct dyn_node_id id; /* once identified */
+	uint64_t process;      /* who answers there, of those with one id */
 	bool connected;        /* both sockets stand */
 	bool identified;       /* it told who it is on this connection */
 	bool formed;           /* it knows our cluster */
@@ -130,6 +131,7 @@ struct dyn_node
 	struct dyn_node_id id;
 	uint64_t store_generation;
 	uint64_t start_count;
+	uint64_t quiet_until_ms; /* is another process the same node? */
 	bool identity_stored;
 	struct dyn_cluster cluster;
 

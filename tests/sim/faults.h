@@ -52,6 +52,7 @@
 	X(store_emptied)                                                           \
 	X(store_rolled_back)                                                       \
 	X(store_cloned)                                                            \
+	X(twin_refused)                                                            \
 	/* clients */                                                              \
 	X(write_blind)                                                             \
 	X(write_stale)                                                             \

@@ -26,6 +26,9 @@ heal(struct dyn_world *self)
 {
 	self->calm = true;
 	dyn_simnet_heal(self);
+	/* A copy that was there first keeps the original from running. */
+	if (self->nodes[DYN_SIM_CLONE].node != NULL)
+		dyn_simnode_crash(self, DYN_SIM_CLONE, UINT64_MAX);
 	for (uint32_t i = 0; i < self->swarm.node_count; i++)
 	{
 		struct dyn_simnode *node = &self->nodes[i];

@@ -117,6 +117,15 @@ dyn_nemesis_roll_back(struct dyn_world *world, uint32_t node,
 	return true;
 }
 
+bool
+dyn_nemesis_has_twin(const struct dyn_world *world, uint32_t node)
+{
+	const struct dyn_simnode *clone = &world->nodes[DYN_SIM_CLONE];
+
+	return node == DYN_SIM_CLONE ||
+		   (clone->disk != NULL && clone->twin == node);
+}
+
 /* The same data directory on another machine, while the first one runs. */
 bool
 dyn_nemesis_clone(struct dyn_world *world, uint32_t node,
@@ -128,6 +137,7 @@ dyn_nemesis_clone(struct dyn_world *world, uint32_t node,
 		return false;
 	dyn_simdisk_free(&clone->disk);
 	clone->disk = copy_disk(world->nodes[node].disk);
+	clone->twin = node;
 	dyn_world_fault(world, DYN_FAULT_store_cloned);
 	dyn_world_push(world, world->now_ms + dyn_simrandom_below(random, 5000),
 				   DYN_WORLD_START, DYN_SIM_CLONE, 0, NULL);

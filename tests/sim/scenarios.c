@@ -1,5 +1,6 @@
 #include "tests/sim/scenarios.h"
 
+#include "tests/sim/nemesis.h"
 #include "tests/sim/play.h"
 #include "tests/sim/simnet.h"
 #include "tests/sim/simrequest.h"
@@ -240,6 +241,29 @@ start_while_full(struct dyn_world *world)
 		   before + 1);
 }
 
+/* A copy of a data directory is started beside the node that it was copied
+ * from: the copy ends, and until then nobody has taken it for the node. */
+static void
+clone_refused(struct dyn_world *world)
+{
+	struct dyn_simrandom random = { .state = 1 };
+	struct dyn_sim_result result;
+
+	for (uint32_t key = 0; key < 10; key++)
+		dyn_play_put(world, 0, key, NULL);
+	EXPECT(dyn_nemesis_clone(world, 1, &random));
+	for (uint32_t i = 0; i < 100; i++)
+	{
+		/* The checks see on whose disks it stands. */
+		result = dyn_play_put(world, i % 3, i % 10, NULL);
+		EXPECT(result.status == DYN_STATUS_OK);
+		dyn_play_pass(world, 150);
+	}
+	EXPECT(world->faults[DYN_FAULT_twin_refused] > 0);
+	EXPECT(world->nodes[1].node != NULL && !world->nodes[1].dying);
+	EXPECT(dyn_play_rows(world, 0, 3) > 0);
+}
+
 /* Nobody reads, no tree is compared: damage is found and mended all the same. */
 static void
 scrub_mends(struct dyn_world *world)
@@ -390,6 +414,7 @@ static const struct
 	{ "too_few_with_room", too_few_with_room, NULL },
 	{ "start_while_full", start_while_full, NULL },
 	{ "damaged_record", damaged_record, NULL },
+	{ "a_clone_is_refused", clone_refused, NULL },
 	{ "scrub_mends_unread_records", scrub_mends, "scrub_ms=500" },
 	{ "delete_behind_the_back", delete_behind_the_back, NULL },
 	{ "checking_modes", checking_modes, NULL },

@@ -146,10 +146,15 @@ perform(struct dyn_world *world, uint32_t index,
 						  (const char *) effect->log.text.data);
 			break;
 		case DYN_EFFECT_FATAL:
+			self->dying = true;
+			if (dyn_nemesis_has_twin(world, index))
+			{
+				dyn_world_fault(world, DYN_FAULT_twin_refused);
+				break;
+			}
 			dyn_world_violation(world, "fatal", "node %u: %.*s", index,
 								(int) effect->fatal.text.size,
 								(const char *) effect->fatal.text.data);
-			self->dying = true;
 			break;
 	}
 }
