@@ -4,7 +4,7 @@
 #                                    each is appended to build/fault.csv
 #   make fault CLASS=kill_two        one class
 
-FAULT_LIB = $(patsubst %,$(B)/tests/fault/%.o,value journal links final workload)
+FAULT_LIB = $(patsubst %,$(B)/tests/fault/%.o,value journal links final workload workload_read)
 FAULT_SIM = $(patsubst %,$(B)/tests/sim/%.o,checker history simdisk)
 FAULT_PROGRAMS = $(patsubst %,$(B)/tests/fault/%,load check tapbridge failing_disk.so)
 ROUNDS ?= 12

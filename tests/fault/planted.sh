@@ -47,6 +47,7 @@ while read -r names classes; do
     [[ -n $names && $names == *${1:-}* ]] || continue
     count=$((count + 1))
     found=
+    # shellcheck disable=SC2086
     if ! plant ${names//+/ }; then
         found="the patch does not fit, or does not compile"
         good=

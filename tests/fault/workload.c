@@ -1,6 +1,5 @@
 #include "tests/fault/workload.h"
 
-#include "model/hash.h"
 #include "tests/sim/simdisk.h"
 
 #include <stdlib.h>
@@ -9,9 +8,7 @@
 enum
 {
 	HELLO_US = 200 * 1000,
-	READ_MS = 1500,
 	PUT_MS = 1500,
-	GRACE_US = 300 * 1000, /* for the answer to arrive after the deadline */
 	ATTEMPTS_MAX = 3,
 	HOT_KEYS = 8,
 	/* in a million */
@@ -25,14 +22,14 @@ enum
 	DIRECT_RATE = 400000
 };
 
-static bool
-chance(struct dyn_client_process *self, uint32_t rate)
+bool
+dyn_client_chance(struct dyn_client_process *self, uint32_t rate)
 {
 	return dyn_simrandom_chance(&self->random, rate);
 }
 
-static uint32_t
-below(struct dyn_client_process *self, uint32_t bound)
+uint32_t
+dyn_client_below(struct dyn_client_process *self, uint32_t bound)
 {
 	return (uint32_t) dyn_simrandom_below(&self->random, bound);
 }
@@ -80,280 +77,19 @@ dyn_workload_destroy(struct dyn_workload *self)
 		dyn_ring_destroy(&self->ring);
 }
 
-static uint32_t
-some_node(struct dyn_workload *self, struct dyn_client_process *client)
+uint32_t
+dyn_workload_some_node(struct dyn_workload *self,
+					   struct dyn_client_process *client)
 {
-	return below(client, self->links.count);
+	return dyn_client_below(client, self->links.count);
 }
 
-static void
-rest(struct dyn_workload *self, struct dyn_client_process *client)
+void
+dyn_workload_rest(struct dyn_workload *self, struct dyn_client_process *client)
 {
 	client->state = DYN_CLIENT_THINKS;
-	client->due_us =
-		dyn_journal_now_us() + 1 + below(client, 2 * self->think_us + 1);
-}
-
-/* --------------------------------------------------------------------- reads */
-
-static void
-keep(struct dyn_slice *to, struct dyn_slice bytes)
-{
-	uint8_t *copy = dyn_sim_grow((void *) to->data, bytes.size + 1);
-
-	memcpy(copy, bytes.data, bytes.size);
-	*to = (struct dyn_slice){ copy, bytes.size };
-}
-
-/* One row, drawn by lot, whose clock a later write may stand on. */
-static void
-remember_row(struct dyn_client_process *client, struct dyn_memory *memory,
-			 const struct dyn_object *object, struct dyn_arena *arena)
-{
-	struct dyn_slice bytes;
-	struct dyn_row *rows;
-	uint32_t count;
-	uint32_t pick;
-
-	memory->has_row = false;
-	if (dyn_object_rows(object, &arena->allocator, &rows, &count) !=
-			DYN_STATUS_OK ||
-		count == 0)
-		return;
-	pick = below(client, count);
-	if (!dyn_fault_value_parse(rows[pick].version->value, client->key,
-							   &memory->row_token) ||
-		dyn_clock_encode(&rows[pick].clock, &arena->allocator, &bytes) !=
-			DYN_STATUS_OK)
-		return;
-	keep(&memory->row, bytes);
-	memory->has_row = true;
-}
-
-/* Take an object in: false when it is none, or holds what nobody made. The
- * name of such a value is one that no write has. */
-static bool
-note(struct dyn_client_process *client, struct dyn_slice bytes)
-{
-	static const struct dyn_token nobody = { UINT32_MAX, UINT32_MAX };
-	struct dyn_memory *memory = &client->memories[client->key];
-	struct dyn_object object;
-	struct dyn_slice context;
-	struct dyn_arena arena;
-	bool ok;
-
-	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
-	memory->tokens.count = 0;
-	ok = dyn_object_decode(bytes, &arena.allocator, &object) == DYN_STATUS_OK &&
-		 dyn_clock_encode(&object.context, &arena.allocator, &context) ==
-			 DYN_STATUS_OK;
-	if (ok)
-	{
-		for (uint32_t i = 0; i < object.version_count; i++)
-		{
-			struct dyn_token token;
-
-			if (!dyn_fault_value_parse(object.versions[i].value, client->key,
-									   &token))
-				token = nobody;
-			dyn_tokens_add(&memory->tokens, token);
-		}
-		memory->used = true;
-		keep(&memory->context, context);
-		remember_row(client, memory, &object, &arena);
-	}
-	dyn_arena_destroy(&arena);
-	return ok;
-}
-
-static void
-begin_read(struct dyn_workload *self, struct dyn_client_process *client,
-		   enum dyn_client_state state)
-{
-	client->state = state;
-	client->op.count++;
-	client->due_us = dyn_journal_now_us() + READ_MS * 1000 + GRACE_US;
-	memset(client->correlations, 0, sizeof(client->correlations));
-	dyn_journal_read(self->journal, client->op, client->key, self->r);
-}
-
-static void
-fail_read(struct dyn_workload *self, struct dyn_client_process *client)
-{
-	self->stats.reads_failed++;
-	dyn_journal_no(self->journal, client->op);
-	rest(self, client);
-}
-
-/* A good answer rests on a quorum, of owners or stand-ins. */
-static void
-check_receipt(struct dyn_workload *self, const Dyn__Receipt *receipt,
-			  uint32_t needed)
-{
-	self->stats.receipts_short +=
-		receipt == NULL || receipt->n_answered < needed;
-}
-
-/* An object, or (data NULL) the word that there is none. */
-static void
-end_read(struct dyn_workload *self, struct dyn_client_process *client,
-		 unsigned owners, struct dyn_slice object)
-{
-	static const struct dyn_tokens none = { 0 };
-
-	if (object.data != NULL && !note(client, object))
-	{
-		fail_read(self, client);
-		return;
-	}
-	self->stats.reads++;
-	dyn_journal_ok(self->journal, client->op, owners,
-				   object.data ? &client->memories[client->key].tokens : &none);
-	rest(self, client);
-}
-
-static void
-get(struct dyn_workload *self, struct dyn_client_process *client)
-{
-	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
-	ProtobufCBinaryData key;
-	char text[16];
-
-	begin_read(self, client, DYN_CLIENT_GETS);
-	key = dyn_bytes_of_slice(dyn_fault_key(client->key, text));
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_FAULT_BUCKET));
-	request.n_keys = 1;
-	request.keys = &key;
-	client->correlations[0] = ++self->correlation;
-	if (!dyn_links_send(&self->links, some_node(self, client), DYN_MESSAGE_GET,
-						client->correlations[0], READ_MS, &request.base))
-		fail_read(self, client);
-}
-
-static void
-take_get(struct dyn_workload *self, struct dyn_client_process *client,
-		 const struct dyn_envelope *env, const ProtobufCMessage *body)
-{
-	const Dyn__GetReply *reply = (const Dyn__GetReply *) body;
-	const Dyn__GetResult *result;
-	static const struct dyn_slice none = { NULL, 0 };
-
-	if (env->type != DYN_MESSAGE_GET_REPLY || reply->n_results != 1)
-	{
-		fail_read(self, client);
-		return;
-	}
-	result = reply->results[0];
-	if (result->status == DYN_STATUS_OK ||
-		result->status == DYN_STATUS_NOT_FOUND)
-		check_receipt(self, result->receipt, self->r);
-	if (result->status == DYN_STATUS_OK)
-		end_read(self, client, dyn_links_owners(result->receipt),
-				 dyn_slice_of_bytes(result->object));
-	else if (result->status == DYN_STATUS_NOT_FOUND)
-		end_read(self, client, dyn_links_owners(result->receipt), none);
-	else
-		fail_read(self, client);
-}
-
-/* R owners in a row, from a random one. */
-static bool
-pick_owners(struct dyn_workload *self, struct dyn_client_process *client,
-			uint16_t partition)
-{
-	uint8_t n = self->ring.replica_count;
-	uint32_t first = below(client, n);
-
-	for (uint32_t i = 0; i < self->r; i++)
-	{
-		const struct dyn_slot *slot =
-			dyn_ring_slot(&self->ring, partition, (uint8_t) ((first + i) % n));
-		const struct dyn_member *member =
-			dyn_ring_member(&self->ring, &slot->node);
-		int node = member ? dyn_links_find(&self->links, member->address) : -1;
-
-		if (node < 0)
-			return false;
-		client->owners[i] = (uint32_t) node;
-	}
-	return true;
-}
-
-static void
-read_owners(struct dyn_workload *self, struct dyn_client_process *client)
-{
-	char text[16];
-	struct dyn_slice key = dyn_fault_key(client->key, text);
-	ProtobufCBinaryData bytes = dyn_bytes_of_slice(key);
-	uint16_t cell =
-		dyn_hash_cell(dyn_hash_position(dyn_slice_of(DYN_FAULT_BUCKET), key));
-
-	if (!pick_owners(self, client,
-					 dyn_hash_partition(cell, self->ring.partition_count)))
-	{
-		get(self, client);
-		return;
-	}
-	begin_read(self, client, DYN_CLIENT_READS);
-	client->answer_count = 0;
-	client->differs = false;
-	for (uint32_t i = 0; i < self->r; i++)
-	{
-		Dyn__ReadRequest request = DYN__READ_REQUEST__INIT;
-
-		request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_FAULT_BUCKET));
-		request.n_keys = 1;
-		request.keys = &bytes;
-		request.hash_only = i > 0;
-		client->correlations[i] = ++self->correlation;
-		if (!dyn_links_send(&self->links, client->owners[i], DYN_MESSAGE_READ,
-							client->correlations[i], READ_MS, &request.base))
-		{
-			fail_read(self, client);
-			return;
-		}
-	}
-}
-
-static void
-take_read(struct dyn_workload *self, struct dyn_client_process *client,
-		  uint32_t place, const struct dyn_envelope *env,
-		  const ProtobufCMessage *body)
-{
-	const Dyn__ReadReply *reply = (const Dyn__ReadReply *) body;
-	const Dyn__ReadResult *result;
-	static const struct dyn_slice none = { NULL, 0 };
-
-	if (env->type != DYN_MESSAGE_READ_REPLY || reply->n_results != 1)
-	{
-		fail_read(self, client);
-		return;
-	}
-	result = reply->results[0];
-	client->correlations[place] = 0;
-	if (client->answer_count++ == 0)
-	{
-		client->hash = result->hash;
-		client->status = (enum dyn_status) result->status;
-	}
-	if ((result->status != DYN_STATUS_OK &&
-		 result->status != DYN_STATUS_NOT_FOUND) ||
-		client->hash != result->hash ||
-		client->status != (enum dyn_status) result->status)
-		client->differs = true;
-	if (place == 0)
-		keep(&client->object, dyn_slice_of_bytes(result->object));
-	if (client->answer_count < self->r)
-		return;
-	if (client->differs)
-	{
-		/* As the extension does it: this read told nothing, ask a node. */
-		dyn_journal_no(self->journal, client->op);
-		get(self, client);
-		return;
-	}
-	end_read(self, client, self->r,
-			 client->status == DYN_STATUS_OK ? client->object : none);
+	client->due_us = dyn_journal_now_us() + 1 +
+					 dyn_client_below(client, 2 * self->think_us + 1);
 }
 
 /* -------------------------------------------------------------------- writes */
@@ -371,7 +107,7 @@ end_write(struct dyn_workload *self, struct dyn_client_process *client)
 		self->stats.unknown++;
 		dyn_journal_unknown(self->journal, client->op);
 	}
-	rest(self, client);
+	dyn_workload_rest(self, client);
 }
 
 static void
@@ -422,11 +158,12 @@ send_put(struct dyn_workload *self, struct dyn_client_process *client)
 	request.n_ops = 1;
 	request.ops = &ops;
 	client->correlations[0] = ++self->correlation;
-	client->due_us = dyn_journal_now_us() + PUT_MS * 1000 + GRACE_US;
+	client->due_us = dyn_journal_now_us() + PUT_MS * 1000 + DYN_GRACE_US;
 	if (client->sent_count > client->refused_count)
 		dyn_journal_again(self->journal, client->op);
-	if (dyn_links_send(&self->links, some_node(self, client), DYN_MESSAGE_PUT,
-					   client->correlations[0], PUT_MS, &request.base))
+	if (dyn_links_send(&self->links, dyn_workload_some_node(self, client),
+					   DYN_MESSAGE_PUT, client->correlations[0], PUT_MS,
+					   &request.base))
 		client->sent_count++;
 	else
 		end_write(self, client);
@@ -436,11 +173,12 @@ send_put(struct dyn_workload *self, struct dyn_client_process *client)
 static enum dyn_history_mode
 some_mode(struct dyn_client_process *client)
 {
-	if (!chance(client, MODE_RATE))
+	if (!dyn_client_chance(client, MODE_RATE))
 		return DYN_HISTORY_SIBLING;
 	if (client->key % 5 == 1)
 		return DYN_HISTORY_REPLACE;
-	return below(client, 2) ? DYN_HISTORY_CREATE : DYN_HISTORY_GUARDED;
+	return dyn_client_below(client, 2) ? DYN_HISTORY_CREATE
+									   : DYN_HISTORY_GUARDED;
 }
 
 static bool
@@ -449,7 +187,7 @@ may_be_blind(struct dyn_client_process *client, const struct dyn_memory *memory)
 	return client->mode == DYN_HISTORY_CREATE ||
 		   client->mode == DYN_HISTORY_REPLACE ||
 		   (memory->used && memory->tokens.count < 6 &&
-			chance(client, BLIND_RATE));
+			dyn_client_chance(client, BLIND_RATE));
 }
 
 /* False when the key must be read first. */
@@ -465,7 +203,7 @@ begin_write(struct dyn_workload *self, struct dyn_client_process *client)
 	client->context = (struct dyn_slice){ NULL, 0 };
 	if (!may_be_blind(client, memory))
 	{
-		bool one = memory->has_row && chance(client, ROW_RATE);
+		bool one = memory->has_row && dyn_client_chance(client, ROW_RATE);
 
 		if (!memory->used)
 			return false;
@@ -474,9 +212,9 @@ begin_write(struct dyn_workload *self, struct dyn_client_process *client)
 		beside = one ? &memory->tokens : NULL;
 	}
 	client->is_delete = (seen != NULL || client->mode == DYN_HISTORY_REPLACE) &&
-						chance(client, DELETE_RATE);
-	client->fill =
-		below(client, below(client, self->large) ? 64 : self->fill_max);
+						dyn_client_chance(client, DELETE_RATE);
+	client->fill = dyn_client_below(
+		client, dyn_client_below(client, self->large) ? 64 : self->fill_max);
 	client->op.count++;
 	client->state = DYN_CLIENT_PUTS;
 	client->sent_count = client->refused_count = 0;
@@ -486,7 +224,7 @@ begin_write(struct dyn_workload *self, struct dyn_client_process *client)
 	send_put(self, client);
 	/* Read again before the next write that stands on a read: a context
 	 * used twice makes siblings, which is right, and explodes. */
-	memory->used = memory->used && chance(client, 50000);
+	memory->used = memory->used && dyn_client_chance(client, 50000);
 	return true;
 }
 
@@ -494,7 +232,7 @@ static void
 after_attempt(struct dyn_workload *self, struct dyn_client_process *client)
 {
 	if (!self->ending && client->sent_count < ATTEMPTS_MAX &&
-		chance(client, RETRY_RATE))
+		dyn_client_chance(client, RETRY_RATE))
 		send_put(self, client);
 	else
 		end_write(self, client);
@@ -521,11 +259,11 @@ take_put(struct dyn_workload *self, struct dyn_client_process *client,
 	{
 		/* To delete whatever there is, when there is nothing, is no write. */
 		if (!client->is_delete || client->mode != DYN_HISTORY_REPLACE)
-			check_receipt(self, result->receipt, self->w);
+			dyn_workload_check_receipt(self, result->receipt, self->w);
 		dyn_journal_ok(self->journal, client->op,
 					   dyn_links_owners(result->receipt), NULL);
 		note_ack(&self->stats, client->begin_us);
-		rest(self, client);
+		dyn_workload_rest(self, client);
 		return;
 	}
 	client->refused_count += status != DYN_STATUS_UNKNOWN;
@@ -541,8 +279,8 @@ say_hello(struct dyn_workload *self, struct dyn_client_process *client)
 
 	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
 	hello.agent = "fault load";
-	dyn_links_send(&self->links, some_node(self, client), DYN_MESSAGE_HELLO,
-				   ++self->correlation, 1000, &hello.base);
+	dyn_links_send(&self->links, dyn_workload_some_node(self, client),
+				   DYN_MESSAGE_HELLO, ++self->correlation, 1000, &hello.base);
 	client->due_us = dyn_journal_now_us() + HELLO_US;
 }
 
@@ -565,16 +303,17 @@ begin(struct dyn_workload *self, struct dyn_client_process *client)
 		say_hello(self, client);
 		return;
 	}
-	client->key = chance(client, HOT_RATE) ? below(client, HOT_KEYS)
-										   : below(client, self->key_count);
+	client->key = dyn_client_chance(client, HOT_RATE)
+					  ? dyn_client_below(client, HOT_KEYS)
+					  : dyn_client_below(client, self->key_count);
 	if (client->key >= self->key_count)
 		client->key = 0;
-	if (chance(client, WRITE_RATE) && begin_write(self, client))
+	if (dyn_client_chance(client, WRITE_RATE) && begin_write(self, client))
 		return;
-	if (chance(client, DIRECT_RATE))
-		read_owners(self, client);
+	if (dyn_client_chance(client, DIRECT_RATE))
+		dyn_workload_read_owners(self, client);
 	else
-		get(self, client);
+		dyn_workload_get(self, client);
 }
 
 /* The time of an operation, or of a pause, is up. */
@@ -594,7 +333,7 @@ wake(struct dyn_workload *self, struct dyn_client_process *client)
 			break;
 		case DYN_CLIENT_GETS:
 		case DYN_CLIENT_READS:
-			fail_read(self, client);
+			dyn_workload_fail_read(self, client);
 			break;
 	}
 }
@@ -622,9 +361,9 @@ dyn_workload_take(void *workload, uint32_t node, const struct dyn_envelope *env,
 			if (client->state == DYN_CLIENT_PUTS)
 				take_put(self, client, env, body);
 			else if (client->state == DYN_CLIENT_GETS)
-				take_get(self, client, env, body);
+				dyn_workload_take_get(self, client, env, body);
 			else
-				take_read(self, client, place, env, body);
+				dyn_workload_take_read(self, client, place, env, body);
 			return;
 		}
 	}

@@ -21,7 +21,8 @@
 
 enum
 {
-	DYN_STATUSES_MAX = 32
+	DYN_STATUSES_MAX = 32,
+	DYN_GRACE_US = 300 * 1000 /* for an answer to arrive after its deadline */
 };
 
 /* What a client remembers of its last read of a key. */
@@ -121,5 +122,39 @@ uint64_t dyn_workload_tick(struct dyn_workload *self, uint64_t now_us);
 
 /* Does nobody wait for an answer? */
 bool dyn_workload_is_idle(const struct dyn_workload *self);
+
+/* ---- between workload.c and workload_read.c ---- */
+
+bool dyn_client_chance(struct dyn_client_process *self, uint32_t per_million);
+uint32_t dyn_client_below(struct dyn_client_process *self, uint32_t bound);
+uint32_t dyn_workload_some_node(struct dyn_workload *self,
+								struct dyn_client_process *client);
+
+/* The operation is over: think. */
+void dyn_workload_rest(struct dyn_workload *self,
+					   struct dyn_client_process *client);
+
+/* A good answer rests on a quorum, of owners or stand-ins. */
+void dyn_workload_check_receipt(struct dyn_workload *self,
+								const Dyn__Receipt *receipt, uint32_t needed);
+
+/* Begin to read client->key: from any node; from R owners directly. */
+void dyn_workload_get(struct dyn_workload *self,
+					  struct dyn_client_process *client);
+void dyn_workload_read_owners(struct dyn_workload *self,
+							  struct dyn_client_process *client);
+
+void dyn_workload_take_get(struct dyn_workload *self,
+						   struct dyn_client_process *client,
+						   const struct dyn_envelope *env,
+						   const ProtobufCMessage *body);
+
+/* place: which of the R frames is answered. */
+void dyn_workload_take_read(struct dyn_workload *self,
+							struct dyn_client_process *client, uint32_t place,
+							const struct dyn_envelope *env,
+							const ProtobufCMessage *body);
+void dyn_workload_fail_read(struct dyn_workload *self,
+							struct dyn_client_process *client);
 
 #endif
