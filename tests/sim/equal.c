@@ -66,8 +66,9 @@ lose_hints(struct dyn_world *world)
 	}
 }
 
-/* A node is away while keys are made, replaced and deleted; what was kept for
- * it is lost, and nobody reads.  All owners become equal all the same. */
+/* A node is away while keys are made, replaced and deleted, some of which it
+ * never met; what was kept for it is lost, and nobody reads.  All owners become
+ * equal all the same. */
 void
 dyn_equal_without_reads(struct dyn_world *world)
 {
@@ -80,8 +81,11 @@ dyn_equal_without_reads(struct dyn_world *world)
 	dyn_play_stop(world, away);
 	for (uint32_t key = 0; key < keys; key++)
 	{
-		struct dyn_sim_result read = dyn_sim_do_get(world, 0, key, 0);
+		struct dyn_sim_result read;
 
+		if (key >= keys / 2)
+			dyn_play_put(world, 0, key, NULL);
+		read = dyn_sim_do_get(world, 0, key, 0);
 		if (key % 3 == 0)
 			dyn_play_delete(world, 2, key, &read);
 		else
