@@ -22,7 +22,8 @@ struct check
 	uint32_t *deletes;
 	uint64_t *deleted; /* delete_count sets */
 	uint32_t delete_count;
-	bool has_replace;
+	uint32_t *replaces; /* replacing writes that may exist */
+	uint32_t replace_count;
 	dyn_checker_report report;
 	void *context;
 	struct dyn_checker_counts *counts;
@@ -143,39 +144,68 @@ find_past(struct check *self, uint32_t vid)
 		}
 }
 
-/* A replacing write may have covered all that began before it ended. */
+/* How many of these versions began until then; versions are numbered in the
+ * order of their begin.  NULL: of all. */
+static uint32_t
+count_begun(const struct check *self, const uint32_t *vids, uint32_t count,
+			uint64_t until_ms)
+{
+	uint32_t low = 0;
+	uint32_t high = count;
+
+	while (low < high) /* the first one that began later */
+	{
+		uint32_t middle = low + (high - low) / 2;
+		uint32_t vid = vids != NULL ? vids[middle] : middle;
+
+		if (op_of(self, vid)->begin_ms <= until_ms)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* A replacing write may have covered all that began before it ended, and so
+ * all of their pasts, which are older. */
 static bool
 spread_replace(struct check *self, uint64_t *set,
 			   const struct dyn_history_op *op)
 {
-	uint64_t end_ms = op->repeated ? UINT64_MAX : op->end_ms;
+	uint32_t count = count_begun(self, NULL, self->key->vid_count,
+								 op->repeated ? UINT64_MAX : op->end_ms);
 	bool grew = false;
 
-	for (uint32_t v = 0; v < self->key->vid_count; v++)
-		if (op_of(self, v)->begin_ms <= end_ms && !has(set, v))
-		{
-			add(set, v);
-			unite(self, set, past(self, v));
-			grew = true;
-		}
+	for (uint32_t i = 0; i <= count / 64; i++)
+	{
+		uint64_t bits =
+			i < count / 64 ? UINT64_MAX : (UINT64_C(1) << count % 64) - 1;
+
+		grew |= (bits & ~set[i]) != 0;
+		set[i] |= bits;
+	}
 	return grew;
 }
 
-/* All deletes that began until then, and what they had seen. */
+/* Writes that sweep away what nobody names: deletes, with what they and all
+ * before them have seen, and replacing writes. */
 static void
-find_deletes(struct check *self)
+find_sweeping(struct check *self)
 {
 	size_t words = self->word_count;
 
 	self->deletes =
 		dyn_sim_allocate((self->key->vid_count + 1) * sizeof(*self->deletes));
+	self->replaces =
+		dyn_sim_allocate((self->key->vid_count + 1) * sizeof(*self->replaces));
 	for (uint32_t v = 0; v < self->key->vid_count; v++)
 	{
 		const struct dyn_history_op *op = op_of(self, v);
 
 		if (op->kind == DYN_HISTORY_DELETE && may_exist(op))
 			self->deletes[self->delete_count++] = v;
-		self->has_replace |= op->mode == DYN_HISTORY_REPLACE;
+		if (op->mode == DYN_HISTORY_REPLACE && may_exist(op))
+			self->replaces[self->replace_count++] = v;
 	}
 	self->deleted = dyn_sim_allocate((self->delete_count + 1) * words *
 									 sizeof(*self->deleted));
@@ -190,23 +220,16 @@ find_deletes(struct check *self)
 	}
 }
 
+/* All deletes that began until then, and what they had seen. */
 static void
 add_deleted(const struct check *self, uint64_t *set, uint64_t until_ms)
 {
-	uint32_t low = 0;
-	uint32_t high = self->delete_count;
+	uint32_t count =
+		count_begun(self, self->deletes, self->delete_count, until_ms);
 
-	while (low < high) /* the first one that began later */
-	{
-		uint32_t middle = low + (high - low) / 2;
-
-		if (op_of(self, self->deletes[middle])->begin_ms <= until_ms)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low > 0)
-		unite(self, set, self->deleted + (size_t) (low - 1) * self->word_count);
+	if (count > 0)
+		unite(self, set,
+			  self->deleted + (size_t) (count - 1) * self->word_count);
 }
 
 /* self->covered = what may rightly be gone when `vids` are what is left,
@@ -215,7 +238,7 @@ static void
 cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
 {
 	uint64_t *set = self->covered;
-	bool grew;
+	bool grew = true;
 
 	memset(set, 0, self->word_count * sizeof(*set));
 	for (uint32_t i = 0; i < vids->count; i++)
@@ -226,16 +249,16 @@ cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
 		unite(self, set, past(self, vids->items[i]));
 	}
 	add_deleted(self, set, until_ms);
-	grew = self->has_replace;
 	while (grew)
 	{
 		grew = false;
-		for (uint32_t v = 0; v < self->key->vid_count; v++)
+		for (uint32_t i = 0; i < self->replace_count; i++)
 		{
-			const struct dyn_history_op *op = op_of(self, v);
+			const struct dyn_history_op *op = op_of(self, self->replaces[i]);
 
-			if (op->mode == DYN_HISTORY_REPLACE && has(set, v) &&
-				may_exist(op) && op->begin_ms <= until_ms)
+			if (op->begin_ms > until_ms)
+				break;
+			if (has(set, self->replaces[i]))
 				grew |= spread_replace(self, set, op);
 		}
 	}
@@ -529,7 +552,7 @@ check_key(struct check *self)
 	self->covered = dyn_sim_allocate(size);
 	for (uint32_t v = 0; v < self->key->vid_count; v++)
 		find_past(self, v);
-	find_deletes(self);
+	find_sweeping(self);
 	find_effective(self);
 	count_writes(self);
 	for (uint32_t i = 0; i < self->key->op_count; i++)
@@ -546,6 +569,7 @@ check_key(struct check *self)
 	free(self->effective);
 	free(self->covered);
 	free(self->deletes);
+	free(self->replaces);
 	free(self->deleted);
 }
 
