@@ -16,4 +16,4 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 override with_llvm = no
 include $(PGXS)
 $(MODULE_big).so: $(B)/libmodel.a
-$(OBJS): $(wildcard fdw/*.h dynnode/model/*.h)
+$(OBJS): $(wildcard fdw/*.h dynnode/model/*.h $(B)/gen/*.h)
