@@ -65,7 +65,7 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	put->phase = DYN_PUT_DECIDED;
 	put->read.decided = true;
 	if (put->counted)
-		dyn_room_end_put(node, put->begun_ms);
+		dyn_room_end_put(node, put->begun_ms, put->held_bytes);
 	put->counted = false;
 	put->status = status;
 	put->text = text;
@@ -271,6 +271,11 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		read_owners(node, request, op);
 		return;
 	}
+	if (!dyn_room_for_put_bytes(node, key->object.size))
+	{
+		refuse_for_now(node, request, op);
+		return;
+	}
 	status = compute(node, bucket, put, key, &next, &encoded, &value);
 	if (status == DYN_STATUS_OK && encoded.size != 0)
 	{
@@ -288,6 +293,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		return;
 	}
 	put->phase = DYN_PUT_WRITING;
+	put->held_bytes = dyn_room_hold_put(node, encoded.size);
 	value.object = encoded;
 	value.hash = dyn_object_hash(&next, put->key);
 	if (put->writing.stands_in)

@@ -50,6 +50,7 @@ struct dyn_put_op
 	bool seeding; /* READING for stamps only */
 	bool counted; /* by room.c */
 	uint64_t begun_ms;
+	size_t held_bytes;             /* by room.c */
 	struct dyn_read read;          /* READING */
 	struct dyn_object read_object; /* what it found */
 	struct dyn_writing writing;    /* WRITING */

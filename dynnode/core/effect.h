@@ -108,6 +108,9 @@ struct dyn_effect
 			const struct dyn_record_key *keys;
 			uint32_t key_count;
 			bool hash_only;
+			/* When the objects read so far have so many bytes, the rest is
+			 * left out (at least one record is read); 0 = read all. */
+			uint32_t bytes_max;
 		} load;
 		struct
 		{

@@ -86,7 +86,8 @@ struct dyn_event
 		{
 			uint64_t token;
 			const struct dyn_loaded *records; /* in the order of the keys */
-			uint32_t record_count;
+			uint32_t record_count; /* 1 .. key_count: fewer when the LOAD's
+									* bytes_max was reached */
 		} loaded;
 		struct
 		{

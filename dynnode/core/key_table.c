@@ -27,6 +27,7 @@ struct dyn_commit
 	UT_hash_handle hh;
 	uint64_t token;
 	uint64_t handed_over_ms; /* to the store */
+	size_t bytes;            /* of objects, counted in node->room */
 	bool has_meta;
 	struct dyn_write *writes; /* until it is flushed */
 	uint32_t write_count;
@@ -106,6 +107,7 @@ drop_key(struct dyn_node *node, struct dyn_key *self)
 {
 	HASH_DEL(node->keys, self);
 	node->key_count--;
+	node->room.key_bytes -= self->object.size;
 	dyn_memory_give((void *) self->object.data);
 	dyn_memory_give(self->work);
 	dyn_memory_give(self);
@@ -119,10 +121,12 @@ drop_if_idle(struct dyn_node *node, struct dyn_key *self)
 }
 
 static void
-set_object(struct dyn_key *self, struct dyn_slice object)
+set_object(struct dyn_node *node, struct dyn_key *self, struct dyn_slice object)
 {
 	uint8_t *copy = NULL;
 
+	node->room.key_bytes += object.size;
+	node->room.key_bytes -= self->object.size;
 	if (object.size != 0)
 	{
 		copy = dyn_memory_take(object.size);
@@ -146,6 +150,15 @@ apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
 		dyn_handoff_apply(node, request, work.op, self);
 	else
 		dyn_replica_apply(node, request, work.op, self);
+}
+
+static void
+free_load(struct dyn_load *self)
+{
+	if (self == NULL)
+		return;
+	dyn_memory_give(self->items);
+	dyn_memory_give(self);
 }
 
 static struct dyn_load *
@@ -276,7 +289,7 @@ set_value(struct dyn_node *node, struct dyn_key *self,
 
 	if (self->table == DYN_TABLE_HINTS)
 		dyn_handoff_note(node, self->partition, is_there - was_there);
-	set_object(self, value->object);
+	set_object(node, self, value->object);
 	self->slots = value->slots;
 	self->state = is_there ? DYN_LOADED_FOUND : DYN_LOADED_ABSENT;
 }
@@ -303,6 +316,8 @@ dyn_key_write(struct dyn_node *node, struct dyn_key *self,
 		write = add_write(commit);
 	}
 	set_value(node, self, value);
+	commit->bytes += value->object.size;
+	node->room.key_bytes += value->object.size;
 	write->table = self->table;
 	write->key = (struct dyn_record_key){ .bucket = self->bucket,
 										  .cell = self->cell,
@@ -397,6 +412,7 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 	HASH_FIND(hh, node->commits, &token, sizeof(token), self);
 	assert(self != NULL);
 	HASH_DEL(node->commits, self);
+	node->room.key_bytes -= self->bytes;
 	count_commit(node, self, event->stored.status);
 	dyn_credit_commit(node, node->now_ms - self->handed_over_ms);
 	for (uint32_t i = 0; i < self->item_count; i++)
@@ -447,7 +463,7 @@ key_loaded(struct dyn_node *node, struct dyn_key *self,
 	self->state = record->state;
 	if (record->state == DYN_LOADED_FOUND)
 	{
-		set_object(self, record->object);
+		set_object(node, self, record->object);
 		self->slots = record->slots;
 	}
 	self->work = NULL;
@@ -475,6 +491,33 @@ read_loaded(struct dyn_node *node, const struct dyn_load *load,
 						load->view == DYN_KEY_HINT, record);
 }
 
+/* What the answer left out goes with the next load, before all others. */
+static void
+put_back(struct dyn_node *node, const struct dyn_load *self, uint32_t from)
+{
+	struct dyn_load *later = node->open_loads[self->view];
+	struct dyn_load *next;
+
+	node->open_loads[self->view] = NULL;
+	for (uint32_t i = from; i < self->item_count; i++)
+	{
+		const struct dyn_load_item *item = &self->items[i];
+
+		/* Nobody waits for it any more? */
+		if (item->key == NULL &&
+			dyn_request_find(node, item->work.serial) == NULL)
+			continue;
+		next = open_load(node, self->view);
+		next->items[next->item_count++] = *item;
+	}
+	for (uint32_t i = 0; later != NULL && i < later->item_count; i++)
+	{
+		next = open_load(node, self->view);
+		next->items[next->item_count++] = later->items[i];
+	}
+	free_load(later);
+}
+
 void
 dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event)
 {
@@ -482,9 +525,13 @@ dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event)
 	uint64_t token = event->loaded.token;
 
 	HASH_FIND(hh, node->loads, &token, sizeof(token), self);
-	assert(self != NULL && self->item_count == event->loaded.record_count);
+	assert(self != NULL && event->loaded.record_count != 0 &&
+		   event->loaded.record_count <= self->item_count);
 	HASH_DEL(node->loads, self);
-	for (uint32_t i = 0; i < self->item_count; i++)
+	node->is_loading[self->view] = false;
+	if (event->loaded.record_count < self->item_count)
+		put_back(node, self, event->loaded.record_count);
+	for (uint32_t i = 0; i < event->loaded.record_count; i++)
 	{
 		const struct dyn_loaded *record = &event->loaded.records[i];
 
@@ -495,8 +542,7 @@ dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event)
 		else
 			read_loaded(node, self, &self->items[i], record);
 	}
-	dyn_memory_give(self->items);
-	dyn_memory_give(self);
+	free_load(self);
 }
 
 /* ------------------------------------------------------------ step's end */
@@ -508,7 +554,7 @@ flush_load(struct dyn_node *node, enum dyn_key_view view)
 	struct dyn_record_key *keys;
 	struct dyn_effect *effect;
 
-	if (self == NULL)
+	if (self == NULL || node->is_loading[view])
 		return;
 	keys =
 		dyn_arena_allocate(&node->out->arena, self->item_count * sizeof(*keys));
@@ -528,10 +574,12 @@ flush_load(struct dyn_node *node, enum dyn_key_view view)
 	effect->load.keys = keys;
 	effect->load.key_count = self->item_count;
 	effect->load.hash_only = view == DYN_KEY_HASH;
+	effect->load.bytes_max = node->config.load_bytes_max;
 	effect->load.table =
 		view == DYN_KEY_HINT ? DYN_TABLE_HINTS : DYN_TABLE_MAIN;
 	HASH_ADD(hh, node->loads, token, sizeof(self->token), self);
 	node->open_loads[view] = NULL;
+	node->is_loading[view] = true;
 }
 
 void
@@ -560,15 +608,6 @@ dyn_key_flush(struct dyn_node *node)
 	node->open_commit = NULL;
 }
 
-static void
-free_load(struct dyn_load *self)
-{
-	if (self == NULL)
-		return;
-	dyn_memory_give(self->items);
-	dyn_memory_give(self);
-}
-
 void
 dyn_key_destroy_all(struct dyn_node *node)
 {
@@ -587,6 +626,8 @@ dyn_key_destroy_all(struct dyn_node *node)
 		HASH_DEL(node->commits, commit);
 		free_commit(commit);
 	}
+	for (int view = 0; view < 3; view++)
+		free_load(node->open_loads[view]);
 	while (node->keys != NULL)
 		drop_key(node, node->keys);
 }
@@ -599,18 +640,24 @@ dyn_key_check_all(const struct dyn_node *node)
 	uint32_t count = 0;
 	uint64_t commit_count = 0;
 	uint64_t item_count = 0;
+	uint64_t bytes = 0;
 
 	for (key = node->keys; key != NULL; key = key->hh.next)
 	{
 		count++;
 		commit_count += key->commit_count;
+		bytes += key->object.size;
 		assert(key->loading || key->commit_count != 0);
 		assert(key->loading || key->work_count == 0);
 		assert((key->last_commit != NULL) == (key->commit_count != 0));
 	}
 	for (commit = node->commits; commit != NULL; commit = commit->hh.next)
+	{
 		item_count += commit->item_count;
+		bytes += commit->bytes;
+	}
 	assert(count == node->key_count && commit_count == item_count);
-	assert(node->open_commit == NULL && node->open_loads[0] == NULL &&
-		   node->open_loads[1] == NULL && node->open_loads[2] == NULL);
+	assert(bytes == node->room.key_bytes && node->open_commit == NULL);
+	for (int view = 0; view < 3; view++)
+		assert(node->open_loads[view] == NULL || node->is_loading[view]);
 }

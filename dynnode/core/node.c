@@ -424,6 +424,8 @@ keep_config(struct dyn_node *node, const struct dyn_node_config *from)
 	set_default(&config->scrub_ms, 2000);
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
+	set_default(&config->bytes_max, 256 * 1024 * 1024);
+	set_default(&config->load_bytes_max, 16 * 1024 * 1024);
 	set_default(&config->remembered_max, 1048576);
 	set_default(&config->hints_max, 1048576);
 }

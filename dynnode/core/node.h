@@ -59,6 +59,8 @@ struct dyn_node_config
 	uint32_t requests_max;       /* default 4096 requests in flight */
 	uint32_t keys_max;           /* default 65536 keys with work in flight;
 								  * clients get their share (core/room.h) */
+	uint32_t bytes_max;          /* default 256 MiB of their objects */
+	uint32_t load_bytes_max;     /* default 16 MiB of records in one LOAD */
 	uint32_t remembered_max;     /* default 1048576 request ids */
 	uint32_t hints_max;          /* default 1048576 objects held for others */
 };

@@ -5,6 +5,7 @@
 #include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/repair.h"
+#include "core/room.h"
 #include "model/hash.h"
 
 #include <string.h>
@@ -143,14 +144,22 @@ dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_read_op *read = &request->reads[op];
 
 	read->hash = record->hash;
-	/* The record lives as long as this step, and so does the answer when all
-	 * keys fit one load. */
-	read->object = request->op_count <= DYN_READS_AT_ONCE
-					   ? record->object
-					   : dyn_arena_copy(&request->arena, record->object);
 	switch (record->state)
 	{
 		case DYN_LOADED_FOUND:
+			if (request->answer_bytes != 0 &&
+				request->answer_bytes + record->object.size >
+					DYN_REPLY_BYTES_MAX)
+			{
+				decide_read(node, request, op, DYN_STATUS_TOO_LARGE);
+				break;
+			}
+			/* The record lives as long as this step; so does the answer when
+			 * this is the last key. */
+			read->object =
+				request->undecided == 1
+					? record->object
+					: dyn_arena_copy(&request->arena, record->object);
 			decide_read(node, request, op, DYN_STATUS_OK);
 			break;
 		case DYN_LOADED_ABSENT:
@@ -371,6 +380,12 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 						 key->state == DYN_LOADED_CORRUPT
 							 ? DYN_STATUS_CORRUPT
 							 : DYN_STATUS_IO_ERROR);
+		return;
+	}
+	if (!dyn_room_for_object(node, key->object.size))
+	{
+		dyn_count(node, overloads);
+		decide_replicate(node, request, op, DYN_STATUS_OVERLOAD);
 		return;
 	}
 	/* What a damaged record held of my writes nobody can tell. */

@@ -65,12 +65,31 @@ grow(struct dyn_node *node, struct dyn_room *self)
 		self->put_limit++;
 }
 
+bool
+dyn_room_for_put_bytes(const struct dyn_node *node, size_t own_size)
+{
+	uint32_t all = node->config.bytes_max;
+	uint32_t part = share(node, all);
+
+	return node->room.put_bytes < part &&
+		   node->room.key_bytes - own_size < all - part;
+}
+
+size_t
+dyn_room_hold_put(struct dyn_node *node, size_t object_size)
+{
+	/* In the key table, and in the commit. */
+	node->room.put_bytes += 2 * object_size;
+	return 2 * object_size;
+}
+
 void
-dyn_room_end_put(struct dyn_node *node, uint64_t begun_ms)
+dyn_room_end_put(struct dyn_node *node, uint64_t begun_ms, size_t held_bytes)
 {
 	struct dyn_room *self = &node->room;
 
 	self->put_count--;
+	self->put_bytes -= held_bytes;
 	if (node->now_ms - begun_ms <= node->config.request_timeout_ms / 5)
 		grow(node, self);
 	/* What had begun before it was halved says nothing new. */
@@ -89,4 +108,10 @@ bool
 dyn_room_for_key(const struct dyn_node *node)
 {
 	return node->key_count < node->config.keys_max;
+}
+
+bool
+dyn_room_for_object(const struct dyn_node *node, size_t own_size)
+{
+	return node->room.key_bytes - own_size < node->config.bytes_max;
 }

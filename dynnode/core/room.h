@@ -34,9 +34,19 @@ void dyn_room_init(struct dyn_node *node);
 
 /* May one more put be coordinated here?  If so it counts until it ends. */
 bool dyn_room_begin_put(struct dyn_node *node);
-void dyn_room_end_put(struct dyn_node *node, uint64_t begun_ms);
+void dyn_room_end_put(struct dyn_node *node, uint64_t begun_ms,
+					  size_t held_bytes);
+
+/* What a put makes is known when it is made: may one more be?  Then it holds
+ * so many bytes until it ends.  own_size: of the key's object as it is, which
+ * is no reason to refuse. */
+bool dyn_room_for_put_bytes(const struct dyn_node *node, size_t own_size);
+size_t dyn_room_hold_put(struct dyn_node *node, size_t object_size);
 
 /* May one more key be worked at, for anybody? */
 bool dyn_room_for_key(const struct dyn_node *node);
+
+/* May one more object be merged and written, for anybody? */
+bool dyn_room_for_object(const struct dyn_node *node, size_t own_size);
 
 #endif

@@ -117,6 +117,8 @@ struct dyn_room
 	uint32_t put_limit; /* of these; moves */
 	uint32_t in_time;   /* puts decided since it grew */
 	uint64_t cut_ms;    /* when it was halved */
+	uint64_t put_bytes; /* what these hold, here and on each other owner */
+	uint64_t key_bytes; /* objects in the key table and in its commits */
 };
 
 struct dyn_node
@@ -185,6 +187,10 @@ struct dyn_node
 	uint32_t key_count;
 	struct dyn_commit *commits;
 	struct dyn_load *loads;
+	/* By view: at most one is under way; what is asked for meanwhile goes with
+	 * the next one. */
+	struct dyn_load *open_loads[3]; /* objects; hashes; hints */
+	bool is_loading[3];
 	uint64_t token_next;
 
 	/* exchange.c, verified.c */
@@ -202,7 +208,6 @@ struct dyn_node
 	uint32_t batch_count;
 	uint32_t batch_capacity;
 	struct dyn_commit *open_commit;
-	struct dyn_load *open_loads[3]; /* objects; hashes; hints */
 };
 
 #define dyn_count(node, name) ((node)->counters[DYN_COUNT_##name]++)

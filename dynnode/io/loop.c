@@ -7,6 +7,7 @@
 enum
 {
 	WAIT_MAX_MS = 60000,
+	DISPATCH_MS = 50,
 	REPORT_MS = 60000
 };
 
@@ -86,11 +87,13 @@ dyn_loop_deliver(void *context, const struct dyn_event *event)
 }
 
 /* Completions may lead to new loads, which are complete at once: go on until
- * nothing new was asked. */
+ * nothing new was asked, but not while others wait for long: what is left
+ * wakes the loop again. */
 static void
 dispatch(struct dyn_loop *self)
 {
 	const char *reason = NULL;
+	uint64_t until_ms = dyn_loop_now_ms() + DISPATCH_MS;
 
 	do
 	{
@@ -104,7 +107,7 @@ dispatch(struct dyn_loop *self)
 			fail(self, text, (size_t) size);
 			return;
 		}
-	} while (self->submitted && !self->failed);
+	} while (self->submitted && !self->failed && dyn_loop_now_ms() < until_ms);
 }
 
 static long

@@ -80,7 +80,7 @@ submit_load(struct dyn_store_state *self, const struct dyn_effect *effect)
 		dyn_store_read_load(&self->load_reader, effect, &corrupt);
 
 	pthread_mutex_lock(&self->mutex);
-	self->stats.loads += effect->load.key_count;
+	self->stats.loads += completion->event.loaded.record_count;
 	self->stats.corrupt += corrupt;
 	dyn_store_state_push(self, completion);
 	pthread_mutex_unlock(&self->mutex);

@@ -149,6 +149,7 @@ dyn_store_read_load(struct dyn_store_reader *reader,
 	uint32_t count = effect->load.key_count;
 	struct dyn_loaded *records = dyn_memory_take(count * sizeof(*records));
 	bool begun = dyn_store_reader_begin(reader) == 0;
+	size_t bytes = 0;
 
 	for (uint32_t i = 0; i < count; i++)
 	{
@@ -159,6 +160,9 @@ dyn_store_read_load(struct dyn_store_reader *reader,
 		*corrupt += records[i].state == DYN_LOADED_CORRUPT;
 		if (effect->load.hash_only)
 			records[i].object = (struct dyn_slice){ NULL, 0 };
+		bytes += records[i].object.size;
+		if (effect->load.bytes_max != 0 && bytes >= effect->load.bytes_max)
+			count = i + 1;
 	}
 	self->items = records;
 	self->bytes = copy_loaded(records, count);

@@ -51,7 +51,8 @@ note_loaded(struct storerig *rig, const struct dyn_event *event)
 {
 	const struct dyn_loaded *record = &event->loaded.records[0];
 
-	must(event->loaded.record_count == 1, "a LOAD of one key");
+	must(event->loaded.record_count != 0, "something of a LOAD");
+	rig->loaded_count = event->loaded.record_count;
 	rig->state = record->state;
 	rig->hash = record->hash;
 	free(rig->object);
@@ -272,15 +273,27 @@ submit_read(struct storerig *rig, const struct dyn_effect *effect)
 		must_turn(rig);
 }
 
+uint32_t
+storerig_load_some(struct storerig *rig, const char *const *keys,
+				   uint32_t count, uint32_t bytes_max)
+{
+	struct dyn_record_key places[8];
+	struct dyn_effect effect = { .type = DYN_EFFECT_LOAD };
+
+	must(count <= 8, "not so many keys");
+	for (uint32_t i = 0; i < count; i++)
+		places[i] = place_of(keys[i]);
+	effect.load.keys = places;
+	effect.load.key_count = count;
+	effect.load.bytes_max = bytes_max;
+	submit_read(rig, &effect);
+	return rig->loaded_count;
+}
+
 enum dyn_loaded_state
 storerig_load(struct storerig *rig, const char *key)
 {
-	struct dyn_record_key place = place_of(key);
-	struct dyn_effect effect = { .type = DYN_EFFECT_LOAD };
-
-	effect.load.keys = &place;
-	effect.load.key_count = 1;
-	submit_read(rig, &effect);
+	storerig_load_some(rig, &key, 1, 1);
 	return rig->state;
 }
 

@@ -33,6 +33,7 @@ struct storerig
 	uint32_t read_count;
 
 	/* The last LOAD of one key, and the last page, with bytes of its own. */
+	uint32_t loaded_count; /* by the last LOAD */
 	enum dyn_loaded_state state;
 	uint64_t hash;
 	uint8_t *object;
@@ -92,6 +93,10 @@ enum dyn_status storerig_put(struct storerig *rig, const char *key,
 bool storerig_turn(struct storerig *rig, int wait_ms);
 
 enum dyn_loaded_state storerig_load(struct storerig *rig, const char *key);
+/* Of a LOAD of these keys with this bound: how many are answered; rig has the
+ * first one. */
+uint32_t storerig_load_some(struct storerig *rig, const char *const *keys,
+							uint32_t count, uint32_t bytes_max);
 /* Is the key there with exactly this object? */
 bool storerig_has(struct storerig *rig, const char *key, const void *object,
 				  size_t size);

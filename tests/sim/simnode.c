@@ -391,7 +391,9 @@ boot(struct dyn_world *world, uint32_t index)
 		.anti_entropy_ms = swarm->anti_entropy_ms ? swarm->anti_entropy_ms
 												  : DYN_ANTI_ENTROPY_NEVER,
 		.requests_max = swarm->requests_max,
-		.keys_max = swarm->keys_max
+		.keys_max = swarm->keys_max,
+		.bytes_max = swarm->bytes_max,
+		.load_bytes_max = swarm->load_bytes_max
 	};
 	struct dyn_boot record = { .start_id = dyn_simrandom_next(&self->random),
 							   .prng_seed = dyn_simrandom_next(&self->random),

@@ -268,8 +268,11 @@ static void
 take_load(struct simstore *self, struct job *job)
 {
 	const struct dyn_effect *load = &job->request;
+	uint32_t bytes_max = load->load.bytes_max;
+	size_t bytes = 0;
 
-	for (uint32_t i = 0; i < load->load.key_count; i++)
+	for (uint32_t i = 0;
+		 i < load->load.key_count && (bytes_max == 0 || bytes < bytes_max); i++)
 	{
 		const struct dyn_record_key *key = &load->load.keys[i];
 		const struct dyn_simrecord *record =
@@ -283,6 +286,8 @@ take_load(struct simstore *self, struct job *job)
 		else if (record->corrupt)
 			state = DYN_LOADED_CORRUPT;
 		add_found(job, key, record, state, load->load.hash_only);
+		if (state == DYN_LOADED_FOUND && !load->load.hash_only)
+			bytes += record->object->size;
 	}
 }
 

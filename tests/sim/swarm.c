@@ -52,6 +52,8 @@ draw_cluster(struct dyn_swarm *self, dice d)
 	self->scrub_ms = sometimes(d, 60, 500, 10000);
 	self->requests_max = sometimes(d, 20, 4, 64);
 	self->keys_max = sometimes(d, 20, 4, 64);
+	self->bytes_max = sometimes(d, 20, 2000, 100000);
+	self->load_bytes_max = sometimes(d, 40, 1, 4000);
 }
 
 /* ---- load: a run is of one kind, or a mixture ---- */

@@ -54,6 +54,29 @@ write_file(const char *path, const char *bytes, size_t size)
 	assert_int_equal(fclose(file), 0);
 }
 
+/* ---- loads ---- */
+
+static void
+a_load_ends_when_it_has_bytes_enough(void **state)
+{
+	static const char *const keys[] = { "a", "b", "absent", "c" };
+	struct storerig *rig = *state;
+	char object[1000] = { 1 };
+
+	storerig_open(rig);
+	for (int i = 0; i < 4; i++)
+		if (i != 2)
+			storerig_put(rig, keys[i], object, sizeof(object));
+	assert_int_equal(storerig_load_some(rig, keys, 4, 0), 4);
+	assert_int_equal(storerig_load_some(rig, keys, 4, 1 << 20), 4);
+	assert_int_equal(storerig_load_some(rig, keys, 4, 2001), 4);
+	assert_int_equal(storerig_load_some(rig, keys, 4, 2000), 2);
+	assert_int_equal(storerig_load_some(rig, keys, 4, 1), 1);
+	assert_int_equal(rig->state, DYN_LOADED_FOUND);
+	assert_int_equal(rig->object_size, sizeof(object));
+	storerig_close(rig);
+}
+
 /* ---- directories ---- */
 
 static void
@@ -507,6 +530,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_store_survives_its_process),
+		TEST(a_load_ends_when_it_has_bytes_enough),
 		TEST(a_missing_directory_is_made_for_its_owner_alone),
 		TEST(a_directory_in_use_is_refused),
 		TEST(what_is_no_directory_is_refused),
