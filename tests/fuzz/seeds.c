@@ -412,6 +412,45 @@ write_puts_and_gets(struct dyn_slice object)
 }
 
 static void
+write_exchange_messages(void)
+{
+	Dyn__TreeRequest tree = DYN__TREE_REQUEST__INIT;
+	Dyn__TreeReply tree_reply = DYN__TREE_REPLY__INIT;
+	Dyn__ListItem item = DYN__LIST_ITEM__INIT;
+	Dyn__ListItem damaged = DYN__LIST_ITEM__INIT;
+	Dyn__ListItem *items[2] = { &item, &damaged };
+	Dyn__ListRequest list = DYN__LIST_REQUEST__INIT;
+	Dyn__ListReply list_reply = DYN__LIST_REPLY__INIT;
+	uint32_t nodes[3] = { 0, 1, 7 };
+	uint64_t hashes[3] = { 0, 42, UINT64_MAX };
+
+	tree.level = 1;
+	tree.n_nodes = tree.n_hashes = 3;
+	tree.nodes = nodes;
+	tree.hashes = hashes;
+	write_message(DYN_MESSAGE_TREE, &tree.base);
+	tree_reply.n_differing = 2;
+	tree_reply.differing = nodes + 1;
+	write_message(DYN_MESSAGE_TREE_REPLY, &tree_reply.base);
+	item.bucket = bytes_of("cart");
+	item.key = bytes_of("alice");
+	item.hash = 42;
+	damaged.key = bytes_of("bob");
+	damaged.damaged = true;
+	list.n_leaves = 3;
+	list.leaves = nodes;
+	list.after_bucket = list.until_bucket = bytes_of("cart");
+	list.after_key = bytes_of("a");
+	list.until_key = bytes_of("c");
+	list.n_items = list_reply.n_items = 2;
+	list.items = list_reply.items = items;
+	write_message(DYN_MESSAGE_LIST, &list.base);
+	list_reply.after_bucket = bytes_of("cart");
+	list_reply.after_key = bytes_of("b");
+	write_message(DYN_MESSAGE_LIST_REPLY, &list_reply.base);
+}
+
+static void
 write_replica_messages(struct dyn_slice object)
 {
 	Dyn__ReadRequest read = DYN__READ_REQUEST__INIT;
@@ -448,6 +487,7 @@ write_replica_messages(struct dyn_slice object)
 	replicate_reply.n_statuses = 2;
 	replicate_reply.statuses = statuses;
 	write_message(DYN_MESSAGE_REPLICATE_REPLY, &replicate_reply.base);
+	write_exchange_messages();
 }
 
 static void
