@@ -264,6 +264,42 @@ cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
 	}
 }
 
+/* ------------------------------------------------------------ time to live */
+
+/* Somebody's clock may have said so by then. */
+static bool
+may_have_expired(const struct check *self, const struct dyn_history_op *op,
+				 uint64_t until_ms)
+{
+	uint64_t ttl_ms = self->history->ttl_ms;
+	uint64_t differ_ms = self->history->clocks_differ_ms;
+
+	if (ttl_ms == 0 || op->kind != DYN_HISTORY_PUT)
+		return false;
+	return until_ms > UINT64_MAX - differ_ms ||
+		   op->begin_ms + ttl_ms <= until_ms + differ_ms;
+}
+
+static void
+check_over(struct check *self, const struct dyn_vids *vids, uint64_t begin_ms,
+		   uint32_t index)
+{
+	uint64_t ttl_ms = self->history->ttl_ms;
+	uint64_t differ_ms = self->history->clocks_differ_ms;
+
+	for (uint32_t i = 0; i < vids->count && ttl_ms != 0; i++)
+	{
+		const struct dyn_history_op *op;
+
+		if (vids->items[i] >= self->key->vid_count)
+			continue;
+		op = op_of(self, vids->items[i]);
+		if (op->result == DYN_HISTORY_OK && !op->repeated &&
+			begin_ms > differ_ms && op->end_ms + ttl_ms < begin_ms - differ_ms)
+			violation(self, "T1", "its time was up", vids->items[i], 0, index);
+	}
+}
+
 /* ------------------------------------------------------ the last write wins */
 
 /* Was it over before the other began, so that its stamp must be the lesser? */
@@ -293,6 +329,11 @@ may_be_left(const struct check *self, const struct dyn_vids *vids, uint32_t v,
 		if (op->begin_ms <= until_ms && !is_older(self, op, op_of(self, v)))
 			return true;
 	}
+	for (uint32_t i = 0; i < self->key->vid_count; i++)
+		if (may_exist(op_of(self, i)) &&
+			may_have_expired(self, op_of(self, i), until_ms) &&
+			!is_older(self, op_of(self, i), op_of(self, v)))
+			return true;
 	return false;
 }
 
@@ -376,7 +417,8 @@ check_final(struct check *self)
 
 		if (op->result == DYN_HISTORY_OK && self->history->lww)
 			check_last(self, final, v, UINT64_MAX, UINT32_MAX);
-		else if (op->result == DYN_HISTORY_OK && !has(self->covered, v))
+		else if (op->result == DYN_HISTORY_OK && !has(self->covered, v) &&
+				 !may_have_expired(self, op, UINT64_MAX))
 			violation(self, "C1", "an acknowledged write was lost", v, 0,
 					  self->key->vid_ops[v]);
 		if (op->result == DYN_HISTORY_OK || has(self->effective, v))
@@ -404,7 +446,8 @@ check_fresh(struct check *self, uint32_t index)
 		}
 		if (self->history->lww)
 			check_last(self, &read->seen, v, read->end_ms, index);
-		else if (!has(self->covered, v))
+		else if (!has(self->covered, v) &&
+				 !may_have_expired(self, write, read->end_ms))
 			violation(self, "C9", "a strict read missed an acknowledged write",
 					  v, 0, index);
 		check_not_past(self, &read->seen, v, "C9", index);
@@ -424,7 +467,8 @@ check_monotonic(struct check *self, uint32_t before, uint32_t index)
 	{
 		uint32_t vid = first->seen.items[i];
 
-		if (vid >= self->key->vid_count || has(self->covered, vid))
+		if (vid >= self->key->vid_count || has(self->covered, vid) ||
+			may_have_expired(self, op_of(self, vid), read->end_ms))
 			continue;
 		if (must_be_met(self, op_of(self, vid), read->quorum, read->begin_ms))
 			violation(self, "C10", "the client had read it before", vid, 0,
@@ -445,6 +489,7 @@ check_read(struct check *self, uint32_t index)
 	check_invented(self, &read->seen, read->end_ms, index);
 	if (self->history->lww)
 		check_one(self, &read->seen, index);
+	check_over(self, &read->seen, read->begin_ms, index);
 	check_antichain(self, &read->seen, index);
 	if (!read->strict)
 		return;
@@ -471,7 +516,8 @@ check_mode(struct check *self, uint32_t index)
 			continue;
 		else if (self->history->lww)
 			check_last(self, &none, v, op->end_ms, index);
-		else if (!has(self->covered, v))
+		else if (!has(self->covered, v) &&
+				 !may_have_expired(self, op_of(self, v), op->end_ms))
 			violation(self, "C12", "a checking write did not meet it", v,
 					  op->first_vid, index);
 }

@@ -32,6 +32,11 @@
  *                     is not nothing when nobody deleted
  *     C9              still nothing of the past of a write that was met
  *
+ * Where values have a time to live, one whose time may be up may be missing
+ * anywhere, and
+ *
+ *     T1 over         none is returned whose time was up before the read began
+ *
  * A write with `repeated` set may stand under two dots; a version of it that
  * comes back is counted as a repeat, not as a violation.
  *

@@ -218,4 +218,5 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	draw_nodes(self, &nodes);
 	draw_stores(self, &stores);
 	self->lww = sometimes(&bucket, 20, 1, 1);
+	self->ttl_ms = sometimes(&bucket, 15, 2000, 120000);
 }

@@ -38,6 +38,7 @@
 	X(load_bytes_max, 0)                                                       \
 	X(value_limit, 0) /* of the cluster; 0 = the default */                    \
 	X(lww, 0)         /* the bucket's policy: the last write wins */           \
+	X(ttl_ms, 0)      /* the bucket's time to live */                          \
 	/* load */                                                                 \
 	X(duration_ms, 60000)                                                      \
 	X(client_count, 0)                                                         \

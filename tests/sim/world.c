@@ -189,7 +189,9 @@ plant_bucket(struct dyn_world *self)
 	struct dyn_slice bytes;
 	struct dyn_simblob *blob;
 
-	bucket.conflict = DYN_CONFLICT_LWW;
+	bucket.conflict =
+		self->swarm.lww ? DYN_CONFLICT_LWW : DYN_CONFLICT_SIBLINGS;
+	bucket.ttl_ms = self->swarm.ttl_ms;
 	bucket.version = 1;
 	dyn_buckets_merge_one(table, &bucket);
 	dyn_buckets_encode(table, &heap, &bytes);
@@ -200,7 +202,8 @@ plant_bucket(struct dyn_world *self)
 	dyn_simblob_release(blob);
 	heap.release(heap.context, (void *) bytes.data);
 	free(table);
-	self->history.lww = true;
+	self->history.lww = self->swarm.lww != 0;
+	self->history.ttl_ms = self->swarm.ttl_ms;
 	self->history.clocks_differ_ms =
 		self->swarm.wall_period_ms != 0 ? UINT64_MAX : STAMPS_DRIFT_MS;
 }
@@ -222,7 +225,7 @@ dyn_world_new(uint64_t seed, const struct dyn_swarm *swarm, bool verbose)
 	dyn_history_init(&self->history, swarm->key_count);
 	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
 		dyn_simnode_init(self, i);
-	if (swarm->lww)
+	if (swarm->lww || swarm->ttl_ms)
 		plant_bucket(self);
 	for (uint32_t i = 0; i < swarm->node_count; i++)
 	{

@@ -584,6 +584,63 @@ where_the_last_write_wins_what_a_writer_had_read_stays_away(void **state)
 	assert_non_null(strstr(judge(&story), "C3"));
 }
 
+/* From its time on a value may be missing; before, it may not. */
+static void
+what_has_expired_may_be_missing(void **state)
+{
+	for (int expired = 0; expired < 2; expired++)
+	{
+		struct story story;
+		uint32_t first;
+
+		begin(&story);
+		story.history.ttl_ms = 100;
+		first = put(&story, DYN_HISTORY_OK, NULL, 0);
+		read_one(&story, first);
+		story.now_ms += expired ? 100 : 50;
+		read_by(&story, 1, 2, NULL, 0);
+		assert_string_equal(judge(&story), expired ? "" : "C9 C10 ");
+	}
+}
+
+static void
+what_has_expired_must_not_be_shown(void **state)
+{
+	static const uint64_t differences[] = { 0, 100, UINT64_MAX };
+
+	for (int differ = 0; differ < 3; differ++)
+	{
+		struct story story;
+		uint32_t first;
+
+		begin(&story);
+		story.history.ttl_ms = 100;
+		story.history.clocks_differ_ms = differences[differ];
+		first = put(&story, DYN_HISTORY_OK, NULL, 0);
+		story.now_ms += 150;
+		read_one(&story, first);
+		assert_string_equal(judge(&story), differ ? "" : "T1 ");
+	}
+}
+
+/* Nothing is left where the last write has expired; but not without it. */
+static void
+the_last_write_may_have_expired(void **state)
+{
+	for (int expired = 0; expired < 2; expired++)
+	{
+		struct story story;
+
+		begin_lww(&story, 0);
+		story.history.ttl_ms = 100;
+		put(&story, DYN_HISTORY_OK, NULL, 0);
+		put(&story, DYN_HISTORY_OK, NULL, 0);
+		story.now_ms += expired ? 100 : 50;
+		read_by(&story, 1, 2, NULL, 0);
+		assert_string_equal(judge(&story), expired ? "" : "L2 ");
+	}
+}
+
 int
 main(void)
 {
@@ -622,6 +679,9 @@ main(void)
 			where_the_last_write_wins_only_a_delete_leaves_nothing),
 		cmocka_unit_test(
 			where_the_last_write_wins_what_a_writer_had_read_stays_away),
+		cmocka_unit_test(what_has_expired_may_be_missing),
+		cmocka_unit_test(what_has_expired_must_not_be_shown),
+		cmocka_unit_test(the_last_write_may_have_expired),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
