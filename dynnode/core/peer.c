@@ -188,8 +188,11 @@ enum
 	TWIN_MS = 1000 /* uptimes that differ by less are taken for equal */
 };
 
-/* Two processes of one identity: a copied data directory.  The younger one
- * must not go on; both come to the same result, whatever the delays. */
+/*
+ * Two processes of one identity: a copied data directory.  The younger one
+ * must not go on.  Of two as old, as after a power cut, it is the one that is
+ * not where its store was used last: only that one knows of both.
+ */
 static bool
 is_younger_twin(const struct dyn_node *node, const Dyn__Welcome *welcome)
 {
@@ -200,7 +203,7 @@ is_younger_twin(const struct dyn_node *node, const Dyn__Welcome *welcome)
 	if (own_ms + TWIN_MS < welcome->uptime_ms)
 		return true;
 	return own_ms <= welcome->uptime_ms + TWIN_MS &&
-		   node->start_id < welcome->process;
+		   (node->quiet_until_ms != 0 || node->start_id < welcome->process);
 }
 
 static void

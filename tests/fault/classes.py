@@ -491,9 +491,9 @@ def rolled_back(round_):
     round_.sleep(1, 2)
 
 
-@fault_class(outside=True)
+@fault_class()
 def cloned(round_):
-    """A copy of a node's disk runs beside it, as a node of its own."""
+    """A copy of a node's disk is started beside it: it must end."""
     node = round_.pick()
     cluster = round_.cluster
     clone = Node(len(cluster.nodes) + 1,
@@ -508,12 +508,14 @@ def cloned(round_):
     round_.relax()
     round_.say("a clone of %s at %s" % (node, clone.address))
     clone.spawn()
-    round_.sleep(2, 3)
-    if clone.reap():
-        round_.say("the clone was refused, with code %d" % clone.exit_codes[-1])
-    else:
-        round_.todo("a clone is refused", "it runs")
-        clone.kill()
+    refused = round_.wait_until(15, clone.reap)
+    if round_.check(refused, "a clone is not refused"):
+        round_.say("the clone ended with code %d" % clone.exit_codes[-1])
+        round_.check(clone.exit_codes[-1] > 0 and "copy" in clone.log_text(),
+                     "the clone does not say why")
+    round_.check(not node.reap() and len(node.exit_codes) == 1,
+                 "%s itself has ended" % node)
+    round_.sleep(0.3, 0.5)
 
 
 # ---------------------------------------------------------------- all together

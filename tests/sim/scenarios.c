@@ -264,6 +264,29 @@ clone_refused(struct dyn_world *world)
 	EXPECT(dyn_play_rows(world, 0, 3) > 0);
 }
 
+/* The power is back, for a node and for the machine with a copy of its data:
+ * neither is older, but the copy is not where it was used last. */
+static void
+clone_as_old_refused(struct dyn_world *world)
+{
+	struct dyn_simrandom random = { .state = 1 };
+
+	dyn_play_put(world, 0, 1, NULL);
+	for (uint32_t i = 0; i < 8; i++)
+	{
+		uint64_t before = world->faults[DYN_FAULT_twin_refused];
+
+		dyn_simnode_crash(world, 1, UINT64_MAX);
+		dyn_simnode_crash(world, DYN_SIM_CLONE, UINT64_MAX);
+		EXPECT(dyn_nemesis_clone(world, 1, &random));
+		dyn_simnode_start(world, 1);
+		dyn_simnode_start(world, DYN_SIM_CLONE);
+		dyn_play_pass(world, 8000);
+		EXPECT(world->faults[DYN_FAULT_twin_refused] > before);
+		EXPECT(world->nodes[1].node != NULL && !world->nodes[1].dying);
+	}
+}
+
 /* Nobody reads, no tree is compared: damage is found and mended all the same. */
 static void
 scrub_mends(struct dyn_world *world)
@@ -415,6 +438,7 @@ static const struct
 	{ "start_while_full", start_while_full, NULL },
 	{ "damaged_record", damaged_record, NULL },
 	{ "a_clone_is_refused", clone_refused, NULL },
+	{ "a_clone_as_old_is_refused", clone_as_old_refused, NULL },
 	{ "scrub_mends_unread_records", scrub_mends, "scrub_ms=500" },
 	{ "delete_behind_the_back", delete_behind_the_back, NULL },
 	{ "checking_modes", checking_modes, NULL },
