@@ -196,6 +196,13 @@ class Node:
         except ValueError:
             return None
 
+    def own_keys(self):
+        """Keys of which it has a record of its own."""
+        done = subprocess.run([DYNCTL, "scan", "fault", "--replica",
+                               "--keys-only", "--node", self.address],
+                              capture_output=True, text=True)
+        return set(re.findall(r"\bk\d{4}\b", done.stdout))
+
     def own_word(self, key):
         """The status of its own record of a key; OK also for a deleted one."""
         done = subprocess.run([DYNCTL, "get", "fault", key, "--replica",
