@@ -157,6 +157,13 @@ dyn_get_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		return;
 	}
 	dyn_read_repair(node, request, read, get->object);
+	if (get->object.size > DYN_RECORD_SIZE_MAX)
+	{
+		decide(node, request, op, DYN_STATUS_TOO_LARGE,
+			   "the key's versions are together larger than an answer may be: "
+			   "replace them without reading");
+		return;
+	}
 	decide(node, request, op,
 		   get->object.size != 0 ? DYN_STATUS_OK : DYN_STATUS_NOT_FOUND, NULL);
 }

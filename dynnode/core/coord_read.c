@@ -214,7 +214,9 @@ dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 	uint8_t heard = self->quorum.yes & (uint8_t) ~self->by_fallback;
 	uint8_t stale = 0;
 
-	if (merged.size == 0)
+	if (merged.size > DYN_RECORD_SIZE_MAX)
+		dyn_count(node, objects_too_large);
+	if (merged.size == 0 || merged.size > DYN_RECORD_SIZE_MAX)
 		return;
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 		if ((heard & (1U << slot)) &&

@@ -29,10 +29,12 @@
 	X(stamps_ahead)  /* ... that had to exceed a stamp far in the future */    \
 	X(repairs_sent)                                                            \
 	X(repairs_applied)                                                         \
-	X(hedges)         /* another owner asked: the first was slow */            \
-	X(quorums_failed) /* fewer owners than R or W can be reached */            \
-	X(timeouts)       /* operations whose time ran out */                      \
-	X(overloads)      /* requests refused: bounds reached */                   \
+	X(hedges)            /* another owner asked: the first was slow */         \
+	X(quorums_failed)    /* fewer owners than R or W can be reached */         \
+	X(timeouts)          /* operations whose time ran out */                   \
+	X(overloads)         /* requests refused: bounds reached */                \
+	X(objects_too_large) /* merges left undone: no frame would hold them */    \
+	X(frames_too_large)  /* not sent */                                        \
 	X(commits)                                                                 \
 	X(commits_aborted)                                                         \
 	X(records_committed)                                                       \

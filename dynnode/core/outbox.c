@@ -54,6 +54,18 @@ pack(struct dyn_node *node, enum dyn_message_type type, uint64_t correlation,
 	return dyn_message_pack(&env, body, dyn_out_allocator(node), frame);
 }
 
+/* A frame that cannot leave: somebody waits for it in vain. */
+static void
+note_too_large(struct dyn_node *node)
+{
+	uint64_t count = ++node->counters[DYN_COUNT_frames_too_large];
+
+	/* The first one, and then ever more rarely. */
+	if ((count & (count - 1)) == 0)
+		dyn_log(node, DYN_LOG_ERROR,
+				"a frame of more than 64 MiB could not be sent");
+}
+
 void
 dyn_outbox_send(struct dyn_node *node, uint32_t peer_index,
 				enum dyn_message_type type, uint64_t correlation,
@@ -64,7 +76,10 @@ dyn_outbox_send(struct dyn_node *node, uint32_t peer_index,
 
 	if (pack(node, type, correlation, remaining_ms, body, &frame) !=
 		DYN_STATUS_OK)
+	{
+		note_too_large(node);
 		return;
+	}
 	effect = dyn_effects_add(node->out, DYN_EFFECT_SEND);
 	effect->send.peer_index = peer_index;
 	effect->send.frame = frame;
@@ -84,7 +99,12 @@ dyn_outbox_reply(struct dyn_node *node, uint64_t route,
 	struct dyn_slice frame;
 
 	if (pack(node, type, correlation, 0, body, &frame) != DYN_STATUS_OK)
+	{
+		note_too_large(node);
+		dyn_outbox_error(node, route, correlation, DYN_STATUS_TOO_LARGE,
+						 "the answer is larger than a frame may be");
 		return false;
+	}
 	effect = dyn_effects_add(node->out, DYN_EFFECT_REPLY);
 	effect->reply.route = route;
 	effect->reply.frame = frame;

@@ -104,13 +104,16 @@ dyn_repair_stored(struct dyn_node *node, struct dyn_request *request,
 	answered(node, request);
 }
 
-/* One frame of all that the peer lacks. */
-static void
-send_to_peer(struct dyn_node *node, struct dyn_request *request)
+/* A frame of what the peer lacks, from this operation on; the first one that
+ * did not fit. */
+static uint32_t
+send_to_peer(struct dyn_node *node, struct dyn_request *request, uint32_t first)
 {
 	struct dyn_repair *self = request->repair;
 	struct dyn_call *call =
 		dyn_call_new(node, self->peer_index, DYN_MESSAGE_REPLICATE);
+	uint32_t op;
+	size_t bytes = 0;
 	Dyn__ReplicateRequest message = DYN__REPLICATE_REQUEST__INIT;
 	Dyn__ReplicateOp *ops =
 		dyn_arena_allocate(&node->scratch, request->op_count * sizeof(*ops));
@@ -119,7 +122,8 @@ send_to_peer(struct dyn_node *node, struct dyn_request *request)
 	message.repair = true;
 	message.ops = dyn_arena_allocate(&node->scratch,
 									 request->op_count * sizeof(*message.ops));
-	for (uint32_t op = 0; op < request->op_count; op++)
+	for (op = first; op < request->op_count && bytes < DYN_BATCH_BYTES_MAX;
+		 op++)
 	{
 		Dyn__ReplicateOp *to = &ops[message.n_ops];
 		struct dyn_call_item item = { .serial = request->serial,
@@ -128,6 +132,10 @@ send_to_peer(struct dyn_node *node, struct dyn_request *request)
 
 		if (!self->ops[op].peer.sends)
 			continue;
+		if (bytes + self->ops[op].merged.size > DYN_BATCH_BYTES_MAX &&
+			bytes != 0)
+			break;
+		bytes += self->ops[op].merged.size;
 		dyn__replicate_op__init(to);
 		to->key = dyn_bytes_of_slice(self->ops[op].key);
 		to->object = dyn_bytes_of_slice(self->ops[op].merged);
@@ -140,6 +148,9 @@ send_to_peer(struct dyn_node *node, struct dyn_request *request)
 					call->correlation, dyn_request_remaining_ms(node, request),
 					&message.base);
 	dyn_call_await(node, call);
+	while (op < request->op_count && !self->ops[op].peer.sends)
+		op++;
+	return op;
 }
 
 static void
@@ -169,8 +180,8 @@ send(struct dyn_node *node, struct dyn_request *request)
 	}
 	/* An answer may come at once: nobody finishes before all have left. */
 	self->waiting++;
-	if (peer)
-		send_to_peer(node, request);
+	for (uint32_t op = 0; peer && op < request->op_count;)
+		op = send_to_peer(node, request, op);
 	for (uint32_t op = 0; op < request->op_count; op++)
 		if (self->ops[op].own.sends)
 			keep(node, request, op);
@@ -224,6 +235,14 @@ judge(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 		return;
 	}
 	status = merge(node, request, op);
+	if (status == DYN_STATUS_OK && op->merged.size > DYN_RECORD_SIZE_MAX)
+	{
+		/* Each side keeps its own, until a write replaces both. */
+		dyn_count(node, objects_too_large);
+		fail(self, i, DYN_STATUS_TOO_LARGE);
+		op->merged = (struct dyn_slice){ NULL, 0 };
+		return;
+	}
 	if (status != DYN_STATUS_OK)
 	{
 		dyn_count(node, replies_bad);

@@ -361,6 +361,11 @@ merge(struct dyn_node *node, struct dyn_request *request,
 		status = dyn_object_sync(&record, &object, allocator, merged);
 	if (status == DYN_STATUS_OK)
 		status = dyn_object_encode(merged, dyn_out_allocator(node), encoded);
+	if (status == DYN_STATUS_OK && encoded->size > DYN_RECORD_SIZE_MAX)
+	{
+		dyn_count(node, objects_too_large);
+		return DYN_STATUS_TOO_LARGE;
+	}
 	return status;
 }
 

@@ -35,7 +35,9 @@ enum
 	DYN_VALUE_SIZE_DEFAULT = 1024 * 1024,
 	DYN_VALUE_SIZE_MAX = 16 * 1024 * 1024,
 	DYN_OBJECT_SIZE_MAX = 32 * 1024 * 1024, /* for a client's put */
-	DYN_FRAME_SIZE_MAX = 64 * 1024 * 1024   /* whatever the type */
+	DYN_FRAME_SIZE_MAX = 64 * 1024 * 1024,  /* whatever the type */
+	/* Whatever replicas merge; more would fit in no frame. */
+	DYN_RECORD_SIZE_MAX = DYN_FRAME_SIZE_MAX - 1024 * 1024
 };
 
 /* Borrowed bytes.  Whoever hands one out says until when they live. */

@@ -57,6 +57,58 @@ sum(const struct corerig *rig, const char *name)
 	return total;
 }
 
+/* -------------------------------------------------------- what is too large */
+
+static struct dyn_slice
+large_object(size_t size, uint64_t actor)
+{
+	char *value = dyn_arena_allocate(&arena, size + 1);
+
+	memset(value, 'v', size);
+	value[size] = 0;
+	return object_of(value, actor);
+}
+
+static void
+what_no_frame_would_hold_is_left_apart_and_counted(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, EVERY_MS);
+
+	put_on(rig, 0, 0, "cart", "large", large_object(33 << 20, 1));
+	put_on(rig, 1, 1, "cart", "large", large_object(33 << 20, 2));
+	put_on(rig, 0, 0, "cart", "small", large_object(100, 3));
+	corerig_run(rig, 10 * ROUND_MS);
+	assert_true(sum(rig, "objects_too_large") > 0);
+	assert_int_equal(sum(rig, "frames_too_large"), 0);
+	for (uint32_t n = 0; n < 2; n++)
+	{
+		size_t size = corerig_get(rig, n, "cart", "large")->object_size;
+
+		assert_in_range(size, 33 << 20, (33 << 20) + 1000);
+		assert_non_null(corerig_get(rig, n, "cart", "small"));
+	}
+	corerig_free(&rig);
+	dyn_arena_reset(&arena);
+}
+
+static void
+many_large_objects_travel_in_several_frames(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, EVERY_MS);
+	char key[32];
+
+	for (uint32_t i = 0; i < 8; i++)
+	{
+		snprintf(key, sizeof(key), "key-%u", i);
+		put_on(rig, 0, 0, "cart", key, large_object(12 << 20, i + 1));
+	}
+	corerig_run(rig, 10 * ROUND_MS);
+	assert_int_equal(sum(rig, "frames_too_large"), 0);
+	assert_true(corerig_is_equal(rig, 0, 1));
+	corerig_free(&rig);
+	dyn_arena_reset(&arena);
+}
+
 /* --------------------------------------------------------------- what it costs */
 
 /* A million keys by what they add to the trees: their records are never
@@ -495,6 +547,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_no_frame_would_hold_is_left_apart_and_counted),
+		cmocka_unit_test(many_large_objects_travel_in_several_frames),
 		cmocka_unit_test(
 			equal_partitions_of_a_million_keys_cost_200_bytes_and_two_round_trips),
 		cmocka_unit_test(traffic_grows_with_the_differences_not_with_the_data),
