@@ -258,6 +258,8 @@ dyn_nemesis_strike(struct dyn_world *world, uint32_t kind)
 	if (world->calm || (max > 0 && world->strike_count >= max))
 		return;
 	world->strike_count++;
+	if (kind != DYN_NEMESIS_WALL && kind != DYN_NEMESIS_DAMAGE)
+		dyn_nemesis_end_clone(world);
 	dyn_world_say(world, "trouble %u", kind);
 	strike(world, (enum dyn_nemesis) kind, random);
 	again(world, kind, random);

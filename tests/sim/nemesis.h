@@ -73,6 +73,7 @@ bool dyn_nemesis_roll_back(struct dyn_world *world, uint32_t node,
 						   struct dyn_simrandom *random);
 /* Is this node a clone, or one that a clone was made of? */
 bool dyn_nemesis_has_twin(const struct dyn_world *world, uint32_t node);
+void dyn_nemesis_end_clone(struct dyn_world *world);
 bool dyn_nemesis_clone(struct dyn_world *world, uint32_t node,
 					   struct dyn_simrandom *random);
 

@@ -122,8 +122,15 @@ dyn_nemesis_has_twin(const struct dyn_world *world, uint32_t node)
 {
 	const struct dyn_simnode *clone = &world->nodes[DYN_SIM_CLONE];
 
-	return node == DYN_SIM_CLONE ||
-		   (clone->disk != NULL && clone->twin == node);
+	return node == DYN_SIM_CLONE || (clone->life > 0 && clone->twin == node);
+}
+
+/* Whoever runs alone is the node: a copy must not, or what only it holds would
+ * be lost with it.  So it is there only while the other one surely is. */
+void
+dyn_nemesis_end_clone(struct dyn_world *world)
+{
+	dyn_simnode_crash(world, DYN_SIM_CLONE, UINT64_MAX);
 }
 
 /* The same data directory on another machine, while the first one runs. */

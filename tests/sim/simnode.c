@@ -427,7 +427,8 @@ dyn_simnode_start(struct dyn_world *world, uint32_t index)
 {
 	struct dyn_simnode *self = &world->nodes[index];
 
-	if (self->node != NULL)
+	if (self->node != NULL ||
+		(index == DYN_SIM_CLONE && !dyn_simnode_is_up(world, self->twin)))
 		return;
 	dyn_world_say(world, "node %u starts", index);
 	self->life++;
@@ -460,6 +461,8 @@ dyn_simnode_crash(struct dyn_world *world, uint32_t index, uint64_t down_ms)
 
 	if (self->node == NULL)
 		return;
+	if (index != DYN_SIM_CLONE && dyn_nemesis_has_twin(world, index))
+		dyn_nemesis_end_clone(world);
 	dyn_world_say(world, "node %u crashes", index);
 	dyn_world_mix(world, world->now_ms << 8 | 0xff);
 	dyn_world_fault(world, DYN_FAULT_crash);
@@ -471,7 +474,7 @@ dyn_simnode_crash(struct dyn_world *world, uint32_t index, uint64_t down_ms)
 	dyn_simstore_crash(&self->store);
 	free_completion(self);
 	dyn_simnet_node_down(world, index);
-	if (down_ms != UINT64_MAX)
+	if (down_ms != UINT64_MAX && index != DYN_SIM_CLONE)
 		dyn_world_push(world, world->now_ms + 1 + down_ms, DYN_WORLD_START,
 					   index, 0, NULL);
 }

@@ -7,8 +7,7 @@ typedef struct dyn_simrandom *dice;
 /* What the core cannot stand yet is drawn, and then left out. */
 enum
 {
-	CORE_REFILLS_STORES = 0, /* emptied, rolled back: BUILDING */
-	CORE_REFUSES_CLONES = 0
+	CORE_REFILLS_STORES = 0 /* emptied, rolled back: BUILDING */
 };
 
 static uint32_t
@@ -196,8 +195,7 @@ draw_stores(struct dyn_swarm *self, dice d)
 		sometimes(d, 20, 60000, 600000) * CORE_REFILLS_STORES;
 	self->rollback_period_ms =
 		sometimes(d, 20, 60000, 600000) * CORE_REFILLS_STORES;
-	self->clone_period_ms =
-		sometimes(d, 10, 60000, 600000) * CORE_REFUSES_CLONES;
+	self->clone_period_ms = sometimes(d, 20, 60000, 600000);
 }
 
 void
@@ -217,6 +215,10 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	draw_network(self, &network);
 	draw_nodes(self, &nodes);
 	draw_stores(self, &stores);
+	/* What only the copy has taken goes with it: a second disk at least must
+	 * have it. */
+	if (self->w < 2 || self->own_quorum_rate > 0)
+		self->clone_period_ms = 0;
 	self->lww = sometimes(&bucket, 20, 1, 1);
 	self->ttl_ms = sometimes(&bucket, 15, 2000, 120000);
 }

@@ -79,7 +79,7 @@ took(const struct dyn_whitebox *self, uint32_t node, uint32_t op)
 
 /* In its own record, or in what it holds for somebody else. */
 static bool
-is_held_by(const struct dyn_world *world, uint32_t node, uint32_t op,
+is_on_disk(const struct dyn_world *world, uint32_t node, uint32_t op,
 		   const bool *owners)
 {
 	uint32_t key = world->history.ops[op].key;
@@ -90,6 +90,19 @@ is_held_by(const struct dyn_world *world, uint32_t node, uint32_t op,
 			covers_write(world, &object, op)) ||
 		   (read_record(world, node, DYN_TABLE_HINTS, key, &object) &&
 			covers_write(world, &object, op));
+}
+
+/* ... or on the disk of a copy that was taken for the node. */
+static bool
+is_held_by(const struct dyn_world *world, uint32_t node, uint32_t op,
+		   const bool *owners)
+{
+	bool copy[DYN_SIM_NODES_MAX] = { [DYN_SIM_CLONE] = owners[node] };
+
+	return is_on_disk(world, node, op, owners) ||
+		   (world->nodes[DYN_SIM_CLONE].life > 0 &&
+			world->nodes[DYN_SIM_CLONE].twin == node &&
+			is_on_disk(world, DYN_SIM_CLONE, op, copy));
 }
 
 uint32_t
