@@ -57,8 +57,9 @@ first_difference(struct dyn_world *self, char why[DYN_WHITEBOX_WHY])
 	{
 		const char *rule = dyn_whitebox_unequal(self, key, why);
 
-		/* What is damaged is found when it is read. */
-		if (rule != NULL && strcmp(rule, DYN_WHITEBOX_DAMAGED) != 0)
+		/* Without a scrub what is damaged is found when it is read. */
+		if (rule != NULL && (self->swarm.scrub_ms > 0 ||
+							 strcmp(rule, DYN_WHITEBOX_DAMAGED) != 0))
 			return rule;
 	}
 	return NULL;
@@ -69,9 +70,10 @@ static void
 converge(struct dyn_world *self)
 {
 	uint64_t begin_ms = self->now_ms;
-	uint64_t max_ms = CONVERGE_MAX_MS + (uint64_t) CONVERGE_ROUNDS *
-											self->swarm.anti_entropy_ms * 1000 /
-											self->swarm.clock_slowest;
+	uint64_t round_ms =
+		(uint64_t) (self->swarm.anti_entropy_ms + self->swarm.scrub_ms) * 1000 /
+		self->swarm.clock_slowest;
+	uint64_t max_ms = CONVERGE_MAX_MS + CONVERGE_ROUNDS * round_ms;
 	char why[DYN_WHITEBOX_WHY];
 	const char *rule = first_difference(self, why);
 

@@ -341,6 +341,26 @@ are_equal(const struct dyn_world *world, uint32_t key, uint32_t node,
 	return true;
 }
 
+/* A damaged record of an owner explains everything else: hints for it cannot
+ * be delivered, either. */
+static bool
+is_damaged(const struct dyn_world *world, const bool *owners,
+		   const struct dyn_record_key *place, char why[DYN_WHITEBOX_WHY])
+{
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		const struct dyn_simrecord *record =
+			dyn_simdisk_get(world->nodes[i].disk, DYN_TABLE_MAIN, place);
+
+		if (!owners[i] || record == NULL || !record->corrupt)
+			continue;
+		snprintf(why, DYN_WHITEBOX_WHY, "%.*s on node %u",
+				 (int) place->key.size, (const char *) place->key.data, i);
+		return true;
+	}
+	return false;
+}
+
 const char *
 dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
 					 char why[DYN_WHITEBOX_WHY])
@@ -352,6 +372,8 @@ dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
 
 	dyn_whitebox_owners(world, key, owners);
 	dyn_arena_reset(&world->whitebox->arena);
+	if (is_damaged(world, owners, &place, why))
+		return DYN_WHITEBOX_DAMAGED;
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
 	{
 		const struct dyn_simdisk *disk = world->nodes[i].disk;
@@ -362,8 +384,6 @@ dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
 		if (dyn_simdisk_get(disk, DYN_TABLE_HINTS, &place) != NULL ||
 			(!owners[i] && record != NULL))
 			return "C8";
-		if (owners[i] && record != NULL && record->corrupt)
-			return DYN_WHITEBOX_DAMAGED;
 		if (owners[i] && first < DYN_SIM_NODES_MAX &&
 			!are_equal(world, key, first, i))
 			return "C6";
