@@ -85,6 +85,7 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIB_OBJS) $(SIM_LIB_OBJS) $(ARCHIVES)
 $(B)/tests/unit/test_store_conformance: $(B)/tests/sim/simstore.o $(B)/tests/sim/simdisk.o
 $(B)/tests/unit/test_store_tree: $(B)/tests/sim/simdisk.o
 $(B)/tests/unit/test_checker: $(B)/tests/sim/checker.o $(B)/tests/sim/history.o $(B)/tests/sim/simdisk.o
+$(B)/tests/unit/test_swarm: $(B)/tests/sim/swarm.o $(B)/tests/sim/swarm_names.o
 
 $(B)/dynsim: $(SIM_OBJS) $(LIB_OBJS) $(ARCHIVES)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(SIM_OBJS) $(LIB_OBJS) $(ARCHIVES) $(LIBS)
