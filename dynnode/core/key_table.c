@@ -491,6 +491,14 @@ read_loaded(struct dyn_node *node, const struct dyn_load *load,
 						load->view == DYN_KEY_HINT, record);
 }
 
+/* Does anybody still wait for it? */
+static bool
+is_wanted(struct dyn_node *node, const struct dyn_load_item *item)
+{
+	return item->key != NULL ||
+		   dyn_request_find(node, item->work.serial) != NULL;
+}
+
 /* What the answer left out goes with the next load, before all others. */
 static void
 put_back(struct dyn_node *node, const struct dyn_load *self, uint32_t from)
@@ -501,14 +509,10 @@ put_back(struct dyn_node *node, const struct dyn_load *self, uint32_t from)
 	node->open_loads[self->view] = NULL;
 	for (uint32_t i = from; i < self->item_count; i++)
 	{
-		const struct dyn_load_item *item = &self->items[i];
-
-		/* Nobody waits for it any more? */
-		if (item->key == NULL &&
-			dyn_request_find(node, item->work.serial) == NULL)
+		if (!is_wanted(node, &self->items[i]))
 			continue;
 		next = open_load(node, self->view);
-		next->items[next->item_count++] = *item;
+		next->items[next->item_count++] = self->items[i];
 	}
 	for (uint32_t i = 0; later != NULL && i < later->item_count; i++)
 	{
@@ -547,6 +551,19 @@ dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event)
 
 /* ------------------------------------------------------------ step's end */
 
+/* While they waited for the load before, requests may have ended; what their
+ * items borrowed went with them. */
+static void
+drop_unwanted(struct dyn_node *node, struct dyn_load *self)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < self->item_count; i++)
+		if (is_wanted(node, &self->items[i]))
+			self->items[count++] = self->items[i];
+	self->item_count = count;
+}
+
 static void
 flush_load(struct dyn_node *node, enum dyn_key_view view)
 {
@@ -556,6 +573,13 @@ flush_load(struct dyn_node *node, enum dyn_key_view view)
 
 	if (self == NULL || node->is_loading[view])
 		return;
+	drop_unwanted(node, self);
+	if (self->item_count == 0)
+	{
+		node->open_loads[view] = NULL;
+		free_load(self);
+		return;
+	}
 	keys =
 		dyn_arena_allocate(&node->out->arena, self->item_count * sizeof(*keys));
 	for (uint32_t i = 0; i < self->item_count; i++)
