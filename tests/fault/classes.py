@@ -12,7 +12,7 @@ import re
 import shutil
 import socket
 
-from nodes import STORE_FAILED, Node, copy_data
+from nodes import POWER_CUT, STORE_FAILED, Node, copy_data
 
 CLASSES = {}
 CGROUP = "/sys/fs/cgroup/memory"
@@ -32,6 +32,9 @@ class Class:
         self.missing = options.pop("missing", lambda: None)
         self.outside = options.pop("outside", False)
         self.must_fail = options.pop("must_fail", None)
+        # How a node may end: by our hand (kill -9, SIGTERM), or as the class
+        # makes it.  None: LMDB itself may do what it likes.
+        self.ends = options.pop("ends", ())
         assert not options
 
     def why_not(self):
@@ -249,21 +252,21 @@ def break_stores(round_, name, values):
     round_.sleep(0.5, 1.0)
 
 
-@fault_class(preload=True)
+@fault_class(preload=True, ends=(STORE_FAILED,))
 def failing_sync(round_):
     """A sync fails and what it should have written is gone: the node ends."""
     for _ in range(2):
         break_stores(round_, "sync_error", (1,))
 
 
-@fault_class(preload=True)
+@fault_class(preload=True, ends=(STORE_FAILED,))
 def failing_write(round_):
     """A write to the store fails, whole or in the middle: the node ends."""
     for _ in range(2):
         break_stores(round_, "write_error", (1, 2))
 
 
-@fault_class(preload=True)
+@fault_class(preload=True, ends=(POWER_CUT,))
 def power_cut(round_):
     """The power fails, for all nodes or some: unsynced writes are gone."""
     for _ in range(2):
@@ -276,7 +279,7 @@ def power_cut(round_):
         round_.sleep(0.5, 1.5)
 
 
-@fault_class(preload=True, must_fail="C1 ")
+@fault_class(preload=True, ends=(POWER_CUT,), must_fail="C1 ")
 def lying_disks(round_):
     """Syncs of all nodes do nothing, then the power fails: acknowledged
     writes are lost, and the checker must say so."""
@@ -446,7 +449,7 @@ def corrupt_pages(path, random_, count):
             file.write(random_.randbytes(64))
 
 
-@fault_class(outside=True)
+@fault_class(outside=True, ends=None)
 def corrupt_page(round_):
     """Pages of a stopped node's file are overwritten.  LMDB has no checksums
     of pages, so the node may end; then its disk counts as lost."""
@@ -557,7 +560,7 @@ def storm_step(round_, node, other):
     act()
 
 
-@fault_class(network=True, preload=True)
+@fault_class(network=True, preload=True, ends=(STORE_FAILED, POWER_CUT))
 def storm(round_):
     """Whatever processes, networks, syncs and clocks can do, at once."""
     for _ in range(16):

@@ -21,6 +21,7 @@ PROGRAMS = os.path.join(BUILD, "tests/fault")
 FAILING_DISK = os.path.join(PROGRAMS, "failing_disk.so")
 
 STORE_FAILED = 3  # dynnode's exit code
+POWER_CUT = 137   # failing_disk.c's
 
 # Whatever happens to us, no node is left behind.
 LEASH = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
@@ -274,7 +275,9 @@ class Cluster:
             if network:
                 node.prefix += self.network.prefix(i)
             if preload:
+                # Sanitizers want to be the first library, but need not be.
                 node.prefix += ["env", "LD_PRELOAD=" + FAILING_DISK,
+                                "ASAN_OPTIONS=verify_asan_link_order=0",
                                 "FAULT_CONTROL=" + node.control.path]
             self.nodes.append(node)
         self.spare_port = base + 10 * size

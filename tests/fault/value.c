@@ -39,6 +39,8 @@ dyn_fault_value_parse(struct dyn_slice value, uint32_t key,
 	unsigned found;
 	unsigned fill;
 
+	if (value.size == 0)
+		return false;
 	memcpy(head, value.data,
 		   value.size < sizeof(head) - 1 ? value.size : sizeof(head) - 1);
 	if (sscanf(head, "k%u c%u.%u %u ", &found, &token->client, &token->count,

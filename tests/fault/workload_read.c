@@ -19,7 +19,8 @@ keep(struct dyn_slice *to, struct dyn_slice bytes)
 {
 	uint8_t *copy = dyn_sim_grow((void *) to->data, bytes.size + 1);
 
-	memcpy(copy, bytes.data, bytes.size);
+	if (bytes.size > 0)
+		memcpy(copy, bytes.data, bytes.size);
 	*to = (struct dyn_slice){ copy, bytes.size };
 }
 
