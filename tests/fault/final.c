@@ -266,7 +266,10 @@ look(struct dyn_final *self)
 
 	for (uint32_t key = 0; key < self->key_count; key++)
 		if (!self->keys[key].equal)
+		{
 			self->keys[key].tokens.count = 0;
+			self->keys[key].strange = false;
+		}
 	for (uint32_t client = 0; client < self->client_count; client++)
 		if ((int) client != self->without)
 			look_at_client(self, client);
@@ -341,15 +344,16 @@ dyn_final_read(struct dyn_final *self, const char *nodes, const char *without,
 		return false;
 	}
 	converge(self, settle_ms, converge_ms);
-	for (uint32_t key = 0; key < key_count; key++)
-	{
-		uint32_t count = self->keys[key].tokens.count;
-
-		self->version_count += count;
-		if (count > self->siblings_max)
-			self->siblings_max = count;
-	}
 	return true;
+}
+
+void
+dyn_final_again(struct dyn_final *self)
+{
+	usleep(4 * PAUSE_US);
+	for (uint32_t key = 0; key < self->key_count; key++)
+		self->keys[key].equal = false;
+	look(self);
 }
 
 void

@@ -43,8 +43,6 @@ struct dyn_final
 
 	uint64_t converged_ms;   /* from the first look to equal owners */
 	uint32_t repaired_count; /* keys that had to be read at r = N */
-	uint32_t version_count;
-	uint32_t siblings_max;
 };
 
 /* False, and said on stderr, when no node tells the ring. Keys whose owners
@@ -52,6 +50,9 @@ struct dyn_final
 bool dyn_final_read(struct dyn_final *self, const char *nodes,
 					const char *without, uint32_t key_count, uint32_t settle_ms,
 					uint32_t converge_ms);
+
+/* Look at all keys once more, a little later. */
+void dyn_final_again(struct dyn_final *self);
 void dyn_final_destroy(struct dyn_final *self);
 
 /* "key 7, <what>" */
