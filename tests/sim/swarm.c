@@ -184,6 +184,8 @@ draw_stores(struct dyn_swarm *self, dice d)
 	self->commit_ms_max = between(d, 0, 15);
 	self->read_ms_max = between(d, 0, 4);
 	self->slow_ms_max = between(d, 50, 3000);
+	if (between(d, 0, 3) == 0) /* longer than anybody waits */
+		self->slow_ms_max = 8000;
 	self->slow_rate = sometimes(d, 50, 100, 20000);
 	self->abort_rate = sometimes(d, 40, 100, 30000);
 	self->io_error_rate = sometimes(d, 30, 10, 2000);
