@@ -171,6 +171,13 @@ take_get(struct dyn_world *world, struct dyn_simclient *self,
 			 dyn_simread_note(world, self, action->keys[i], action->ops[i],
 							  dyn_slice_of_bytes(result->object)));
 
+		/* W8: who only stands in for an owner cannot know that there is
+		 * nothing. */
+		if (result->status == DYN_STATUS_NOT_FOUND && result->receipt != NULL &&
+			result->receipt->n_fallbacks != 0)
+			dyn_world_violation(world, "W8",
+								"key %u: \"not found\" rests on a fallback",
+								action->keys[i]);
 		dyn_sim_note_receipt(world, action->ops[i], result->receipt);
 		end_read(world, action->ops[i], ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
 	}
