@@ -8,7 +8,14 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
+
+enum
+{
+	LOCK_WAIT_MS = 2000,
+	LOCK_PAUSE_MS = 20
+};
 
 /* Two machines that mount one of these would both get the lock, and their
  * shared maps do not see each other's writes.  Numbers of statfs(2). */
@@ -123,6 +130,23 @@ refuse_locked(int fd, const char *path, char *reason, size_t reason_size)
 	return DYN_STATUS_IO_ERROR;
 }
 
+/* Who was killed a moment ago holds its lock until the kernel has put it away. */
+static bool
+take(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000L };
+
+	for (int ms = 0; ms < LOCK_WAIT_MS; ms += LOCK_PAUSE_MS)
+	{
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 static enum dyn_status
 lock(const char *path, const char *file, int *lock_fd, char *reason,
 	 size_t reason_size)
@@ -133,7 +157,7 @@ lock(const char *path, const char *file, int *lock_fd, char *reason,
 
 	if (fd < 0)
 		return refuse_errno(reason, reason_size, file, "open");
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+	if (!take(fd))
 	{
 		status = refuse_locked(fd, path, reason, reason_size);
 		close(fd);

@@ -14,7 +14,8 @@
  * Make the directory if it is missing (mode 0700), check that it is one,
  * that it belongs to this user, that nobody else may write to it, and that
  * it lies on a local file system; then lock it until the process ends or
- * dyn_store_directory_unlock.  On failure *reason says why.
+ * dyn_store_directory_unlock.  Waits two seconds for another process, which may
+ * have been killed a moment ago.  On failure *reason says why.
  */
 enum dyn_status dyn_store_directory_lock(const char *path, int *lock_fd,
 										 char *reason, size_t reason_size);
