@@ -85,21 +85,14 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 {
 	struct dyn_handoff *self = request->handoff;
 	struct dyn_peer *peer = node->peers[self->peer_index];
-	const struct dyn_hint_cursor *cursor = &peer->hint_cursor;
 	uint16_t q = node->cluster.ring.partition_count;
-	struct dyn_arena *arena = &node->out->arena;
 	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 
 	effect->scan.token = request->serial;
 	effect->scan.table = DYN_TABLE_HINTS;
 	effect->scan.cell_first = dyn_hash_cell_first(self->partition, q);
 	effect->scan.cell_last = dyn_hash_cell_last(self->partition, q);
-	effect->scan.has_after = cursor->key_size != 0;
-	effect->scan.after_bucket = dyn_arena_copy(
-		arena, (struct dyn_slice){ cursor->bucket, cursor->bucket_size });
-	effect->scan.after_cell = cursor->cell;
-	effect->scan.after_key = dyn_arena_copy(
-		arena, (struct dyn_slice){ cursor->key, cursor->key_size });
+	dyn_walk_resume(&peer->hint_cursor.place, effect, &node->out->arena);
 	effect->scan.items_max = SLICE_ITEMS_MAX;
 	effect->scan.bytes_max = peer->credit < DYN_CREDIT_SLICE_MAX
 								 ? (uint32_t) peer->credit
@@ -203,8 +196,6 @@ keep_cursor(struct dyn_node *node, struct dyn_handoff *self,
 {
 	struct dyn_hint_cursor *cursor =
 		&node->peers[self->peer_index]->hint_cursor;
-	struct dyn_slice bucket = event->scanned.after_bucket;
-	struct dyn_slice key = event->scanned.after_key;
 
 	cursor->seen |= event->scanned.item_count != 0;
 	if (event->scanned.end)
@@ -214,11 +205,7 @@ keep_cursor(struct dyn_node *node, struct dyn_handoff *self,
 		cursor->active = false;
 		return;
 	}
-	cursor->bucket_size = (uint8_t) bucket.size;
-	memcpy(cursor->bucket, bucket.data, bucket.size);
-	cursor->cell = event->scanned.after_cell;
-	cursor->key_size = (uint16_t) key.size;
-	memcpy(cursor->key, key.data, key.size);
+	dyn_walk_keep(&cursor->place, event);
 }
 
 static void

@@ -3,25 +3,11 @@
 #include "core/repair.h"
 #include "core/state.h"
 
-#include <string.h>
-
 enum
 {
 	PAGE_ITEMS_MAX = 256,
 	PAGE_BYTES_MAX = 64 * 1024
 };
-
-static void
-keep_cursor(struct dyn_scrub *self, struct dyn_slice bucket, uint16_t cell,
-			struct dyn_slice key)
-{
-	memcpy(self->bytes, bucket.data, bucket.size);
-	memcpy(self->bytes + bucket.size, key.data, key.size);
-	self->bucket = (struct dyn_slice){ self->bytes, bucket.size };
-	self->key = (struct dyn_slice){ self->bytes + bucket.size, key.size };
-	self->cell = cell;
-	self->has_after = true;
-}
 
 void
 dyn_scrub_tick(struct dyn_node *node)
@@ -40,10 +26,7 @@ dyn_scrub_tick(struct dyn_node *node)
 	effect->scan.token = request->serial;
 	effect->scan.table = DYN_TABLE_MAIN;
 	effect->scan.cell_last = DYN_CELL_COUNT - 1;
-	effect->scan.has_after = self->has_after;
-	effect->scan.after_bucket = dyn_arena_copy(&node->out->arena, self->bucket);
-	effect->scan.after_cell = self->cell;
-	effect->scan.after_key = dyn_arena_copy(&node->out->arena, self->key);
+	dyn_walk_resume(&self->place, effect, &node->out->arena);
 	effect->scan.items_max = PAGE_ITEMS_MAX;
 	effect->scan.bytes_max = PAGE_BYTES_MAX;
 }
@@ -86,7 +69,7 @@ dyn_scrub_scanned(struct dyn_node *node, struct dyn_request *request,
 	{
 		/* Nobody knows how far it came: the pass begins anew. */
 		dyn_count(node, scrub_failures);
-		self->has_after = false;
+		self->place = (struct dyn_walk){ 0 };
 		return;
 	}
 	node->counters[DYN_COUNT_scrub_records] += event->scanned.item_count;
@@ -94,11 +77,10 @@ dyn_scrub_scanned(struct dyn_node *node, struct dyn_request *request,
 	if (event->scanned.end)
 	{
 		dyn_count(node, scrub_passes);
-		self->has_after = false;
+		self->place = (struct dyn_walk){ 0 };
 		return;
 	}
-	keep_cursor(self, event->scanned.after_bucket, event->scanned.after_cell,
-				event->scanned.after_key);
+	dyn_walk_keep(&self->place, event);
 }
 
 void

@@ -14,9 +14,8 @@
 #ifndef DYN_CORE_SCRUB_H
 #define DYN_CORE_SCRUB_H
 
-#include "model/types.h"
+#include "core/walk.h"
 
-struct dyn_event;
 struct dyn_node;
 struct dyn_request;
 
@@ -25,11 +24,7 @@ struct dyn_scrub
 {
 	uint64_t serial; /* of the page under way; 0 = none */
 	uint64_t next_at_ms;
-	bool has_after; /* resume after the rest */
-	struct dyn_slice bucket;
-	struct dyn_slice key;
-	uint16_t cell;
-	uint8_t bytes[DYN_BUCKET_SIZE_MAX + DYN_KEY_SIZE_MAX];
+	struct dyn_walk place;
 };
 
 void dyn_scrub_tick(struct dyn_node *node);

@@ -23,6 +23,7 @@
 #include "core/scrub.h"
 #include "core/timer.h"
 #include "core/verified.h"
+#include "core/walk.h"
 #include "model/bucket.h"
 #include "model/object.h"
 
@@ -55,11 +56,7 @@ struct dyn_hint_cursor
 	bool active;
 	bool seen; /* anything, since it began */
 	uint16_t partition;
-	uint16_t cell; /* after this; key_size 0 = at the beginning */
-	uint8_t bucket_size;
-	uint16_t key_size;
-	uint8_t bucket[DYN_BUCKET_SIZE_MAX];
-	uint8_t key[DYN_KEY_SIZE_MAX];
+	struct dyn_walk place;
 };
 
 /* Somewhere another node may listen. */

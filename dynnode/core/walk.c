@@ -1,0 +1,29 @@
+#include "core/walk.h"
+
+#include <string.h>
+
+void
+dyn_walk_resume(const struct dyn_walk *self, struct dyn_effect *scan,
+				struct dyn_arena *arena)
+{
+	struct dyn_slice bucket = { self->bucket, self->bucket_size };
+	struct dyn_slice key = { self->key, self->key_size };
+
+	scan->scan.has_after = self->key_size != 0;
+	scan->scan.after_bucket = dyn_arena_copy(arena, bucket);
+	scan->scan.after_cell = self->cell;
+	scan->scan.after_key = dyn_arena_copy(arena, key);
+}
+
+void
+dyn_walk_keep(struct dyn_walk *self, const struct dyn_event *scanned)
+{
+	struct dyn_slice bucket = scanned->scanned.after_bucket;
+	struct dyn_slice key = scanned->scanned.after_key;
+
+	self->cell = scanned->scanned.after_cell;
+	self->bucket_size = (uint8_t) bucket.size;
+	memcpy(self->bucket, bucket.data, bucket.size);
+	self->key_size = (uint16_t) key.size;
+	memcpy(self->key, key.data, key.size);
+}
