@@ -426,7 +426,12 @@ dyn_cluster_boot(struct dyn_node *node, const struct dyn_boot *boot)
 	if (!dyn_bucket_boot(node, boot_record(boot, "buckets")))
 		return fatal(node, "the store's record of buckets is damaged or of "
 						   "another version of this program");
-	return record ? boot_cluster(node, record) : DYN_STATUS_OK;
+	status = record ? boot_cluster(node, record) : DYN_STATUS_OK;
+	if (status == DYN_STATUS_OK &&
+		!dyn_building_formed(node, boot_record(boot, "building")))
+		return fatal(node, "the store's record of what is to be built is "
+						   "damaged or of another version of this program");
+	return status;
 }
 
 void
@@ -621,6 +626,7 @@ dyn_cluster_stored(struct dyn_node *node, uint64_t token,
 	if (forming)
 	{
 		cluster->formed = true;
+		(void) dyn_building_formed(node, NULL);
 		dyn_log(node, DYN_LOG_INFO, "the cluster is formed");
 		for (uint32_t i = 0; i < node->peer_count; i++)
 			if (node->peers[i]->identified && !node->peers[i]->formed)

@@ -249,6 +249,12 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	if (put->phase != DYN_PUT_LOADING)
 		return;
+	if (!dyn_building_takes(node, put->partition))
+	{
+		decide(node, request, op, DYN_STATUS_BUILDING,
+			   refusal_text(DYN_STATUS_BUILDING));
+		return;
+	}
 	if (key->state > DYN_LOADED_ABSENT)
 	{
 		status = key->state == DYN_LOADED_CORRUPT ? DYN_STATUS_CORRUPT
@@ -513,6 +519,7 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	char *text;
 	enum dyn_status status = check_op(node, request, put, &text);
 	int own_slot;
+	bool takes;
 
 	if (status != DYN_STATUS_OK)
 	{
@@ -522,10 +529,14 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	put->partition = dyn_cluster_partition(
 		node, dyn_hash_cell(dyn_hash_position(request->bucket, put->key)));
 	own_slot = dyn_cluster_own_slot(node, put->partition);
-	if (node->writable && (own_slot >= 0 || message->stand_in))
+	takes = dyn_building_takes(node, put->partition);
+	if (node->writable && takes && (own_slot >= 0 || message->stand_in))
 		coordinate(node, request, op, w, own_slot);
 	else if (message->hops == 0)
 		forward(node, request, op, w);
+	else if (!takes)
+		decide(node, request, op, DYN_STATUS_BUILDING,
+			   refusal_text(DYN_STATUS_BUILDING));
 	else
 		decide(node, request, op,
 			   node->writable ? DYN_STATUS_NOT_OWNER : DYN_STATUS_FULL,

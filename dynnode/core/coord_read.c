@@ -73,8 +73,15 @@ ask_owner(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	if (own_slot >= 0 && !(self->asked & (1U << own_slot)))
 	{
-		ask(node, request, op, self, (uint8_t) own_slot, DYN_PEER_SELF, false);
-		return true;
+		if (dyn_building_answers(node, self->partition))
+		{
+			ask(node, request, op, self, (uint8_t) own_slot, DYN_PEER_SELF,
+				false);
+			return true;
+		}
+		dyn_count(node, reads_building);
+		self->asked |= (uint8_t) (1U << own_slot);
+		self->missing |= (uint8_t) (1U << own_slot);
 	}
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 	{
@@ -110,7 +117,8 @@ ask_fallback(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		dyn_cluster_fallback(node, self->partition, self->fallback_next, &peer))
 	{
 		self->fallback_next++;
-		if (peer != DYN_PEER_SELF && !dyn_peer_is_reachable(node, peer))
+		if (peer == DYN_PEER_SELF ? !dyn_building_answers(node, self->partition)
+								  : !dyn_peer_is_reachable(node, peer))
 			continue;
 		dyn_count(node, read_fallbacks);
 		ask(node, request, op, self, (uint8_t) __builtin_ctz(open), peer, true);
@@ -255,7 +263,7 @@ take_failure(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	self->missing |= bit;
-	if (status != DYN_STATUS_OK)
+	if (status != DYN_STATUS_OK && status != DYN_STATUS_BUILDING)
 		self->failure = status;
 	if (status != DYN_STATUS_CORRUPT)
 		return;
@@ -316,7 +324,11 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 								  .slot = slot,
 								  .fallback = fallback };
 
-	dyn_read_answer(node, request, &item, statuses[record->state],
+	/* It may have begun since the load did. */
+	dyn_read_answer(node, request, &item,
+					dyn_building_answers(node, read_of(request, op)->partition)
+						? statuses[record->state]
+						: DYN_STATUS_BUILDING,
 					record->object, false);
 }
 

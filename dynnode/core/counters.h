@@ -74,6 +74,9 @@
 	X(exchange_bytes)        /* sent to compare */                             \
 	X(exchange_object_bytes) /* fetched and sent to repair */                  \
 	X(rollbacks) /* others knew a later life of this node's store */           \
+	X(buildings) /* partitions that had to be built up again */                \
+	X(buildings_done)                                                          \
+	X(reads_building) /* that such a partition did not answer */               \
 	X(ring_changes)
 
 enum dyn_counter

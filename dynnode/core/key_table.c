@@ -433,6 +433,7 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 	{
 		dyn_cluster_stored(node, token, event->stored.status);
 		dyn_bucket_stored(node, token, event->stored.status);
+		dyn_building_stored(node, token, event->stored.status);
 	}
 	free_commit(self);
 }

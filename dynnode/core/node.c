@@ -277,6 +277,7 @@ static void
 end_step(struct dyn_node *node)
 {
 	dyn_outbox_flush(node);
+	dyn_building_flush(node);
 	dyn_key_flush(node);
 	dyn_request_free_ended(node);
 	dyn_arena_reset(&node->scratch);
@@ -357,6 +358,7 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 			self->writable = true;
 			dyn_cluster_writable(self);
 			dyn_bucket_writable(self);
+			dyn_building_writable(self);
 			break;
 	}
 	end_step(self);
@@ -475,6 +477,7 @@ dyn_node_destroy(struct dyn_node **self)
 	dyn_remember_destroy(&node->remember);
 	dyn_exchange_destroy(node);
 	dyn_cluster_destroy(node);
+	dyn_building_destroy(node);
 	dyn_memory_give(node->hints.pending);
 	for (uint32_t i = 0; i < node->peer_count; i++)
 		dyn_memory_give(node->peers[i]);

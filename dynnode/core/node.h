@@ -72,7 +72,7 @@ struct dyn_boot
 	uint64_t start_id;
 	uint64_t prng_seed;
 	/* Meta records by name, as earlier STOREs to DYN_TABLE_META wrote them;
-	 * none for a new store.  Names: "identity", "cluster". */
+	 * none for a new store. */
 	const struct dyn_meta_record *records;
 	uint32_t record_count;
 	bool writable; /* false: the store is FULL */

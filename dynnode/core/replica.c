@@ -18,6 +18,26 @@ owns(const struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
 	return dyn_cluster_own_slot(node, dyn_cluster_partition(node, cell)) >= 0;
 }
 
+static bool
+answers(struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
+{
+	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
+
+	if (dyn_building_answers(node, dyn_cluster_partition(node, cell)))
+		return true;
+	dyn_count(node, reads_building);
+	return false;
+}
+
+static bool
+takes(const struct dyn_node *node, struct dyn_slice bucket,
+	  struct dyn_slice key)
+{
+	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
+
+	return dyn_building_takes(node, dyn_cluster_partition(node, cell));
+}
+
 static enum dyn_key_view
 view_of(const Dyn__ReadRequest *message)
 {
@@ -105,6 +125,8 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 		decide_read(node, request, i, dyn_key_check(op->key));
 	else if (owns(node, request->bucket, op->key) == message->hints)
 		decide_read(node, request, i, DYN_STATUS_NOT_OWNER);
+	else if (!answers(node, request->bucket, op->key))
+		decide_read(node, request, i, DYN_STATUS_BUILDING);
 	else if (request->answer_bytes >= DYN_REPLY_BYTES_MAX)
 		decide_read(node, request, i, DYN_STATUS_TOO_LARGE);
 	else
@@ -144,6 +166,11 @@ dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_read_op *read = &request->reads[op];
 
 	read->hash = record->hash;
+	if (!answers(node, request->bucket, read->key)) /* since it was asked */
+	{
+		decide_read(node, request, op, DYN_STATUS_BUILDING);
+		return;
+	}
 	switch (record->state)
 	{
 		case DYN_LOADED_FOUND:
@@ -243,6 +270,8 @@ begin_replicate_op(struct dyn_node *node, struct dyn_request *request,
 	 * counted for two. */
 	if (owns(node, request->bucket, op->key) == (op->hint_slots != 0))
 		decide_replicate(node, request, i, DYN_STATUS_NOT_OWNER);
+	else if (!takes(node, request->bucket, op->key))
+		decide_replicate(node, request, i, DYN_STATUS_BUILDING);
 	else if (op->hint_slots != 0 && !dyn_handoff_has_room(node))
 	{
 		dyn_count(node, hints_refused);
@@ -378,6 +407,12 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_key_value value = { 0 };
 	enum dyn_status status;
 
+	/* What came before the discarding began, and is met only now. */
+	if (!dyn_building_takes(node, key->partition))
+	{
+		decide_replicate(node, request, op, DYN_STATUS_BUILDING);
+		return;
+	}
 	if (key->state == DYN_LOADED_IO_ERROR ||
 		(key->state == DYN_LOADED_CORRUPT && !self->repair))
 	{

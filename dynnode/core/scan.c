@@ -27,6 +27,21 @@ owns_cells(const struct dyn_node *node, uint32_t first, uint32_t last)
 }
 
 static bool
+answers_cells(struct dyn_node *node, uint32_t first, uint32_t last)
+{
+	uint16_t p_last = dyn_cluster_partition(node, (uint16_t) last);
+
+	for (uint16_t p = dyn_cluster_partition(node, (uint16_t) first);
+		 p <= p_last; p++)
+		if (!dyn_building_answers(node, p))
+		{
+			dyn_count(node, reads_building);
+			return false;
+		}
+	return true;
+}
+
+static bool
 is_sound(const Dyn__ScanRequest *message)
 {
 	return message->cell_first <= message->cell_last &&
@@ -61,6 +76,12 @@ dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
 	{
 		dyn_request_refuse(node, request, DYN_STATUS_NOT_OWNER,
 						   "the node owns no replica of some of these cells");
+		return;
+	}
+	if (!answers_cells(node, message->cell_first, message->cell_last))
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_BUILDING,
+						   dyn_status_text(DYN_STATUS_BUILDING));
 		return;
 	}
 	dyn_count(node, scan_pages);
@@ -126,6 +147,7 @@ dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
 	struct dyn_request *request = dyn_request_find(node, event->scanned.token);
 	Dyn__ScanReply reply = DYN__SCAN_REPLY__INIT;
 	uint32_t count = event->scanned.item_count;
+	const Dyn__ScanRequest *message;
 	Dyn__ScanItem *items;
 
 	if (request == NULL)
@@ -140,13 +162,20 @@ dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
 		dyn_scrub_scanned(node, request, event);
 		return;
 	}
+	message = request->message;
+	if (!answers_cells(node, message->cell_first, message->cell_last))
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_BUILDING,
+						   dyn_status_text(DYN_STATUS_BUILDING));
+		return;
+	}
 	items = dyn_arena_allocate(&node->scratch, count * sizeof(*items));
 	reply.items =
 		dyn_arena_allocate(&node->scratch, count * sizeof(*reply.items));
 	reply.n_items = count;
 	for (uint32_t i = 0; i < count; i++)
 	{
-		fill_item(node, request->message, &event->scanned.items[i], &items[i]);
+		fill_item(node, message, &event->scanned.items[i], &items[i]);
 		reply.items[i] = &items[i];
 	}
 	reply.status = event->scanned.status;

@@ -13,6 +13,7 @@
 #ifndef DYN_CORE_STATE_H
 #define DYN_CORE_STATE_H
 
+#include "core/building.h"
 #include "core/counters.h"
 #include "core/credit.h"
 #include "core/detector.h"
@@ -133,6 +134,8 @@ struct dyn_node
 	uint64_t quiet_until_ms; /* is another process the same node? */
 	bool identity_stored;
 	struct dyn_cluster cluster;
+
+	struct dyn_building building;
 
 	/* bucket.c */
 	struct dyn_buckets *buckets;

@@ -41,7 +41,8 @@
 	X(CORRUPT, 18, false, "the stored record is damaged")                      \
 	X(IO_ERROR, 19, false, "the store failed")                                 \
 	X(NO_MEMORY, 20, false, "out of memory")                                   \
-	X(ABORTED, 21, true, "the commit was given up; nothing was written")
+	X(ABORTED, 21, true, "the commit was given up; nothing was written")       \
+	X(BUILDING, 22, true, "the node's store is being built up again")
 
 enum dyn_status
 {
