@@ -24,13 +24,14 @@ static const struct command
 	  ctl_status, true },
 	{ "ring", "ring [--node H:P] [--json]", "members and who owns what",
 	  ctl_ring_command, true },
-	{ "get", "get BUCKET KEY [--r R] [--replica] [--json]",
+	{ "get", "get BUCKET KEY [--r R] [--replica] [--receipt] [--json]",
 	  "a key's rows: siblings as several", ctl_get, true },
 	{ "put",
 	  "put BUCKET KEY VALUE|- [--context CLOCK] [--mode "
-	  "sibling|create|replace|guarded] [--w W] [--json]",
+	  "sibling|create|replace|guarded] [--w W] "
+	  "[--receipt] [--json]",
 	  "write a value (- = standard input)", ctl_put, true },
-	{ "del", "del BUCKET KEY [--context CLOCK] [--w W] [--json]",
+	{ "del", "del BUCKET KEY [--context CLOCK] [--w W] [--receipt] [--json]",
 	  "delete what the context covers (default: all)", ctl_del, true },
 	{ "scan",
 	  "scan BUCKET [--prefix P] [--keys-only] [--r R] [--replica] [--json]",
@@ -62,6 +63,7 @@ usage(FILE *out)
 		"\n  --node host:port   whom to ask [127.0.0.1:7001]\n"
 		"  --timeout MS       how long to wait [5000]\n"
 		"  --json             for scripts\n"
+		"  --receipt          get, put, del: on which replicas the answer rests\n"
 		"  --replica          that node's own records only; scan shows their "
 		"hashes\n"
 		"\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 not found\n");
@@ -73,6 +75,8 @@ take_switch(struct ctl_arguments *self, const char *flag)
 {
 	if (strcmp(flag, "--json") == 0)
 		return self->json = true;
+	if (strcmp(flag, "--receipt") == 0)
+		return self->receipt = true;
 	if (strcmp(flag, "--replica") == 0)
 		return self->replica = true;
 	if (strcmp(flag, "--keys-only") == 0)

@@ -52,4 +52,33 @@ for document in README.md dynnode/ARCHITECTURE.md dynnode/PROTOCOL.md; do
         }
     done
 done
+# Every test that an invariant names is there: a file, a function or scenario
+# of the tests, a planted bug, or a family of them (`lww_*`).
+named() {
+    case $1 in
+        build/*) return 0 ;;
+        */*) [ -e "$1" ] || [ -e "dynnode/$1" ] ;;
+        *\*)
+            grep -rq -- "\"${1%\*}" tests/sim || ls tests/sim/planted | grep -q "^${1%\*}" ;;
+        test_*) [ -e "tests/unit/$1.c" ] || [ -e "tests/io/$1.c" ] ;;
+        *) [ -e "tests/sim/planted/$1.patch" ] || grep -rqw -- "$1" tests dynnode/core dynnode/io ;;
+    esac
+}
+set -f
+for name in $(sed -n '/^## Invariants/,/^## /p' dynnode/ARCHITECTURE.md |
+    grep -oE '`[^`]+`' | tr -d '`' | sed 's/ .*//' | sort -u); do
+    named "$name" || {
+        echo "dynnode/ARCHITECTURE.md names the test $name, which is not there" >&2
+        bad=1
+    }
+done
+set +f
+# Every sentence of what is promised, and of what is not, names its invariants.
+for number in $(sed -n '/^## What it promises/,/^## /p' README.md |
+    grep -oE '\[[0-9, ]+\]' | tr -d '[],' ); do
+    grep -q "^$number\. " dynnode/ARCHITECTURE.md || {
+        echo "README.md points to invariant $number, which is not there" >&2
+        bad=1
+    }
+done
 exit $bad

@@ -29,6 +29,7 @@ struct ctl_arguments
 	int timeout_ms;
 	bool json;
 	bool replica;
+	bool receipt; /* --receipt */
 	bool keys_only;
 	const char *context;
 	const char *mode;

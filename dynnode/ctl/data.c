@@ -13,6 +13,40 @@ enum
 	OVERLOAD_TRIES = 5 /* in some 2 s */
 };
 
+/* ---------------------------------------------------------------- receipts */
+
+static void
+print_slots(const char *what, const uint32_t *slots, size_t count, bool json)
+{
+	if (json)
+		printf(", \"%s\": [", what);
+	else if (count != 0)
+		printf("; %s: slot", what);
+	for (size_t i = 0; i < count; i++)
+		printf(json ? "%s%" PRIu32 : "%s %" PRIu32, i == 0 ? "" : ",",
+			   slots[i]);
+	if (json)
+		printf("]");
+}
+
+/* What an answer rests on: replicas by their slots of the partition. */
+static void
+print_receipt(const struct ctl *self, const Dyn__Receipt *receipt)
+{
+	bool json = self->arguments.json;
+
+	if (receipt == NULL || (!json && !self->arguments.receipt))
+		return;
+	if (json)
+		printf(", \"receipt\": {\"needed\": %" PRIu32, receipt->needed);
+	else
+		printf("needed: %" PRIu32, receipt->needed);
+	print_slots("answered", receipt->answered, receipt->n_answered, json);
+	print_slots("fallbacks", receipt->fallbacks, receipt->n_fallbacks, json);
+	print_slots("silent", receipt->silent, receipt->n_silent, json);
+	printf(json ? "}" : "\n");
+}
+
 /* ----------------------------------------------------------------- reading */
 
 static void
@@ -35,7 +69,8 @@ print_row(struct ctl *self, const struct dyn_row *row, bool first)
 
 /* The rows of an object; false when it is malformed. */
 static bool
-print_object(struct ctl *self, struct dyn_slice encoded)
+print_object(struct ctl *self, struct dyn_slice encoded,
+			 const Dyn__Receipt *receipt)
 {
 	struct dyn_object object;
 	struct dyn_row *rows;
@@ -62,7 +97,10 @@ print_object(struct ctl *self, struct dyn_slice encoded)
 	for (uint32_t i = 0; i < count; i++)
 		print_row(self, &rows[i], i == 0);
 	if (self->arguments.json)
-		printf("]}\n");
+		printf("]");
+	print_receipt(self, receipt);
+	if (self->arguments.json)
+		printf("}\n");
 	return true;
 }
 
@@ -93,8 +131,9 @@ get_replica(struct ctl *self, ProtobufCBinaryData *key)
 	result = reply->results[0];
 	if (result->status != DYN_STATUS_OK)
 		return fail("get", result->status, NULL);
-	return print_object(self, dyn_slice_of_bytes(result->object)) ? CTL_OK
-																  : CTL_FAILED;
+	return print_object(self, dyn_slice_of_bytes(result->object), NULL)
+			   ? CTL_OK
+			   : CTL_FAILED;
 }
 
 static const Dyn__GetResult *
@@ -128,8 +167,10 @@ ctl_get(struct ctl *self)
 		return CTL_FAILED;
 	if (result->status != DYN_STATUS_OK)
 		return fail("get", result->status, result->text);
-	return print_object(self, dyn_slice_of_bytes(result->object)) ? CTL_OK
-																  : CTL_FAILED;
+	return print_object(self, dyn_slice_of_bytes(result->object),
+						result->receipt)
+			   ? CTL_OK
+			   : CTL_FAILED;
 }
 
 /* ----------------------------------------------------------------- writing */
@@ -225,10 +266,10 @@ ask_to_put(struct ctl *self, const Dyn__PutRequest *request)
 	{
 		if (try > 0)
 			usleep((50000U << try) + (unsigned) getpid() % 50000);
-		status = dyn_client_ask(
-			self->client, (uint32_t) self->arguments.timeout_ms,
-			DYN_MESSAGE_PUT, &request->base, DYN_MESSAGE_PUT_REPLY,
-			&self->arena, &reply, &text);
+		status =
+			dyn_client_ask(self->client, (uint32_t) self->arguments.timeout_ms,
+						   DYN_MESSAGE_PUT, &request->base,
+						   DYN_MESSAGE_PUT_REPLY, &self->arena, &reply, &text);
 		if (!is_overload(status, reply))
 			break;
 	}
@@ -266,10 +307,10 @@ send_put(struct ctl *self, Dyn__PutOp *op)
 	if (dyn_clock_decode(dyn_slice_of_bytes(result->context), false,
 						 &self->arena.allocator, &clock) == DYN_STATUS_OK)
 		dyn_clock_format(&clock, &self->arena.allocator, &text);
+	printf(self->arguments.json ? "{\"context\": \"%s\"" : "%s\n", text);
+	print_receipt(self, result->receipt);
 	if (self->arguments.json)
-		printf("{\"context\": \"%s\"}\n", text);
-	else
-		printf("%s\n", text);
+		printf("}\n");
 	return CTL_OK;
 }
 

@@ -414,11 +414,38 @@ overload_is_definite(struct dyn_world *world)
 	EXPECT(sum_of_counters(world, "put_ops_unknown") == 0);
 }
 
+/* R + W <= N: a read may miss what was acknowledged, until the owners have
+ * met.  Nothing is lost by it. */
+static void
+read_may_miss(struct dyn_world *world)
+{
+	uint32_t key = 5;
+	struct dyn_sim_result write;
+	struct dyn_sim_result read;
+
+	for (uint32_t node = 1; node < 3; node++)
+	{
+		dyn_simnet_block(world, 0, node, true);
+		dyn_simnet_block(world, node, 0, true);
+	}
+	dyn_play_pass(world, 5000);
+	write = dyn_play_put(world, 0, key, NULL);
+	EXPECT(write.status == DYN_STATUS_OK);
+	read = dyn_sim_do_get(world, 1, key, 1);
+	EXPECT(read.row_count == 0);
+	dyn_sim_result_free(&read);
+	dyn_simnet_heal(world);
+	dyn_play_pass(world, 15 * (uint64_t) world->swarm.anti_entropy_ms);
+	read = dyn_sim_do_get(world, 1, key, 1);
+	EXPECT(read.row_count == 1);
+	dyn_sim_result_free(&read);
+}
+
 /* -------------------------------------------------------------------- list */
 
 #define FIVE "node_count=5,n=5,r=2,w=2"
 #define CROWD                                                                  \
-	"client_count=9,batch_max=16,key_count=64,write_rate=1000000,"            \
+	"client_count=9,batch_max=16,key_count=64,write_rate=1000000,"             \
 	"blind_rate=500000,think_ms=2,commit_ms_max=30,keys_max=24"
 
 static const struct
@@ -443,6 +470,8 @@ static const struct
 	{ "delete_behind_the_back", delete_behind_the_back, NULL },
 	{ "checking_modes", checking_modes, NULL },
 	{ "overload_is_definite", overload_is_definite, CROWD },
+	{ "without_overlap_a_read_may_miss", read_may_miss,
+	  "w=1,r=1,anti_entropy_ms=1000" },
 	{ "kv679_dataloss", dyn_kv679_dataloss, NULL },
 	{ "kv679_dataloss_fb", dyn_kv679_dataloss_fb, NULL },
 	{ "kv679_dataloss_fb2", dyn_kv679_dataloss_fb2, FIVE },
