@@ -302,6 +302,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	put->held_bytes = dyn_room_hold_put(node, encoded.size);
 	value.object = encoded;
 	value.hash = dyn_object_hash(&next, put->key);
+	value.flags = dyn_key_flags(&next);
 	if (put->writing.stands_in)
 		value.slots = key->slots | (uint8_t) (1U << put->writing.own_slot);
 	committed = dyn_key_write(node, key, &value,

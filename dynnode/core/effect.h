@@ -66,6 +66,17 @@ enum dyn_table
 };
 
 /*
+ * What a record says of its object, so that a walk finds candidates without
+ * decoding.  A flag that is not there is certain; one that is there wants a
+ * look at the object: a record of the first format has all of them.
+ */
+enum
+{
+	DYN_RECORD_MORTAL = 1, /* no live version, or one that expires */
+	DYN_RECORD_CROWDED = 2 /* more than DYN_CONTEXT_CROWDED entries */
+};
+
+/*
  * Every write to DYN_TABLE_MAIN changes the hash tree (model/tree.h) in the
  * same transaction; the store itself takes the item of the record that it
  * replaces out, so that neither order nor aborts of commits matter.
@@ -75,7 +86,9 @@ struct dyn_write
 	enum dyn_table table;
 	struct dyn_record_key key;
 	uint64_t hash;           /* object hash, kept with the record */
+	uint64_t held_at_ms;     /* wall time at which it came to this hash */
 	uint8_t slots;           /* HINTS: bit s = for slot s of the partition */
+	uint8_t flags;           /* MAIN, HINTS: DYN_RECORD_... */
 	struct dyn_slice object; /* encoded; empty = remove the record */
 };
 
@@ -129,8 +142,14 @@ struct dyn_effect
 			struct dyn_slice key_max; /* inclusive; empty = none */
 			struct dyn_slice prefix;  /* empty = none */
 			bool hash_only;
+			/* Only records with one of these flags, and damaged ones that
+			 * cannot tell; 0 = all. */
+			uint8_t flags;
 			uint32_t items_max; /* at least 1 */
 			uint32_t bytes_max; /* keys and objects; at least one item fits */
+			/* Records looked at, wanted or not: the page ends behind the last
+			 * of them, maybe without any item; 0 = no bound. */
+			uint32_t visits_max;
 		} scan;
 		struct
 		{

@@ -48,7 +48,9 @@ struct dyn_loaded
 {
 	enum dyn_loaded_state state;
 	uint64_t hash;           /* object hash, as stored with the record */
+	uint64_t held_at_ms;     /* as written; 0 = unknown (the first format) */
 	uint8_t slots;           /* as written; HINTS only */
+	uint8_t flags;           /* as written */
 	struct dyn_slice object; /* encoded; empty when the LOAD was hash_only */
 };
 
@@ -58,7 +60,9 @@ struct dyn_scanned
 	struct dyn_slice bucket;     /* empty when the SCAN named one */
 	struct dyn_slice key;
 	uint64_t hash;
+	uint64_t held_at_ms;
 	uint8_t slots;
+	uint8_t flags;
 	struct dyn_slice object; /* encoded; empty when hash_only */
 };
 
@@ -95,8 +99,10 @@ struct dyn_event
 			enum dyn_status status; /* OK, IO_ERROR */
 			const struct dyn_scanned *items;
 			uint32_t item_count;
-			bool end;                      /* nothing of the range is left */
-			struct dyn_slice after_bucket; /* cursor, when not at the end */
+			bool end; /* nothing of the range is left */
+			/* Cursor, when not at the end; with visits_max it may stand
+			 * behind the last item. */
+			struct dyn_slice after_bucket;
 			uint16_t after_cell;
 			struct dyn_slice after_key;
 		} scanned;

@@ -317,6 +317,7 @@ dyn_handoff_apply(struct dyn_node *node, struct dyn_request *request,
 	{
 		value.object = dyn_arena_copy(&node->out->arena, key->object);
 		value.hash = self->hash;
+		value.flags = key->flags;
 	}
 	if (dyn_key_write(node, key, &value,
 					  (struct dyn_work){ request->serial, op }))

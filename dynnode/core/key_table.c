@@ -280,12 +280,29 @@ holds(struct dyn_node *node, struct dyn_key *self,
 	return true;
 }
 
+uint8_t
+dyn_key_flags(const struct dyn_object *object)
+{
+	uint8_t flags = 0;
+
+	if (dyn_object_is_mortal(object))
+		flags |= DYN_RECORD_MORTAL;
+	if (dyn_clock_entry_count(&object->context) > DYN_CONTEXT_CROWDED)
+		flags |= DYN_RECORD_CROWDED;
+	return flags;
+}
+
 static void
 set_value(struct dyn_node *node, struct dyn_key *self,
 		  const struct dyn_key_value *value)
 {
 	bool was_there = self->state == DYN_LOADED_FOUND;
 	bool is_there = value->object.size != 0;
+
+	if (!was_there || self->hash != value->hash || self->held_at_ms == 0)
+		self->held_at_ms = node->wall_ms;
+	self->hash = value->hash;
+	self->flags = value->flags;
 
 	if (self->table == DYN_TABLE_HINTS)
 		dyn_handoff_note(node, self->partition, is_there - was_there);
@@ -323,7 +340,9 @@ dyn_key_write(struct dyn_node *node, struct dyn_key *self,
 										  .cell = self->cell,
 										  .key = self->key };
 	write->hash = value->hash;
+	write->held_at_ms = self->held_at_ms;
 	write->slots = value->slots;
+	write->flags = self->flags;
 	write->object = value->object;
 	add_item(commit, self, work, value->ids, value->id_count);
 	return false;
@@ -465,7 +484,10 @@ key_loaded(struct dyn_node *node, struct dyn_key *self,
 	if (record->state == DYN_LOADED_FOUND)
 	{
 		set_object(node, self, record->object);
+		self->hash = record->hash;
+		self->held_at_ms = record->held_at_ms;
 		self->slots = record->slots;
+		self->flags = record->flags;
 	}
 	self->work = NULL;
 	self->work_count = self->work_capacity = 0;

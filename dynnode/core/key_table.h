@@ -35,6 +35,10 @@ struct dyn_key
 	bool loading;
 	enum dyn_loaded_state state;    /* FOUND, ABSENT, or unreadable */
 	uint8_t slots;                  /* HINTS: whom it is kept for */
+	uint8_t flags;                  /* DYN_RECORD_... of the object */
+	uint64_t hash;                  /* of the object */
+	uint64_t held_at_ms;            /* since when it has this hash; 0 = as
+									 * long as anybody remembers */
 	struct dyn_slice object;        /* encoded; memory of its own */
 	struct dyn_commit *last_commit; /* the newest one that holds this key */
 	uint32_t write_index;           /* of its write in that one */
@@ -61,9 +65,13 @@ struct dyn_key_value
 	struct dyn_slice object; /* encoded; empty = no record any more */
 	uint64_t hash;
 	uint8_t slots;                    /* HINTS */
+	uint8_t flags;                    /* dyn_key_flags of the object */
 	const struct dyn_request_id *ids; /* to be remembered with it */
 	uint32_t id_count;
 };
+
+/* What the record of this object says of it (core/effect.h). */
+uint8_t dyn_key_flags(const struct dyn_object *object);
 
 /*
  * Make this the key's object and commit it; the operation hears of the

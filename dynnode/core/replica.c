@@ -438,6 +438,7 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	value.hash = dyn_object_hash(&merged, self->key);
+	value.flags = dyn_key_flags(&merged);
 	value.ids = self->ids;
 	value.id_count = self->id_count;
 	value.slots = key->slots | self->hint_slots;

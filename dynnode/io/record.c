@@ -13,10 +13,17 @@ enum
 	AT_SIZE = 4,
 	AT_HASH = 8,
 	AT_OBJECT_SUM = 16,
-	AT_HEAD_SUM = 24
+	AT_HELD_AT = 24, /* not in the first format */
+	AT_FLAGS = 30,
+	AT_ZERO = 31,
+	SUM_SIZE = 8 /* of the head; comes last */
 };
 
-_Static_assert(AT_HEAD_SUM + 8 == DYN_RECORD_HEAD_SIZE, "head layout");
+#define HELD_AT_MAX ((UINT64_C(1) << 48) - 1)
+
+_Static_assert(AT_HELD_AT + SUM_SIZE == DYN_RECORD_HEAD_SIZE_FIRST,
+			   "layout of the first head");
+_Static_assert(AT_ZERO + 1 + SUM_SIZE == DYN_RECORD_HEAD_SIZE, "head layout");
 _Static_assert(DYN_RECORD_KEY_SIZE_MAX <= 511, "LMDB's limit of a key");
 
 static void
@@ -94,32 +101,54 @@ dyn_record_name_parse(struct dyn_slice name, struct dyn_record_key *out)
 	return out->cell < DYN_CELL_COUNT && out->key.size <= DYN_KEY_SIZE_MAX;
 }
 
-/* The key is hashed before the head, so that no two pairs of key and head
- * are the same bytes: the head has a fixed size. */
-static uint64_t
-head_sum(struct dyn_slice name, const uint8_t *head)
+/* Of the format that the record says it has; 0 = none. */
+static size_t
+head_size(struct dyn_slice bytes)
 {
-	uint8_t bytes[DYN_RECORD_KEY_SIZE_MAX + AT_HEAD_SUM];
+	if (bytes.size >= DYN_RECORD_HEAD_SIZE &&
+		bytes.data[AT_FORMAT] == DYN_RECORD_FORMAT)
+		return DYN_RECORD_HEAD_SIZE;
+	if (bytes.size >= DYN_RECORD_HEAD_SIZE_FIRST &&
+		bytes.data[AT_FORMAT] == DYN_RECORD_FORMAT_FIRST)
+		return DYN_RECORD_HEAD_SIZE_FIRST;
+	return 0;
+}
+
+/* The key is hashed before the head, and the format says how long that is:
+ * no two pairs of key and head are the same bytes.  size is without the
+ * sum. */
+static uint64_t
+head_sum(struct dyn_slice name, const uint8_t *head, size_t size)
+{
+	uint8_t bytes[DYN_RECORD_KEY_SIZE_MAX + DYN_RECORD_HEAD_SIZE];
 
 	memcpy(bytes, name.data, name.size);
-	memcpy(bytes + name.size, head, AT_HEAD_SUM);
-	return dyn_hash_bytes((struct dyn_slice){ bytes, name.size + AT_HEAD_SUM });
+	memcpy(bytes + name.size, head, size);
+	return dyn_hash_bytes((struct dyn_slice){ bytes, name.size + size });
 }
 
 enum dyn_status
-dyn_record_encode(struct dyn_slice name, uint64_t hash, uint8_t slots,
-				  struct dyn_slice object, uint8_t *out)
+dyn_record_encode(struct dyn_slice name, const struct dyn_record *record,
+				  uint8_t *out)
 {
+	struct dyn_slice object = record->object;
+	size_t at_sum = DYN_RECORD_HEAD_SIZE - SUM_SIZE;
+	uint64_t held_at_ms = record->held_at_ms;
+
 	if (object.size > UINT32_MAX - DYN_RECORD_HEAD_SIZE)
 		return DYN_STATUS_TOO_LARGE;
 	out[AT_MAGIC] = 'D';
 	out[AT_MAGIC + 1] = 'y';
 	out[AT_FORMAT] = DYN_RECORD_FORMAT;
-	out[AT_SLOTS] = slots;
+	out[AT_SLOTS] = record->slots;
 	put_number(out + AT_SIZE, object.size, 4);
-	put_number(out + AT_HASH, hash, 8);
+	put_number(out + AT_HASH, record->hash, 8);
 	put_number(out + AT_OBJECT_SUM, dyn_hash_bytes(object), 8);
-	put_number(out + AT_HEAD_SUM, head_sum(name, out), 8);
+	put_number(out + AT_HELD_AT,
+			   held_at_ms < HELD_AT_MAX ? held_at_ms : HELD_AT_MAX, 6);
+	out[AT_FLAGS] = record->flags;
+	out[AT_ZERO] = 0;
+	put_number(out + at_sum, head_sum(name, out, at_sum), SUM_SIZE);
 	if (object.size != 0)
 		memcpy(out + DYN_RECORD_HEAD_SIZE, object.data, object.size);
 	return DYN_STATUS_OK;
@@ -129,12 +158,14 @@ bool
 dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes)
 {
 	const uint8_t *head = bytes.data;
+	size_t size = head_size(bytes);
+	size_t at_sum = size - SUM_SIZE;
 
-	return name.size != 0 && name.size <= DYN_RECORD_KEY_SIZE_MAX &&
-		   bytes.size >= DYN_RECORD_HEAD_SIZE && head[AT_MAGIC] == 'D' &&
-		   head[AT_MAGIC + 1] == 'y' && head[AT_FORMAT] == DYN_RECORD_FORMAT &&
-		   get_number(head + AT_SIZE, 4) == bytes.size - DYN_RECORD_HEAD_SIZE &&
-		   get_number(head + AT_HEAD_SUM, 8) == head_sum(name, head);
+	return size != 0 && name.size != 0 &&
+		   name.size <= DYN_RECORD_KEY_SIZE_MAX && head[AT_MAGIC] == 'D' &&
+		   head[AT_MAGIC + 1] == 'y' &&
+		   get_number(head + AT_SIZE, 4) == bytes.size - size &&
+		   get_number(head + at_sum, SUM_SIZE) == head_sum(name, head, at_sum);
 }
 
 uint64_t
@@ -143,20 +174,34 @@ dyn_record_head_hash(struct dyn_slice bytes)
 	return get_number(bytes.data + AT_HASH, 8);
 }
 
+uint8_t
+dyn_record_head_flags(struct dyn_slice bytes)
+{
+	if (bytes.data[AT_FORMAT] == DYN_RECORD_FORMAT_FIRST)
+		return DYN_RECORD_MORTAL | DYN_RECORD_CROWDED;
+	return bytes.data[AT_FLAGS];
+}
+
 enum dyn_status
 dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
 				  struct dyn_record *out)
 {
 	struct dyn_slice object;
+	size_t size;
 
 	if (!dyn_record_head_is_sound(name, bytes))
 		return DYN_STATUS_CORRUPT;
-	object.data = bytes.data + DYN_RECORD_HEAD_SIZE;
-	object.size = bytes.size - DYN_RECORD_HEAD_SIZE;
+	size = head_size(bytes);
+	object.data = bytes.data + size;
+	object.size = bytes.size - size;
 	if (get_number(bytes.data + AT_OBJECT_SUM, 8) != dyn_hash_bytes(object))
 		return DYN_STATUS_CORRUPT;
 	out->hash = dyn_record_head_hash(bytes);
+	out->held_at_ms = size == DYN_RECORD_HEAD_SIZE
+						  ? get_number(bytes.data + AT_HELD_AT, 6)
+						  : 0;
 	out->slots = bytes.data[AT_SLOTS];
+	out->flags = dyn_record_head_flags(bytes);
 	out->object = object;
 	return DYN_STATUS_OK;
 }

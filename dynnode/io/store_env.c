@@ -37,10 +37,15 @@ enum
 
 static const char about_table[] = "dynnode";
 static const char format_key[] = "format";
-static const char format_value[] = "2";
 
-/* That of the first release: without hints and tree. */
-static const char format_first[] = "1";
+/* Whatever was made by an earlier program is brought to the last one at open,
+ * and earlier programs refuse it from then on. */
+enum format
+{
+	FORMAT_FIRST = 1, /* without hints and tree */
+	FORMAT_TREE = 2,  /* all records of their first format */
+	FORMAT_NOW = 3
+};
 
 static const char tree_table[] = "tree";
 static const char tree_log_table[] = "tree_log";
@@ -277,9 +282,9 @@ open_file(struct dyn_store_env *self, const char *directory, const char *file,
 	return DYN_STATUS_OK;
 }
 
-/* OK and which of the formats that this program knows. */
+/* OK and which of the formats that this program knows: one digit. */
 static enum dyn_status
-read_format(MDB_txn *txn, MDB_dbi about, bool *is_first, char *reason,
+read_format(MDB_txn *txn, MDB_dbi about, enum format *format, char *reason,
 			size_t reason_size)
 {
 	MDB_val key = { sizeof(format_key) - 1, (void *) format_key };
@@ -288,15 +293,18 @@ read_format(MDB_txn *txn, MDB_dbi about, bool *is_first, char *reason,
 
 	if (code != 0)
 		return refuse(reason, reason_size, "read the store's format", code);
-	*is_first = value.mv_size == 1 &&
-				memcmp(value.mv_data, format_first, value.mv_size) == 0;
-	if (*is_first || (value.mv_size == sizeof(format_value) - 1 &&
-					  memcmp(value.mv_data, format_value, value.mv_size) == 0))
-		return DYN_STATUS_OK;
+	*format = FORMAT_FIRST;
+	while (*format <= FORMAT_NOW)
+	{
+		if (value.mv_size == 1 &&
+			*(const char *) value.mv_data == '0' + (int) *format)
+			return DYN_STATUS_OK;
+		*format = (enum format)(*format + 1);
+	}
 	snprintf(reason, reason_size,
-			 "the store has format %.*s, this program knows format %s",
+			 "the store has format %.*s, this program knows format %d",
 			 (int) (value.mv_size < 20 ? value.mv_size : 20),
-			 (const char *) value.mv_data, format_value);
+			 (const char *) value.mv_data, (int) FORMAT_NOW);
 	return DYN_STATUS_VERSION;
 }
 
@@ -316,16 +324,24 @@ open_dbis(struct dyn_store_env *self, MDB_txn *txn, unsigned flags)
 	return code;
 }
 
+static int
+write_format(struct dyn_store_env *self, MDB_txn *txn)
+{
+	char format = '0' + FORMAT_NOW;
+	MDB_val key = { sizeof(format_key) - 1, (void *) format_key };
+	MDB_val value = { 1, &format };
+
+	return mdb_put(txn, self->about, &key, &value, 0);
+}
+
 /* A new store, or one of the first format, gets all that this one has. */
 static int
 make_tables(struct dyn_store_env *self, MDB_txn *txn)
 {
-	MDB_val key = { sizeof(format_key) - 1, (void *) format_key };
-	MDB_val value = { sizeof(format_value) - 1, (void *) format_value };
 	int code = mdb_dbi_open(txn, about_table, MDB_CREATE, &self->about);
 
 	if (code == 0)
-		code = mdb_put(txn, self->about, &key, &value, 0);
+		code = write_format(self, txn);
 	if (code == 0)
 		code = open_dbis(self, txn, MDB_CREATE);
 	if (code == 0)
@@ -334,10 +350,12 @@ make_tables(struct dyn_store_env *self, MDB_txn *txn)
 }
 
 static int
-load_tables(struct dyn_store_env *self, MDB_txn *txn)
+load_tables(struct dyn_store_env *self, MDB_txn *txn, enum format format)
 {
 	int code = open_dbis(self, txn, 0);
 
+	if (code == 0 && format != FORMAT_NOW)
+		code = write_format(self, txn);
 	return code ? code : dyn_store_tree_load(&self->tree, txn);
 }
 
@@ -351,7 +369,7 @@ open_tables(struct dyn_store_env *self, MDB_txn *txn, const char *file,
 	MDB_dbi root;
 	MDB_stat stat_root;
 	enum dyn_status status;
-	bool is_first;
+	enum format format;
 
 	*code = mdb_dbi_open(txn, NULL, 0, &root);
 	if (*code == 0)
@@ -371,9 +389,10 @@ open_tables(struct dyn_store_env *self, MDB_txn *txn, const char *file,
 	}
 	if (*code != 0)
 		return DYN_STATUS_OK;
-	status = read_format(txn, self->about, &is_first, reason, reason_size);
+	status = read_format(txn, self->about, &format, reason, reason_size);
 	if (status == DYN_STATUS_OK)
-		*code = is_first ? make_tables(self, txn) : load_tables(self, txn);
+		*code = format == FORMAT_FIRST ? make_tables(self, txn)
+									   : load_tables(self, txn, format);
 	return status;
 }
 

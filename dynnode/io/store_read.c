@@ -119,7 +119,9 @@ load_one(struct dyn_store_reader *reader, MDB_dbi table,
 	{
 		out->state = DYN_LOADED_FOUND;
 		out->hash = record.hash;
+		out->held_at_ms = record.held_at_ms;
 		out->slots = record.slots;
+		out->flags = record.flags;
 		out->object = record.object;
 	}
 }

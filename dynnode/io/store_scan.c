@@ -16,9 +16,10 @@ struct page
 	uint32_t capacity;
 	size_t size; /* of keys and objects */
 	size_t bucket_size;
-	uint16_t cell; /* of the last item of this bucket, or where it begins */
+	uint16_t cell; /* of the last visit in this bucket, or where it begins */
 	struct dyn_slice key;
-	uint16_t cell_last; /* of the last item of all */
+	uint32_t visits;
+	struct dyn_record_key last; /* visited and taken, or passed by */
 	bool end;
 };
 
@@ -283,7 +284,9 @@ add(struct page *page, const struct found *found)
 	if (dyn_record_decode(found->name, found->value, &record) != DYN_STATUS_OK)
 		item.state = DYN_LOADED_CORRUPT;
 	item.hash = record.hash;
+	item.held_at_ms = record.held_at_ms;
 	item.slots = record.slots;
+	item.flags = record.flags;
 	if (has_all_buckets(effect))
 		item.bucket = found->place.bucket;
 	if (!effect->scan.hash_only)
@@ -298,8 +301,33 @@ add(struct page *page, const struct found *found)
 	page->size += size;
 	if (begins_bucket(page, page->count - 1))
 		page->bucket_size += item.bucket.size;
-	page->cell = page->cell_last = found->place.cell;
+	return true;
+}
+
+/* May the filter pass it by?  A damaged head cannot tell. */
+static bool
+is_wanted(const struct page *page, const struct found *found)
+{
+	uint8_t flags = page->effect->scan.flags;
+
+	return flags == 0 || !dyn_record_head_is_sound(found->name, found->value) ||
+		   (dyn_record_head_flags(found->value) & flags) != 0;
+}
+
+/* False when the page ends before this record. */
+static bool
+visit(struct page *page, const struct found *found)
+{
+	uint32_t visits_max = page->effect->scan.visits_max;
+
+	if (visits_max != 0 && page->visits == visits_max)
+		return false;
+	if (is_wanted(page, found) && !add(page, found))
+		return false;
+	page->visits++;
+	page->cell = found->place.cell;
 	page->key = found->place.key;
+	page->last = found->place;
 	return true;
 }
 
@@ -315,7 +343,7 @@ fill(struct page *page)
 	{
 		if (!is_ascending(page, &found))
 			return DAMAGED;
-		if (!add(page, &found))
+		if (!visit(page, &found))
 			return FOUND;
 		outcome = settle(page, move(page, MDB_NEXT, &found), &found);
 	}
@@ -336,35 +364,46 @@ count_corrupt(const struct page *page)
 /* Everything that the page points to moves out of the map; a bucket once for
  * all of its items. */
 static void
-finish(struct page *page, struct dyn_store_completion *out)
+move_items(struct page *page, uint8_t **at)
 {
 	struct dyn_slice bucket = { NULL, 0 };
-	const struct dyn_scanned *last;
-	uint8_t *at;
 
-	out->bytes = at = dyn_store_take_bytes(page->size + page->bucket_size);
 	for (uint32_t i = 0; i < page->count; i++)
 	{
 		struct dyn_scanned *item = &page->items[i];
 
 		if (i == 0 || !dyn_slice_equal(item->bucket, bucket))
 		{
-			dyn_store_move_slice(&item->bucket, &at);
+			dyn_store_move_slice(&item->bucket, at);
 			bucket = item->bucket;
 		}
 		item->bucket = bucket;
-		dyn_store_move_slice(&item->key, &at);
-		dyn_store_move_slice(&item->object, &at);
+		dyn_store_move_slice(&item->key, at);
+		dyn_store_move_slice(&item->object, at);
 	}
+}
+
+static void
+finish(struct page *page, struct dyn_store_completion *out)
+{
+	struct dyn_record_key *last = &page->last;
+	uint8_t *at;
+
+	if (page->end)
+		*last = (struct dyn_record_key){ 0 };
+	else if (!has_all_buckets(page->effect))
+		last->bucket = (struct dyn_slice){ NULL, 0 };
+	out->bytes = at = dyn_store_take_bytes(page->size + page->bucket_size +
+										   last->bucket.size + last->key.size);
+	move_items(page, &at);
+	dyn_store_move_slice(&last->bucket, &at);
+	dyn_store_move_slice(&last->key, &at);
 	out->items = page->items;
 	out->event.scanned.items = page->items;
 	out->event.scanned.item_count = page->count;
 	out->event.scanned.end = page->end;
-	if (page->end)
-		return;
-	last = &page->items[page->count - 1];
 	out->event.scanned.after_bucket = last->bucket;
-	out->event.scanned.after_cell = page->cell_last;
+	out->event.scanned.after_cell = last->cell;
 	out->event.scanned.after_key = last->key;
 }
 

@@ -7,6 +7,8 @@
  * when all buckets are wanted at most two for each bucket, whatever lies
  * outside the range of cells.
  *
+ * A filter reads the heads of what it passes by, and nothing else of it.
+ *
  * A damaged record is an item that says so.  A scan whose keys do not
  * ascend, or that would begin, skip or end on the word of a damaged record,
  * is an IO_ERROR, not a short page.

@@ -38,11 +38,26 @@ size_max(const struct dyn_effect *effect)
 	return size;
 }
 
+static struct dyn_record
+record_of(const struct dyn_write *write)
+{
+	struct dyn_record record = { .hash = write->hash, .object = write->object };
+
+	if (write->table == DYN_TABLE_HINTS)
+		record.slots = write->slots;
+	if (write->table != DYN_TABLE_META)
+	{
+		record.held_at_ms = write->held_at_ms;
+		record.flags = write->flags;
+	}
+	return record;
+}
+
 static bool
 add_item(struct dyn_store_batch *self, const struct dyn_write *write)
 {
 	struct dyn_store_item *item = &self->items[self->item_count++];
-	uint8_t slots = write->table == DYN_TABLE_HINTS ? write->slots : 0;
+	struct dyn_record record = record_of(write);
 	struct dyn_record_name name;
 
 	if (make_name(write, &name) != DYN_STATUS_OK)
@@ -63,7 +78,7 @@ add_item(struct dyn_store_batch *self, const struct dyn_write *write)
 		(struct dyn_slice){ self->bytes + self->size,
 							DYN_RECORD_HEAD_SIZE + write->object.size };
 	self->size += item->record.size;
-	return dyn_record_encode(item->name, write->hash, slots, write->object,
+	return dyn_record_encode(item->name, &record,
 							 (uint8_t *) item->record.data) == DYN_STATUS_OK;
 }
 

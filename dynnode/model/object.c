@@ -271,6 +271,15 @@ dyn_object_is_dead(const struct dyn_object *self, uint64_t now_ms)
 	return !dyn_clock_is_empty(&self->context);
 }
 
+bool
+dyn_object_is_mortal(const struct dyn_object *self)
+{
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (self->versions[i].expires_at_ms != 0)
+			return true;
+	return self->version_count == 0;
+}
+
 uint64_t
 dyn_object_stamp(const struct dyn_object *self, uint64_t wall_ms)
 {

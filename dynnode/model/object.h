@@ -50,6 +50,8 @@
 
 enum
 {
+	/* entries of a context from which on it is pruned, as in the paper */
+	DYN_CONTEXT_CROWDED = 10,
 	/* what the clocks of all rows of one key may take: a key of some 2000
 	 * siblings can still be read, and reconciled */
 	DYN_ROWS_SIZE_MAX = 256 * 1024 * 1024
@@ -132,6 +134,10 @@ void dyn_object_view(struct dyn_object *self, uint64_t now_ms);
 
 /* Does a reader at this time see none of it?  (A tombstone, or expired.) */
 bool dyn_object_is_dead(const struct dyn_object *self, uint64_t now_ms);
+
+/* May it be dead at some time, as it is?  (Nothing is live, or something
+ * expires.) */
+bool dyn_object_is_mortal(const struct dyn_object *self);
 
 /*
  * The stamp of a version that is to replace all of these: the wall clock, or

@@ -185,6 +185,17 @@ fill(struct crash_load *self, size_t at, uint32_t size)
 }
 
 static void
+draw_head(struct crash_load *self, struct dyn_write *write)
+{
+	uint64_t word = dyn_simrandom_next(&self->random);
+
+	write->hash = dyn_simrandom_next(&self->random);
+	write->held_at_ms = word >> 16;
+	write->slots = (uint8_t) (1 + word % UINT8_MAX);
+	write->flags = (uint8_t) (word >> 8) & 3;
+}
+
+static void
 draw_write(struct crash_load *self, struct dyn_write *write,
 		   struct crash_change *change, size_t *used)
 {
@@ -197,18 +208,19 @@ draw_write(struct crash_load *self, struct dyn_write *write,
 	*write = (struct dyn_write){ .table = key->table, .key = key->place };
 	if (!dyn_simrandom_chance(&self->random, self->habits.delete_rate))
 		size = draw_size(self);
-	/* META has no room for a hash, and only HINTS know slots. */
-	if (size > 0 && key->table != DYN_TABLE_META)
-		write->hash = dyn_simrandom_next(&self->random);
-	if (size > 0 && key->table == DYN_TABLE_HINTS)
-		write->slots =
-			(uint8_t) dyn_simrandom_between(&self->random, 1, UINT8_MAX);
+	if (size > 0)
+		draw_head(self, write);
 	fill(self, *used, size);
 	write->object = (struct dyn_slice){ self->object_bytes + *used, size };
 	*used += size;
-	change->digest = size == 0 ? 0
-							   : crash_load_digest(key, write->hash,
-												   write->slots, write->object);
+	change->digest = 0;
+	if (size != 0)
+		change->digest = crash_load_digest(
+			key, &(struct dyn_loaded){ .hash = write->hash,
+									   .held_at_ms = write->held_at_ms,
+									   .slots = write->slots,
+									   .flags = write->flags,
+									   .object = write->object });
 	self->now[change->key] = change->digest;
 }
 
@@ -242,14 +254,22 @@ crash_load_next(struct crash_load *self,
 
 /* Never 0. */
 uint64_t
-crash_load_digest(const struct crash_key *key, uint64_t hash, uint8_t slots,
-				  struct dyn_slice object)
+crash_load_digest(const struct crash_key *key, const struct dyn_loaded *record)
 {
 	uint64_t head[] = { (uint64_t) key->table,
 						XXH3_64bits(key->place.key.data, key->place.key.size),
-						hash, slots, object.size };
+						record->hash,
+						record->held_at_ms,
+						record->slots,
+						record->flags,
+						record->object.size };
 
-	return XXH3_64bits_withSeed(object.data, object.size,
+	/* META has no room for the rest, and only HINTS know slots. */
+	if (key->table == DYN_TABLE_META)
+		head[2] = head[3] = head[5] = 0;
+	if (key->table != DYN_TABLE_HINTS)
+		head[4] = 0;
+	return XXH3_64bits_withSeed(record->object.data, record->object.size,
 								XXH3_64bits(head, sizeof(head))) |
 		   1;
 }

@@ -13,6 +13,7 @@
 #define DYN_TESTS_CRASH_LOAD_H
 
 #include "core/effect.h"
+#include "core/event.h"
 #include "sim/simrandom.h"
 
 enum
@@ -93,8 +94,9 @@ void crash_load_follow(struct crash_load *self, const struct crash_load *other,
 uint32_t crash_load_next(struct crash_load *self,
 						 struct dyn_write writes[CRASH_WRITES_MAX]);
 
-uint64_t crash_load_digest(const struct crash_key *key, uint64_t hash,
-						   uint8_t slots, struct dyn_slice object);
+/* Of what a table keeps of it; the state does not count. */
+uint64_t crash_load_digest(const struct crash_key *key,
+						   const struct dyn_loaded *record);
 
 /* CRASH_KEYS_MAX when there is no such key.  bucket is empty for META. */
 uint32_t crash_load_find_key(const struct crash_load *self,

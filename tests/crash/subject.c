@@ -51,8 +51,8 @@ note_stored(struct crash_subject *self)
 /* One record that the store showed. */
 static void
 note_record(struct crash_subject *self, enum dyn_table table,
-			struct dyn_slice bucket, struct dyn_slice key, uint64_t hash,
-			uint8_t slots, struct dyn_slice object)
+			struct dyn_slice bucket, struct dyn_slice key,
+			const struct dyn_loaded *record)
 {
 	uint32_t index = crash_load_find_key(self->load, table, bucket, key);
 
@@ -64,9 +64,8 @@ note_record(struct crash_subject *self, enum dyn_table table,
 	}
 	if (self->found[index] != 0)
 		say(self, &self->is_wrong, "key %u is there twice", index);
-	self->found[index] =
-		crash_load_digest(&self->load->keys[index], hash, slots, object);
-	self->hashes[index] = hash;
+	self->found[index] = crash_load_digest(&self->load->keys[index], record);
+	self->hashes[index] = record->hash;
 }
 
 static void
@@ -84,9 +83,12 @@ note_scanned(struct crash_subject *self, enum dyn_table table,
 
 		if (item->state == DYN_LOADED_FOUND)
 			note_record(self, table, bucket.size != 0 ? bucket : item->bucket,
-						item->key, item->hash,
-						table == DYN_TABLE_HINTS ? item->slots : 0,
-						item->object);
+						item->key,
+						&(struct dyn_loaded){ .hash = item->hash,
+											  .held_at_ms = item->held_at_ms,
+											  .slots = item->slots,
+											  .flags = item->flags,
+											  .object = item->object });
 		else
 			say(self, &self->is_damaged, "a damaged record in a scan");
 	}
@@ -283,7 +285,7 @@ read_meta(struct crash_subject *self)
 				   (int) status);
 	for (uint32_t i = 0; i < count; i++)
 		note_record(self, DYN_TABLE_META, (struct dyn_slice){ NULL, 0 },
-					names[i], 0, 0, values[i]);
+					names[i], &(struct dyn_loaded){ .object = values[i] });
 	dyn_memory_give(names);
 	dyn_memory_give(values);
 	return !self->is_wrong;
@@ -301,10 +303,7 @@ note_load(struct crash_subject *self, const struct reading *reading)
 		return;
 	}
 	if (record->state == DYN_LOADED_FOUND)
-		digest = crash_load_digest(
-			&self->load->keys[reading->key], record->hash,
-			reading->table == DYN_TABLE_HINTS ? record->slots : 0,
-			record->object);
+		digest = crash_load_digest(&self->load->keys[reading->key], record);
 	if (digest != self->found[reading->key])
 		say(self, &self->is_wrong, "key %u loads not as it was scanned",
 			reading->key);

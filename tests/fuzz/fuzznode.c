@@ -3,6 +3,7 @@
 #include "fuzz/founding.h"
 #include "fuzz/targets.h"
 
+#include "core/key_table.h"
 #include "model/message.h"
 #include "model/object.h"
 #include "tests/sim/simstore.h"
@@ -74,6 +75,7 @@ check_store(const struct dyn_effect *effect)
 		FUZZ_REQUIRE(dyn_object_decode(write->object, &arena.allocator,
 									   &object) == DYN_STATUS_OK);
 		FUZZ_REQUIRE(dyn_object_hash(&object, write->key.key) == write->hash);
+		FUZZ_REQUIRE(dyn_key_flags(&object) == write->flags);
 	}
 	dyn_arena_destroy(&arena);
 }
@@ -166,13 +168,8 @@ static void
 copy_records(const struct dyn_simdisk *from, struct dyn_simdisk *to)
 {
 	for (uint32_t i = 0; i < dyn_simdisk_count(from, DYN_TABLE_META); i++)
-	{
-		const struct dyn_simrecord *record =
-			dyn_simdisk_at(from, DYN_TABLE_META, i);
-
-		dyn_simdisk_put(to, DYN_TABLE_META, &record->key, record->hash,
-						record->slots, record->object);
-	}
+		dyn_simdisk_put(to, DYN_TABLE_META,
+						dyn_simdisk_at(from, DYN_TABLE_META, i));
 }
 
 static void

@@ -1,5 +1,6 @@
 #include "corerig.h"
 
+#include "core/key_table.h"
 #include "model/hash.h"
 
 #include <assert.h>
@@ -147,9 +148,11 @@ free_record(struct corerig_record *record)
 }
 
 static void
-store_put(struct corerig_store *store, struct dyn_slice bucket,
-		  struct dyn_slice key, uint64_t hash, struct dyn_slice object)
+store_put(struct corerig_store *store, const struct dyn_write *write)
 {
+	struct dyn_slice bucket = write->key.bucket;
+	struct dyn_slice key = write->key.key;
+	struct dyn_slice object = write->object;
 	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
 	uint32_t i = seek(store, bucket, cell, key);
 	struct corerig_record *record = &store->records[i];
@@ -177,7 +180,9 @@ store_put(struct corerig_store *store, struct dyn_slice bucket,
 	*record = (struct corerig_record){ .bucket = text_of(bucket),
 									   .key = text_of(key),
 									   .cell = cell,
-									   .hash = hash,
+									   .hash = write->hash,
+									   .held_at_ms = write->held_at_ms,
+									   .flags = write->flags,
 									   .object_size = object.size };
 	record->object = malloc(object.size);
 	memcpy(record->object, object.data, object.size);
@@ -229,8 +234,7 @@ do_store(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 			store_meta(store, write);
 		else if (write->table == DYN_TABLE_MAIN)
 		{
-			store_put(store, write->key.bucket, write->key.key, write->hash,
-					  write->object);
+			store_put(store, write);
 			store->writes++;
 		}
 	}
@@ -266,6 +270,8 @@ do_load(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 		if (record->damaged)
 			continue;
 		records[i].hash = record->hash;
+		records[i].held_at_ms = record->held_at_ms;
+		records[i].flags = record->flags;
 		if (!effect->load.hash_only)
 			records[i].object =
 				keep(event, record->object, record->object_size);
@@ -293,48 +299,73 @@ scan_wants(const struct dyn_effect *effect, const struct corerig_record *record)
 				 effect->scan.after_key) > 0;
 }
 
+static struct dyn_scanned
+scanned(struct corerig_event *event, const struct dyn_effect *effect,
+		const struct corerig_record *record)
+{
+	struct dyn_scanned item = {
+		.state = DYN_LOADED_CORRUPT,
+		.bucket = keep(event, record->bucket, strlen(record->bucket)),
+		.key = keep(event, record->key, strlen(record->key))
+	};
+
+	if (record->damaged)
+		return item;
+	item.state = DYN_LOADED_FOUND;
+	item.hash = record->hash;
+	item.held_at_ms = record->held_at_ms;
+	item.flags = record->flags;
+	if (!effect->scan.hash_only)
+		item.object = keep(event, record->object, record->object_size);
+	return item;
+}
+
+/* Bytes are not counted. */
 static void
 do_scan(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 {
 	const struct corerig_store *store = &rig->nodes[node].store;
 	struct corerig_event *event = event_new(rig, node, DYN_EVENT_SCANNED);
 	uint32_t max = effect->scan.items_max;
+	const struct corerig_record *last = NULL;
 	struct dyn_scanned *items;
 	uint32_t count = 0;
-	uint32_t last = 0;
+	uint32_t visits = 0;
 
 	if (max > store->count)
 		max = store->count;
 	items = dyn_arena_allocate(&event->arena, (max + 1) * sizeof(*items));
 	event->event.scanned.token = effect->scan.token;
+	event->event.scanned.items = items;
 	event->event.scanned.end = true;
-	for (uint32_t i = 0;
-		 effect->scan.table == DYN_TABLE_MAIN && i < store->count; i++)
+	for (uint32_t i = 0; effect->scan.table == DYN_TABLE_MAIN &&
+						 i < store->count && event->event.scanned.end;
+		 i++)
 	{
 		const struct corerig_record *record = &store->records[i];
+		bool wanted = effect->scan.flags == 0 || record->damaged ||
+					  (record->flags & effect->scan.flags) != 0;
 
 		if (!scan_wants(effect, record))
 			continue;
-		if (count == effect->scan.items_max)
+		if ((wanted && count == effect->scan.items_max) ||
+			(effect->scan.visits_max != 0 && visits == effect->scan.visits_max))
 		{
 			event->event.scanned.end = false;
-			break;
+			continue;
 		}
-		last = i;
-		items[count++] = (struct dyn_scanned){
-			.state = record->damaged ? DYN_LOADED_CORRUPT : DYN_LOADED_FOUND,
-			.bucket = keep(event, record->bucket, strlen(record->bucket)),
-			.key = keep(event, record->key, strlen(record->key)),
-			.hash = record->damaged ? 0 : record->hash
-		};
+		visits++;
+		last = record;
+		if (wanted)
+			items[count++] = scanned(event, effect, record);
 	}
-	event->event.scanned.items = items;
 	event->event.scanned.item_count = count;
 	if (event->event.scanned.end)
 		return;
-	event->event.scanned.after_bucket = items[count - 1].bucket;
-	event->event.scanned.after_cell = store->records[last].cell;
-	event->event.scanned.after_key = items[count - 1].key;
+	event->event.scanned.after_bucket =
+		keep(event, last->bucket, strlen(last->bucket));
+	event->event.scanned.after_cell = last->cell;
+	event->event.scanned.after_key = keep(event, last->key, strlen(last->key));
 }
 
 static void
@@ -606,18 +637,21 @@ void
 corerig_put(struct corerig *rig, uint32_t node, const char *bucket,
 			const char *key, struct dyn_slice bytes)
 {
+	struct dyn_write write = { .key = { .bucket = dyn_slice_of(bucket),
+										.key = dyn_slice_of(key) },
+							   .held_at_ms = rig->nodes[node].wall_ms,
+							   .object = bytes };
 	struct dyn_object object;
-	uint64_t hash = 0;
 
 	if (bytes.size != 0)
 	{
 		if (dyn_object_decode(bytes, &rig->arena.allocator, &object) !=
 			DYN_STATUS_OK)
 			abort();
-		hash = dyn_object_hash(&object, dyn_slice_of(key));
+		write.hash = dyn_object_hash(&object, dyn_slice_of(key));
+		write.flags = dyn_key_flags(&object);
 	}
-	store_put(&rig->nodes[node].store, dyn_slice_of(bucket), dyn_slice_of(key),
-			  hash, bytes);
+	store_put(&rig->nodes[node].store, &write);
 }
 
 struct corerig_record *

@@ -30,6 +30,8 @@ struct corerig_record
 	char *key;
 	uint16_t cell;
 	uint64_t hash;
+	uint64_t held_at_ms;
+	uint8_t flags;
 	bool damaged;
 	uint8_t *object;
 	size_t object_size;
@@ -98,8 +100,8 @@ void corerig_run(struct corerig *rig, uint64_t ms);
 void corerig_cut(struct corerig *rig, uint32_t node, bool cut);
 void corerig_full(struct corerig *rig, uint32_t node);
 
-/* A record straight to the disk (size 0 removes it), with its tree; NULL when
- * there is none. */
+/* A record straight to the disk (size 0 removes it), with its tree, held since
+ * what the node's wall clock shows; NULL when there is none. */
 void corerig_put(struct corerig *rig, uint32_t node, const char *bucket,
 				 const char *key, struct dyn_slice object);
 struct corerig_record *corerig_get(struct corerig *rig, uint32_t node,

@@ -1,10 +1,13 @@
 #include "storerig.h"
 
+#include <lmdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/record.h"
+#include "model/hash.h"
 #include "scratch.h"
 
 /* cmocka is not linked into everything that links this directory. */
@@ -55,6 +58,8 @@ note_loaded(struct storerig *rig, const struct dyn_event *event)
 	rig->loaded_count = event->loaded.record_count;
 	rig->state = record->state;
 	rig->hash = record->hash;
+	rig->held_at_ms = record->held_at_ms;
+	rig->flags = record->flags;
 	free(rig->object);
 	rig->object_size = record->object.size;
 	rig->object = malloc(record->object.size + 1);
@@ -324,6 +329,8 @@ storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
 		effect.scan.key_min = text(rig->scan_min);
 	if (rig->scan_max != NULL)
 		effect.scan.key_max = text(rig->scan_max);
+	effect.scan.flags = rig->scan_flags;
+	effect.scan.visits_max = rig->scan_visits_max;
 	effect.scan.items_max = items_max;
 	effect.scan.bytes_max = UINT32_MAX;
 	submit_read(rig, &effect);
@@ -336,4 +343,72 @@ storerig_stats(struct storerig *rig)
 
 	dyn_store_lmdb_stats(rig->store, &stats);
 	return stats;
+}
+
+/* The first head is 32 bytes, and the sum of its first 24 with the name. */
+static MDB_val
+old_record(MDB_val name, MDB_val value, uint8_t *bytes)
+{
+	uint8_t summed[DYN_RECORD_KEY_SIZE_MAX + 24];
+	size_t object_size = value.mv_size - DYN_RECORD_HEAD_SIZE;
+	uint64_t sum;
+
+	memcpy(bytes, value.mv_data, 24);
+	bytes[2] = 1;
+	memcpy(summed, name.mv_data, name.mv_size);
+	memcpy(summed + name.mv_size, bytes, 24);
+	sum = dyn_hash_bytes((struct dyn_slice){ summed, name.mv_size + 24 });
+	memcpy(bytes + 24, &sum, 8);
+	memcpy(bytes + 32, (uint8_t *) value.mv_data + DYN_RECORD_HEAD_SIZE,
+		   object_size);
+	return (MDB_val){ 32 + object_size, bytes };
+}
+
+static void
+make_table_old(MDB_txn *txn, const char *table)
+{
+	MDB_cursor *cursor;
+	MDB_dbi dbi;
+	MDB_val name;
+	MDB_val value;
+
+	must(mdb_dbi_open(txn, table, 0, &dbi) == 0, "a table");
+	must(mdb_cursor_open(txn, dbi, &cursor) == 0, "a cursor");
+	while (mdb_cursor_get(cursor, &name, &value, MDB_NEXT) == 0)
+	{
+		uint8_t key[DYN_RECORD_KEY_SIZE_MAX];
+		uint8_t *bytes = malloc(value.mv_size);
+		MDB_val old = old_record(name, value, bytes);
+
+		/* What is on a page moves while it is written. */
+		memcpy(key, name.mv_data, name.mv_size);
+		name.mv_data = key;
+		must(mdb_cursor_put(cursor, &name, &old, MDB_CURRENT) == 0,
+			 "an old record");
+		free(bytes);
+	}
+	mdb_cursor_close(cursor);
+}
+
+void
+storerig_make_old(const struct storerig *rig, const char *format)
+{
+	MDB_val key = { 6, (void *) "format" };
+	MDB_val value = { strlen(format), (void *) format };
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi about;
+
+	must(mdb_env_create(&env) == 0, "an environment");
+	mdb_env_set_maxdbs(env, 8);
+	must(mdb_env_open(env, rig->config.directory, 0, 0600) == 0, "the store");
+	must(mdb_txn_begin(env, NULL, 0, &txn) == 0, "a transaction");
+	make_table_old(txn, "main");
+	make_table_old(txn, "meta");
+	make_table_old(txn, "hints");
+	must(mdb_dbi_open(txn, "dynnode", 0, &about) == 0 &&
+			 mdb_put(txn, about, &key, &value, 0) == 0,
+		 "the old format");
+	must(mdb_txn_commit(txn) == 0, "a commit");
+	mdb_env_close(env);
 }

@@ -36,11 +36,15 @@ struct storerig
 	uint32_t loaded_count; /* by the last LOAD */
 	enum dyn_loaded_state state;
 	uint64_t hash;
+	uint64_t held_at_ms;
+	uint8_t flags;
 	uint8_t *object;
 	size_t object_size;
 	bool scan_all;        /* the pages to come are of all buckets */
 	const char *scan_min; /* ... and of this range; NULL = none */
 	const char *scan_max;
+	uint8_t scan_flags; /* ... that pass this filter */
+	uint32_t scan_visits_max;
 	enum dyn_status scan_status;
 	bool scan_end;
 	uint32_t scan_found;
@@ -103,6 +107,10 @@ bool storerig_has(struct storerig *rig, const char *key, const void *object,
 /* One page of the bucket (or all) after the given cursor in rig (restart: from the
  * beginning). */
 void storerig_scan(struct storerig *rig, bool restart, uint32_t items_max);
+
+/* What an earlier program would have left of the store, which is closed: this
+ * format of the store, all records of their first format. */
+void storerig_make_old(const struct storerig *rig, const char *format);
 
 struct dyn_store_lmdb_stats storerig_stats(struct storerig *rig);
 

@@ -61,7 +61,8 @@ lose_hints(struct dyn_world *world)
 			memcpy(key, place.key.data, place.key.size);
 			place.bucket.data = bucket;
 			place.key.data = key;
-			dyn_simdisk_put(disk, DYN_TABLE_HINTS, &place, 0, 0, NULL);
+			dyn_simdisk_put(disk, DYN_TABLE_HINTS,
+							&(struct dyn_simrecord){ .key = place });
 		}
 	}
 }

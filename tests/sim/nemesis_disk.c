@@ -47,8 +47,7 @@ copy_table(struct dyn_simdisk *to, const struct dyn_simdisk *from,
 	{
 		const struct dyn_simrecord *record = dyn_simdisk_at(from, table, i);
 
-		dyn_simdisk_put(to, table, &record->key, record->hash, record->slots,
-						record->object);
+		dyn_simdisk_put(to, table, record);
 		if (record->corrupt && table == DYN_TABLE_MAIN)
 			dyn_simdisk_corrupt(to, i);
 	}

@@ -89,8 +89,7 @@ void
 dyn_play_forget(struct dyn_world *world, uint32_t node, uint32_t key)
 {
 	char buffer[32];
-	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+	struct dyn_simrecord none = { .key = dyn_sim_record_key(key, buffer) };
 
-	dyn_simdisk_put(world->nodes[node].disk, DYN_TABLE_MAIN, &place, 0, 0,
-					NULL);
+	dyn_simdisk_put(world->nodes[node].disk, DYN_TABLE_MAIN, &none);
 }

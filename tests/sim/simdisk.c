@@ -36,6 +36,7 @@ struct dyn_simdisk
 	struct table tables[TABLE_COUNT];
 	struct tree tree;
 	bool full;
+	uint32_t held_wrong;
 	uint64_t version;
 };
 
@@ -424,30 +425,46 @@ put_record(struct table *table, uint32_t index, bool present,
 	dyn_simblob_release(record->object);
 	record->object = from->object;
 	record->hash = from->hash;
+	record->held_at_ms = from->held_at_ms;
 	record->slots = from->slots;
+	record->flags = from->flags;
 	record->corrupt = false;
+}
+
+static void
+note_held(struct dyn_simdisk *self, const struct dyn_simrecord *old,
+		  const struct dyn_simrecord *record)
+{
+	if (old->hash == record->hash && old->held_at_ms != 0 &&
+		old->held_at_ms != record->held_at_ms)
+		self->held_wrong++;
+}
+
+uint32_t
+dyn_simdisk_held_wrong(const struct dyn_simdisk *self)
+{
+	return self->held_wrong;
 }
 
 void
 dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table which,
-				const struct dyn_record_key *key, uint64_t hash, uint8_t slots,
-				struct dyn_simblob *object)
+				const struct dyn_simrecord *from)
 {
-	const struct dyn_simrecord from = {
-		.key = *key, .hash = hash, .slots = slots, .object = object
-	};
+	const struct dyn_record_key *key = &from->key;
 	struct table *table = &self->tables[which];
 	uint32_t index = dyn_simdisk_seek(self, which, key);
 	bool present = is_at(table, index, key);
 	bool doubted = present && table->records[index].corrupt;
 
 	self->version++;
+	if (which != DYN_TABLE_META && present && !doubted && from->object != NULL)
+		note_held(self, &table->records[index], from);
 	if (which == DYN_TABLE_MAIN && present && !doubted)
 		tree_change(&self->tree, &table->records[index]);
-	if (which == DYN_TABLE_MAIN && object != NULL && !doubted)
-		tree_change(&self->tree, &from);
-	if (object != NULL)
-		put_record(table, index, present, &from);
+	if (which == DYN_TABLE_MAIN && from->object != NULL && !doubted)
+		tree_change(&self->tree, from);
+	if (from->object != NULL)
+		put_record(table, index, present, from);
 	else if (present)
 		remove_record(table, index);
 	if (which == DYN_TABLE_MAIN && doubted)

@@ -34,8 +34,10 @@ struct dyn_simrecord
 {
 	struct dyn_record_key key; /* bucket empty in DYN_TABLE_META */
 	uint64_t hash;
+	uint64_t held_at_ms;
 	uint8_t slots; /* of a hint */
-	bool corrupt;  /* damaged on disk: the checksum would not match */
+	uint8_t flags;
+	bool corrupt; /* damaged on disk: the checksum would not match */
 	struct dyn_simblob *object;
 };
 
@@ -60,10 +62,10 @@ const struct dyn_simrecord *dyn_simdisk_get(const struct dyn_simdisk *self,
 uint32_t dyn_simdisk_seek(const struct dyn_simdisk *self, enum dyn_table table,
 						  const struct dyn_record_key *key);
 
-/* Insert, overwrite or (object NULL) remove. Takes a hold of the object. */
+/* Insert, overwrite or (object NULL) remove the record of this key.  Takes a
+ * hold of the object; a copy of the rest. */
 void dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table table,
-					 const struct dyn_record_key *key, uint64_t hash,
-					 uint8_t slots, struct dyn_simblob *object);
+					 const struct dyn_simrecord *record);
 
 /* Damage one record of the main table; a later write of it heals it. */
 void dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index);
@@ -75,6 +77,10 @@ uint64_t dyn_simdisk_tree_hash(const struct dyn_simdisk *self,
 /* Leaves that are not those of the records; branches in which a damaged
  * record hangs are not looked at. */
 uint32_t dyn_simdisk_tree_wrong(const struct dyn_simdisk *self);
+
+/* Records that came to another time of holding (not known before: excused)
+ * while their object's hash was the same. */
+uint32_t dyn_simdisk_held_wrong(const struct dyn_simdisk *self);
 
 /* A full disk refuses every commit. */
 void dyn_simdisk_set_full(struct dyn_simdisk *self, bool full);

@@ -34,6 +34,7 @@ struct job
 	struct dyn_arena arena; /* of the request */
 	bool taken;
 	bool end;
+	struct dyn_record_key last; /* SCAN: where it ended before the end */
 };
 
 /* A queue of jobs in order. */
@@ -106,6 +107,7 @@ free_job(struct job *job)
 		free((void *) job->records[i].key.bucket.data);
 		dyn_simblob_release(job->records[i].object);
 	}
+	free((void *) job->last.bucket.data);
 	free(job->records);
 	free(job->states);
 	free(job->hashes);
@@ -177,6 +179,11 @@ take_writes(struct job *job, const struct dyn_effect *effect)
 		record->key = own_key(&write->key, write->table == DYN_TABLE_META);
 		record->hash = write->hash;
 		record->slots = write->table == DYN_TABLE_HINTS ? write->slots : 0;
+		if (write->table != DYN_TABLE_META)
+		{
+			record->held_at_ms = write->held_at_ms;
+			record->flags = write->flags;
+		}
 		if (write->object.size > 0)
 			record->object = dyn_simblob_new(write->object);
 	}
@@ -186,9 +193,7 @@ static void
 apply_job(struct simstore *self, const struct job *job)
 {
 	for (uint32_t i = 0; i < job->record_count; i++)
-		dyn_simdisk_put(self->disk, job->tables[i], &job->records[i].key,
-						job->records[i].hash, job->records[i].slots,
-						job->records[i].object);
+		dyn_simdisk_put(self->disk, job->tables[i], &job->records[i]);
 }
 
 static void
@@ -257,7 +262,9 @@ add_found(struct job *job, const struct dyn_record_key *key,
 	if (state == DYN_LOADED_FOUND)
 	{
 		found->hash = record->hash;
+		found->held_at_ms = record->held_at_ms;
 		found->slots = record->slots;
+		found->flags = record->flags;
 		if (!hash_only)
 			found->object = dyn_simblob_hold(record->object);
 	}
@@ -359,38 +366,62 @@ scan_skip(const struct simstore *self, const struct dyn_effect *scan,
 	return count;
 }
 
+/* A damaged record cannot tell what it is. */
+static bool
+passes_filter(const struct dyn_effect *scan, const struct dyn_simrecord *record)
+{
+	return scan->scan.flags == 0 || record->corrupt ||
+		   (record->flags & scan->scan.flags) != 0;
+}
+
+/* False when the page has no place for it. */
+static bool
+scan_add(struct job *job, const struct dyn_simrecord *record, uint64_t *bytes)
+{
+	const struct dyn_effect *scan = &job->request;
+	uint64_t size = record->key.key.size;
+
+	if (!scan->scan.hash_only && !record->corrupt)
+		size += record->object->size;
+	if (job->record_count == scan->scan.items_max ||
+		(job->record_count > 0 && *bytes + size > scan->scan.bytes_max))
+		return false;
+	*bytes += size;
+	add_found(job, &record->key, record,
+			  record->corrupt ? DYN_LOADED_CORRUPT : DYN_LOADED_FOUND,
+			  scan->scan.hash_only);
+	return true;
+}
+
 static void
 take_scan(struct simstore *self, struct job *job)
 {
 	const struct dyn_effect *scan = &job->request;
 	uint32_t count = dyn_simdisk_count(self->disk, scan->scan.table);
+	const struct dyn_record_key *last = NULL;
+	uint32_t visits = 0;
 	uint64_t bytes = 0;
 
 	job->end = true;
 	for (uint32_t i = scan_start(self, scan); i < count; i++)
 	{
 		const struct dyn_simrecord *record;
-		uint64_t size;
 
 		i = scan_skip(self, scan, i);
 		if (i == count)
 			return;
 		record = dyn_simdisk_at(self->disk, scan->scan.table, i);
-		size = record->key.key.size;
 		if (!scan_wants(scan, record->key.key))
 			continue;
-		if (!scan->scan.hash_only && !record->corrupt)
-			size += record->object->size;
-		if (job->record_count == scan->scan.items_max ||
-			(job->record_count > 0 && bytes + size > scan->scan.bytes_max))
+		if ((scan->scan.visits_max != 0 && visits == scan->scan.visits_max) ||
+			(passes_filter(scan, record) && !scan_add(job, record, &bytes)))
 		{
 			job->end = false;
+			job->last = own_key(last, false);
 			return;
 		}
-		bytes += size;
-		add_found(job, &record->key, record,
-				  record->corrupt ? DYN_LOADED_CORRUPT : DYN_LOADED_FOUND,
-				  scan->scan.hash_only);
+		visits++;
+		last = &record->key;
 	}
 }
 
@@ -532,7 +563,9 @@ deliver_load(struct simstore *self, struct job *job, struct dyn_event *event)
 	{
 		records[i].state = job->states[i];
 		records[i].hash = job->records[i].hash;
+		records[i].held_at_ms = job->records[i].held_at_ms;
 		records[i].slots = job->records[i].slots;
+		records[i].flags = job->records[i].flags;
 		if (job->records[i].object != NULL)
 			records[i].object = dyn_simblob_slice(job->records[i].object);
 	}
@@ -557,7 +590,9 @@ deliver_scan(struct simstore *self, struct job *job, struct dyn_event *event)
 			items[i].bucket = job->records[i].key.bucket;
 		items[i].key = job->records[i].key.key;
 		items[i].hash = job->records[i].hash;
+		items[i].held_at_ms = job->records[i].held_at_ms;
 		items[i].slots = job->records[i].slots;
+		items[i].flags = job->records[i].flags;
 		if (job->records[i].object != NULL)
 			items[i].object = dyn_simblob_slice(job->records[i].object);
 	}
@@ -567,16 +602,10 @@ deliver_scan(struct simstore *self, struct job *job, struct dyn_event *event)
 	event->scanned.items = items;
 	event->scanned.item_count = job->record_count;
 	event->scanned.end = job->end;
-	if (!job->end)
-	{
-		const struct dyn_record_key *last =
-			&job->records[job->record_count - 1].key;
-
-		if (job->request.scan.bucket.size == 0)
-			event->scanned.after_bucket = last->bucket;
-		event->scanned.after_cell = last->cell;
-		event->scanned.after_key = last->key;
-	}
+	if (job->request.scan.bucket.size == 0)
+		event->scanned.after_bucket = job->last.bucket;
+	event->scanned.after_cell = job->last.cell;
+	event->scanned.after_key = job->last.key;
 	self->complete(self->context, event);
 	free(items);
 }

@@ -1,5 +1,6 @@
 #include "tests/sim/whitebox_state.h"
 
+#include "core/key_table.h"
 #include "model/hash.h"
 #include "tests/sim/simnet.h"
 
@@ -206,9 +207,17 @@ note_version(struct dyn_world *world, uint32_t node, uint32_t key,
 		self->writes[known->write].takers |= 1U << node;
 }
 
+/* Does the record say of the object what is true? */
+static bool
+is_described(const struct dyn_write *write, const struct dyn_object *object)
+{
+	return write->hash == dyn_object_hash(object, write->key.key) &&
+		   write->flags == dyn_key_flags(object) && write->held_at_ms != 0;
+}
+
 static void
 note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
-			struct dyn_slice bytes, const uint64_t *stored_hash)
+			struct dyn_slice bytes, const struct dyn_write *write)
 {
 	struct dyn_whitebox *self = world->whitebox;
 	struct dyn_object object;
@@ -223,7 +232,7 @@ note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
 		dyn_world_violation(world, "C2", "node %u has a key of nobody", node);
 		return;
 	}
-	hash = dyn_hash_bytes(bytes) + key * 64 + node * 2 + (stored_hash != NULL);
+	hash = dyn_hash_bytes(bytes) + key * 64 + node * 2 + (write != NULL);
 	seen = &self->seen[hash % 4096];
 	if (*seen == hash)
 		return;
@@ -231,15 +240,13 @@ note_object(struct dyn_world *world, uint32_t node, struct dyn_slice key_bytes,
 	dyn_arena_reset(&self->arena);
 	if (dyn_object_decode(bytes, &self->arena.allocator, &object) !=
 			DYN_STATUS_OK ||
-		(stored_hash != NULL &&
-		 dyn_object_hash(&object, key_bytes) != *stored_hash))
+		(write != NULL && !is_described(write, &object)))
 	{
 		dyn_world_violation(world, "W1", "node %u has a bad record", node);
 		return;
 	}
 	for (uint32_t i = 0; i < object.version_count; i++)
-		note_version(world, node, key, &object.versions[i],
-					 stored_hash != NULL);
+		note_version(world, node, key, &object.versions[i], write != NULL);
 }
 
 void
@@ -252,8 +259,7 @@ dyn_whitebox_store(struct dyn_world *world, uint32_t node,
 		{
 			const struct dyn_write *write = &effect->store.writes[i];
 
-			note_object(world, node, write->key.key, write->object,
-						&write->hash);
+			note_object(world, node, write->key.key, write->object, write);
 		}
 }
 

@@ -3,7 +3,8 @@
  * whitebox.h
  *      What only the simulator can see: disks, stores, answers in the making.
  *
- *     W1 dot unique    a dot stands for one (key, request, value), for ever
+ *     W1 dot unique    a dot stands for one (key, request, value), for ever;
+ *                      and what a record says of its object is true
  *     W2 ack durable   when a write's OK leaves a node, W disks hold it, or
  *                      what replaced it
  *     W3 context sane  row clocks cover their own version and no other row's

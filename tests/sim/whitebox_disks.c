@@ -282,6 +282,12 @@ dyn_whitebox_trees(struct dyn_world *world)
 								"node %u: %u leaves are not those of its "
 								"records",
 								i, wrong);
+		wrong = dyn_simdisk_held_wrong(world->nodes[i].disk);
+		if (wrong != 0)
+			dyn_world_violation(world, "W1",
+								"node %u: %u records forgot since when they "
+								"are held",
+								i, wrong);
 	}
 	for (uint32_t cell = 0; ring != NULL && cell < DYN_CELL_COUNT; cell++)
 	{

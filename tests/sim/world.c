@@ -197,8 +197,9 @@ plant_bucket(struct dyn_world *self)
 	dyn_buckets_encode(table, &heap, &bytes);
 	blob = dyn_simblob_new(bytes);
 	for (uint32_t i = 0; i < self->swarm.node_count; i++)
-		dyn_simdisk_put(self->nodes[i].disk, DYN_TABLE_META, &place, 0, 0,
-						blob);
+		dyn_simdisk_put(
+			self->nodes[i].disk, DYN_TABLE_META,
+			&(struct dyn_simrecord){ .key = place, .object = blob });
 	dyn_simblob_release(blob);
 	heap.release(heap.context, (void *) bytes.data);
 	free(table);

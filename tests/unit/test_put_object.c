@@ -1,4 +1,5 @@
-/* What puts make of objects, by the rules of their buckets. */
+/* What puts make of objects, by the rules of their buckets, and what records
+ * say of them. */
 #include "corerig.h"
 
 #include "model/bucket.h"
@@ -326,6 +327,136 @@ a_last_write_ends_by_the_clock_not_by_its_stamp(void **unused)
 					 T + 10 * MINUTE_MS + 1);
 }
 
+/* ------------------------------------------------- what the record says of it */
+
+static void
+show_clocks(uint64_t wall_ms)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		rig->nodes[i].wall_ms = wall_ms;
+}
+
+static const struct corerig_record *
+record(uint32_t node, const char *bucket)
+{
+	return corerig_get(rig, node, bucket, "k");
+}
+
+/* So many actors of whom nobody has heard. */
+static struct dyn_clock
+clock_of(uint32_t actors)
+{
+	struct dyn_clock clock = { 0 };
+
+	for (uint32_t i = 0; i < actors; i++)
+		assert_int_equal(dyn_clock_add(&clock,
+									   (struct dyn_dot){ { i + 1, 0 }, 1 },
+									   &rig->arena.allocator, &clock),
+						 DYN_STATUS_OK);
+	return clock;
+}
+
+static void
+a_record_is_held_since_it_came_to_its_hash(void **unused)
+{
+	struct dyn_clock seen = clock_of(3);
+	uint64_t hash;
+
+	put(0, (struct write){ .bucket = "plain", .values = { "v" } });
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(record(i, "plain")->held_at_ms, T);
+	hash = record(0, "plain")->hash;
+	show_clocks(T + MINUTE_MS);
+	/* Whoever deletes what is not live leaves all rows as they are. */
+	put(0, (struct write){ .bucket = "plain", .context = &seen });
+	assert_int_equal(held(0, "plain").context.range_count, 4);
+	for (uint32_t i = 0; i < 3; i++)
+	{
+		assert_true(record(i, "plain")->hash == hash);
+		assert_int_equal(record(i, "plain")->held_at_ms, T);
+	}
+	put(1, (struct write){ .bucket = "plain", .values = { "w" } });
+	for (uint32_t i = 0; i < 3; i++)
+	{
+		assert_true(record(i, "plain")->hash != hash);
+		assert_int_equal(record(i, "plain")->held_at_ms, T + MINUTE_MS);
+	}
+}
+
+static void
+an_aborted_write_does_not_change_since_when(void **unused)
+{
+	struct dyn_clock context;
+
+	put(0, (struct write){ .bucket = "plain", .values = { "v" } });
+	show_clocks(T + MINUTE_MS);
+	rig->nodes[0].store.aborts = true;
+	put(0, (struct write){ .bucket = "plain", .values = { "w" } });
+	assert_int_equal(record(0, "plain")->held_at_ms, T);
+	assert_int_equal(record(1, "plain")->held_at_ms, T + MINUTE_MS);
+	rig->nodes[0].store.aborts = false;
+	show_clocks(T + 2 * MINUTE_MS);
+	context = clock_of(2);
+	put(0, (struct write){ .bucket = "plain", .context = &context });
+	assert_int_equal(record(0, "plain")->held_at_ms, T);
+	assert_int_equal(record(1, "plain")->held_at_ms, T + MINUTE_MS);
+}
+
+static void
+a_record_that_cannot_tell_is_held_since_its_next_write(void **unused)
+{
+	struct dyn_clock context = clock_of(1);
+
+	put(0, (struct write){ .bucket = "plain", .values = { "v" } });
+	corerig_get(rig, 0, "plain", "k")->held_at_ms = 0;
+	show_clocks(T + MINUTE_MS);
+	put(0, (struct write){ .bucket = "plain", .context = &context });
+	assert_int_equal(record(0, "plain")->held_at_ms, T + MINUTE_MS);
+	assert_int_equal(record(1, "plain")->held_at_ms, T);
+}
+
+static void
+tombstones_and_what_expires_are_mortal_and_nothing_else(void **unused)
+{
+	struct dyn_clock context;
+
+	put(0, (struct write){ .bucket = "plain", .values = { "v" } });
+	put(0, (struct write){ .bucket = "last", .values = { "v" } });
+	put(0, (struct write){ .bucket = "mortal", .values = { "v" } });
+	for (uint32_t i = 0; i < 3; i++)
+	{
+		assert_int_equal(record(i, "plain")->flags, 0);
+		assert_int_equal(record(i, "last")->flags, 0);
+		assert_int_equal(record(i, "mortal")->flags, DYN_RECORD_MORTAL);
+	}
+	context = held(0, "plain").context;
+	put(1, (struct write){ .bucket = "plain", .context = &context });
+	context = held(0, "last").context;
+	put(1, (struct write){ .bucket = "last", .context = &context });
+	for (uint32_t i = 0; i < 3; i++)
+	{
+		assert_int_equal(record(i, "plain")->flags, DYN_RECORD_MORTAL);
+		assert_int_equal(record(i, "last")->flags, DYN_RECORD_MORTAL);
+	}
+	put(2, (struct write){ .bucket = "plain", .values = { "again" } });
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(record(i, "plain")->flags, 0);
+}
+
+static void
+a_context_of_more_than_ten_entries_is_crowded(void **unused)
+{
+	struct dyn_clock context = clock_of(DYN_CONTEXT_CROWDED - 1);
+
+	put(0, (struct write){
+			   .bucket = "plain", .values = { "v" }, .context = &context });
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(record(i, "plain")->flags, 0);
+	put(1, (struct write){ .bucket = "plain", .values = { "w" } });
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(record(i, "plain")->flags, DYN_RECORD_CROWDED);
+}
+
 int
 main(void)
 {
@@ -343,6 +474,11 @@ main(void)
 		TEST(a_write_is_not_refused_for_want_of_a_stamp),
 		TEST(a_delete_is_a_version_that_nobody_is_shown),
 		TEST(a_last_write_ends_by_the_clock_not_by_its_stamp),
+		TEST(a_record_is_held_since_it_came_to_its_hash),
+		TEST(an_aborted_write_does_not_change_since_when),
+		TEST(a_record_that_cannot_tell_is_held_since_its_next_write),
+		TEST(tombstones_and_what_expires_are_mortal_and_nothing_else),
+		TEST(a_context_of_more_than_ten_entries_is_crowded),
 	};
 #undef TEST
 

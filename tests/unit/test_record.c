@@ -30,21 +30,26 @@ text(const char *string)
 	return (struct dyn_slice){ (const uint8_t *) string, strlen(string) };
 }
 
+/* Since some day of 2286. */
+#define HELD_AT UINT64_C(0x091122334455)
+
 static struct sample
 make_sample(size_t object_size)
 {
 	struct dyn_record_key key = { text("cart"), 0x0abc, text("alice") };
 	struct sample sample;
+	struct dyn_record record = { .hash = 0x1122334455,
+								 .held_at_ms = HELD_AT,
+								 .flags = DYN_RECORD_CROWDED,
+								 .object = { sample.object, object_size } };
 
 	assert_int_equal(dyn_record_name_make(&key, &sample.name), DYN_STATUS_OK);
 	for (size_t i = 0; i < OBJECT_SIZE; i++)
 		sample.object[i] = (uint8_t) (i * 7 + 3);
 	sample.size = DYN_RECORD_HEAD_SIZE + object_size;
-	assert_int_equal(
-		dyn_record_encode(dyn_record_name_slice(&sample.name), 0x1122334455, 0,
-						  (struct dyn_slice){ sample.object, object_size },
-						  sample.record),
-		DYN_STATUS_OK);
+	assert_int_equal(dyn_record_encode(dyn_record_name_slice(&sample.name),
+									   &record, sample.record),
+					 DYN_STATUS_OK);
 	return sample;
 }
 
@@ -66,7 +71,9 @@ what_was_written_is_read(void **state)
 
 		assert_int_equal(decode(&sample, &record), DYN_STATUS_OK);
 		assert_true(record.hash == 0x1122334455);
+		assert_true(record.held_at_ms == HELD_AT);
 		assert_int_equal(record.slots, 0);
+		assert_int_equal(record.flags, DYN_RECORD_CROWDED);
 		assert_int_equal(record.object.size, size);
 		assert_memory_equal(record.object.data, sample.object, size);
 	}
@@ -77,20 +84,34 @@ the_slots_of_a_hint_are_kept_and_covered_by_its_checksum(void **state)
 {
 	struct sample sample = make_sample(OBJECT_SIZE);
 	struct dyn_slice name = dyn_record_name_slice(&sample.name);
-	struct dyn_record record;
+	struct dyn_record record = { .object = { sample.object, OBJECT_SIZE } };
 
 	for (unsigned slots = 0; slots <= UINT8_MAX; slots++)
 	{
-		assert_int_equal(
-			dyn_record_encode(name, 7, (uint8_t) slots,
-							  (struct dyn_slice){ sample.object, OBJECT_SIZE },
-							  sample.record),
-			DYN_STATUS_OK);
+		record.slots = (uint8_t) slots;
+		record.object.data = sample.object;
+		assert_int_equal(dyn_record_encode(name, &record, sample.record),
+						 DYN_STATUS_OK);
 		assert_int_equal(decode(&sample, &record), DYN_STATUS_OK);
 		assert_int_equal(record.slots, slots);
 		sample.record[3] ^= (uint8_t) (1 << slots % 8);
 		assert_int_equal(decode(&sample, &record), DYN_STATUS_CORRUPT);
 	}
+}
+
+static void
+a_time_beyond_48_bits_is_the_last_one_that_fits(void **state)
+{
+	struct sample sample = make_sample(OBJECT_SIZE);
+	struct dyn_record record = { .held_at_ms = UINT64_MAX,
+								 .object = { sample.object, OBJECT_SIZE } };
+
+	assert_int_equal(dyn_record_encode(dyn_record_name_slice(&sample.name),
+									   &record, sample.record),
+					 DYN_STATUS_OK);
+	assert_int_equal(decode(&sample, &record), DYN_STATUS_OK);
+	assert_true(record.held_at_ms == (UINT64_C(1) << 48) - 1);
+	assert_int_equal(record.flags, 0);
 }
 
 static void
@@ -213,9 +234,10 @@ static void
 the_format_is_what_it_always_was(void **state)
 {
 	static const uint8_t head[DYN_RECORD_HEAD_SIZE] = {
-		'D',  'y',  1,    0,    3,    0,    0,    0,    0x55, 0x44, 0x33,
-		0x22, 0x11, 0,    0,    0,    0x1c, 0x48, 0x5b, 0x48, 0xda, 0x8d,
-		0x08, 0xa9, 0x7f, 0xa8, 0x15, 0x91, 0x17, 0xee, 0x64, 0x74
+		'D',  'y',  2,    0,    3,    0,    0,    0,    0x55, 0x44,
+		0x33, 0x22, 0x11, 0,    0,    0,    0x1c, 0x48, 0x5b, 0x48,
+		0xda, 0x8d, 0x08, 0xa9, 0x55, 0x44, 0x33, 0x22, 0x11, 0x09,
+		2,    0,    0x8c, 0xe4, 0xe7, 0x36, 0xf6, 0x0d, 0xc7, 0x82
 	};
 	struct sample sample = make_sample(3);
 
@@ -224,6 +246,52 @@ the_format_is_what_it_always_was(void **state)
 						"cart\0\x0a\xbc"
 						"alice",
 						12);
+}
+
+/* As the first program wrote it. */
+static struct sample
+make_first(void)
+{
+	static const uint8_t head[DYN_RECORD_HEAD_SIZE_FIRST] = {
+		'D',  'y',  1,    0,    3,    0,    0,    0,    0x55, 0x44, 0x33,
+		0x22, 0x11, 0,    0,    0,    0x1c, 0x48, 0x5b, 0x48, 0xda, 0x8d,
+		0x08, 0xa9, 0x7f, 0xa8, 0x15, 0x91, 0x17, 0xee, 0x64, 0x74
+	};
+	struct sample sample = make_sample(3);
+
+	memcpy(sample.record, head, sizeof(head));
+	memcpy(sample.record + sizeof(head), sample.object, 3);
+	sample.size = sizeof(head) + 3;
+	return sample;
+}
+
+static void
+a_record_of_the_first_format_is_read_and_says_that_it_wants_a_look(void **state)
+{
+	struct sample sample = make_first();
+	struct dyn_record record;
+
+	assert_int_equal(decode(&sample, &record), DYN_STATUS_OK);
+	assert_true(record.hash == 0x1122334455);
+	assert_true(record.held_at_ms == 0);
+	assert_int_equal(record.slots, 0);
+	assert_int_equal(record.flags, DYN_RECORD_MORTAL | DYN_RECORD_CROWDED);
+	assert_int_equal(record.object.size, 3);
+	assert_memory_equal(record.object.data, sample.object, 3);
+}
+
+static void
+every_flipped_bit_of_the_first_format_is_noticed(void **state)
+{
+	struct sample sample = make_first();
+	struct dyn_record record;
+
+	for (size_t i = 0; i < sample.size * 8; i++)
+	{
+		sample.record[i / 8] ^= (uint8_t) (1 << i % 8);
+		assert_int_equal(decode(&sample, &record), DYN_STATUS_CORRUPT);
+		sample.record[i / 8] ^= (uint8_t) (1 << i % 8);
+	}
 }
 
 int
@@ -240,7 +308,11 @@ main(void)
 		cmocka_unit_test(a_name_that_was_never_made_is_no_place),
 		cmocka_unit_test(the_longest_key_fits_lmdb_and_a_longer_one_is_refused),
 		cmocka_unit_test(names_sort_as_bucket_cell_key),
+		cmocka_unit_test(a_time_beyond_48_bits_is_the_last_one_that_fits),
 		cmocka_unit_test(the_format_is_what_it_always_was),
+		cmocka_unit_test(
+			a_record_of_the_first_format_is_read_and_says_that_it_wants_a_look),
+		cmocka_unit_test(every_flipped_bit_of_the_first_format_is_noticed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

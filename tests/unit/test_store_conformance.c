@@ -155,6 +155,19 @@ are_slots(enum dyn_table table, uint64_t version, uint8_t slots)
 	return slots == (table == DYN_TABLE_HINTS ? slots_of(version) : 0);
 }
 
+static uint64_t
+held_at_of(uint64_t version)
+{
+	return version * UINT64_C(0x12345677) % (UINT64_C(1) << 48);
+}
+
+/* Few have any, so that pages of a filter are often empty. */
+static uint8_t
+flags_of(uint64_t version)
+{
+	return version % 8 < 4 ? (uint8_t) (version % 4) : 0;
+}
+
 /* ---- the oracle ---- */
 
 static uint64_t
@@ -263,7 +276,9 @@ store(struct bench *bench)
 		if (version != 0)
 		{
 			writes[i].hash = hash_of(version);
+			writes[i].held_at_ms = held_at_of(version);
 			writes[i].slots = slots_of(version);
+			writes[i].flags = flags_of(version);
 			writes[i].object = object_of(version, objects[i]);
 		}
 		note_change(key, bench->submitted, version);
@@ -350,6 +365,10 @@ scan(struct bench *bench)
 	effect->scan.hash_only = below(bench, 3) == 0;
 	effect->scan.items_max = 1 + (uint32_t) below(bench, ITEMS_MAX);
 	effect->scan.bytes_max = 1 + (uint32_t) below(bench, 3000);
+	if (below(bench, 2) == 0)
+		effect->scan.flags = (uint8_t) (1 + below(bench, 3));
+	if (below(bench, 2) == 0)
+		effect->scan.visits_max = 1 + (uint32_t) below(bench, ITEMS_MAX);
 	bench->store->ops->submit(bench->store, effect);
 }
 
@@ -422,6 +441,8 @@ is_load_at(const struct reading *reading, const struct dyn_event *event,
 		if (version != 0 &&
 			(!is_version(version, record->hash, record->object,
 						 reading->effect.load.hash_only) ||
+			 record->held_at_ms != held_at_of(version) ||
+			 record->flags != flags_of(version) ||
 			 !are_slots(reading->effect.load.table, version, record->slots)))
 			return false;
 	}
@@ -477,6 +498,8 @@ is_item(const struct dyn_effect *effect, const struct dyn_scanned *item,
 		   item->state == DYN_LOADED_FOUND &&
 		   dyn_slice_equal(item->key, key->place.key) &&
 		   are_slots(effect->scan.table, version, item->slots) &&
+		   item->held_at_ms == held_at_of(version) &&
+		   item->flags == flags_of(version) &&
 		   is_version(version, item->hash, item->object,
 					  effect->scan.hash_only);
 }
@@ -498,6 +521,7 @@ is_page_at(const struct bench *bench, const struct dyn_effect *effect,
 {
 	const struct key *keys = bench->keys[effect->scan.table == DYN_TABLE_HINTS];
 	const struct key *last = NULL;
+	uint32_t visits = 0;
 	uint32_t count = 0;
 	size_t bytes = 0;
 
@@ -507,20 +531,28 @@ is_page_at(const struct bench *bench, const struct dyn_effect *effect,
 		uint64_t version = version_at(key, position);
 		uint8_t buffer[OBJECT_SIZE_MAX];
 		size_t size = key->place.key.size;
+		bool is_wanted = effect->scan.flags == 0 ||
+						 (flags_of(version) & effect->scan.flags) != 0;
 
 		if (version == 0 || !is_in_range(effect, &key->place))
 			continue;
 		if (!effect->scan.hash_only)
 			size += object_of(version, buffer).size;
-		if (count > 0 && (count == effect->scan.items_max ||
-						  bytes + size > effect->scan.bytes_max))
+		if ((effect->scan.visits_max != 0 &&
+			 visits == effect->scan.visits_max) ||
+			(is_wanted && count > 0 &&
+			 (count == effect->scan.items_max ||
+			  bytes + size > effect->scan.bytes_max)))
 			return event->scanned.item_count == count && !event->scanned.end &&
 				   is_cursor(effect, event, last);
+		visits++;
+		last = key;
+		if (!is_wanted)
+			continue;
 		if (count == event->scanned.item_count ||
 			!is_item(effect, &event->scanned.items[count], key, version))
 			return false;
 		bytes += size;
-		last = key;
 		count++;
 	}
 	return event->scanned.item_count == count && event->scanned.end;

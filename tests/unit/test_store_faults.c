@@ -796,6 +796,15 @@ expect_corrupt(struct storerig *rig, uint32_t which)
 	else
 		assert_int_equal(rig->scan_status, DYN_STATUS_IO_ERROR);
 	assert_true(storerig_stats(rig).corrupt > 0);
+	/* A filter that none of them passes shows the damaged one, or not. */
+	rig->scan_flags = DYN_RECORD_MORTAL;
+	storerig_scan(rig, true, 1000);
+	rig->scan_flags = 0;
+	if (rig->scan_status == DYN_STATUS_OK)
+	{
+		assert_int_equal(rig->scan_found, 0);
+		assert_true(rig->scan_corrupt <= is_in_scan(rig, which));
+	}
 	storerig_close(rig);
 }
 

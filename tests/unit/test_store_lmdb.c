@@ -236,10 +236,97 @@ an_unknown_format_is_refused_with_both_numbers(void **state)
 
 	storerig_open(rig);
 	storerig_close(rig);
-	change_by_hand(rig, "dynnode", "format", "3");
+	change_by_hand(rig, "dynnode", "format", "4");
 	assert_non_null(
 		strstr(storerig_open_refused(rig),
-			   "the store has format 3, this program knows format 2"));
+			   "the store has format 4, this program knows format 3"));
+	change_by_hand(rig, "dynnode", "format", "23");
+	assert_non_null(
+		strstr(storerig_open_refused(rig),
+			   "the store has format 23, this program knows format 3"));
+}
+
+/* A record of these flags, held since then. */
+static void
+put_flagged(struct storerig *rig, const char *key, uint8_t flags)
+{
+	struct dyn_write write = storerig_write(key, "object", 6);
+
+	write.held_at_ms = 1000000000000;
+	write.flags = flags;
+	assert_int_equal(storerig_wait(rig, storerig_submit(rig, &write, 1)),
+					 DYN_STATUS_OK);
+}
+
+static void
+records_of_an_older_store_are_read_and_none_escapes_a_filter(void **state)
+{
+	struct storerig *rig = *state;
+
+	storerig_open(rig);
+	put_flagged(rig, "a", 0);
+	put_flagged(rig, "b", DYN_RECORD_MORTAL);
+	put_flagged(rig, "c", 0);
+	storerig_close(rig);
+	storerig_make_old(rig, "2");
+	storerig_open(rig);
+	assert_true(storerig_has(rig, "a", "object", 6));
+	assert_true(rig->held_at_ms == 0);
+	assert_int_equal(rig->flags, DYN_RECORD_MORTAL | DYN_RECORD_CROWDED);
+	rig->scan_flags = DYN_RECORD_MORTAL;
+	storerig_scan(rig, true, 10);
+	assert_int_equal(rig->scan_found, 3);
+
+	put_flagged(rig, "c", 0);
+	assert_true(storerig_has(rig, "c", "object", 6));
+	assert_true(rig->held_at_ms == 1000000000000);
+	assert_int_equal(rig->flags, 0);
+	storerig_scan(rig, true, 10);
+	assert_int_equal(rig->scan_found, 2);
+	storerig_close(rig);
+
+	/* What an older program refuses from now on. */
+	change_by_hand(rig, "dynnode", "format", "4");
+	assert_non_null(strstr(storerig_open_refused(rig), "format 3"));
+	change_by_hand(rig, "dynnode", "format", "3");
+	storerig_open(rig);
+	assert_true(storerig_has(rig, "a", "object", 6));
+	assert_true(rig->held_at_ms == 0);
+}
+
+static void
+a_filtered_page_ends_after_so_many_records_whatever_they_are(void **state)
+{
+	struct storerig *rig = *state;
+	uint32_t pages = 0;
+	uint32_t found = 0;
+	char key[16];
+
+	storerig_open(rig);
+	for (uint32_t i = 0; i < 500; i++)
+	{
+		snprintf(key, sizeof(key), "%s%03u", i % 2 ? "k" : "c/k", i);
+		put_flagged(rig, key, i % 100 == 41 ? DYN_RECORD_MORTAL : 0);
+	}
+	rig->scan_all = true;
+	rig->scan_flags = DYN_RECORD_MORTAL;
+	rig->scan_visits_max = 7;
+	do
+	{
+		storerig_scan(rig, pages == 0, 100);
+		assert_int_equal(rig->scan_status, DYN_STATUS_OK);
+		assert_true(rig->scan_found <= 1);
+		found += rig->scan_found;
+		pages++;
+	} while (!rig->scan_end);
+	assert_int_equal(found, 5);
+	assert_in_range(pages, 500 / 7, 500 / 7 + 2);
+
+	rig->scan_flags = DYN_RECORD_CROWDED;
+	rig->scan_visits_max = 0;
+	storerig_scan(rig, true, 1);
+	assert_int_equal(rig->scan_found, 0);
+	assert_true(rig->scan_end);
 }
 
 static void
@@ -539,6 +626,8 @@ main(void)
 		TEST(a_file_that_is_not_lmdbs_is_refused),
 		TEST(another_programs_store_is_refused),
 		TEST(an_unknown_format_is_refused_with_both_numbers),
+		TEST(records_of_an_older_store_are_read_and_none_escapes_a_filter),
+		TEST(a_filtered_page_ends_after_so_many_records_whatever_they_are),
 		TEST(a_file_cut_short_is_refused),
 		TEST(a_refusal_leaves_no_lock_and_no_descriptor),
 		TEST(no_descriptor_is_inherited_by_a_program),

@@ -408,15 +408,13 @@ static void
 make_first_format(const struct storerig *rig)
 {
 	static const char *const tables[] = { "hints", "tree", "tree_log" };
-	struct hand hand = begin_by_hand(rig);
-	MDB_val key = { 6, (void *) "format" };
-	MDB_val value = { 1, (void *) "1" };
+	struct hand hand;
 
+	storerig_make_old(rig, "1");
+	hand = begin_by_hand(rig);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(mdb_drop(hand.txn, open_by_hand(&hand, tables[i]), 1),
 						 0);
-	assert_int_equal(
-		mdb_put(hand.txn, open_by_hand(&hand, "dynnode"), &key, &value, 0), 0);
 	end_by_hand(&hand);
 }
 
@@ -716,9 +714,11 @@ the_simulated_disk_keeps_its_tree(void **state)
 			dyn_simdisk_corrupt(disk,
 								(uint32_t) dyn_simrandom_below(&random, count));
 		else
-			dyn_simdisk_put(disk, DYN_TABLE_MAIN, &place,
-							dyn_simrandom_next(&random), 0,
-							dice < 4 ? NULL : blob);
+			dyn_simdisk_put(
+				disk, DYN_TABLE_MAIN,
+				&(struct dyn_simrecord){ .key = place,
+										 .hash = dyn_simrandom_next(&random),
+										 .object = dice < 4 ? NULL : blob });
 		assert_int_equal(dyn_simdisk_tree_wrong(disk), 0);
 	}
 	dyn_simblob_release(blob);
