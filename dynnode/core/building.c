@@ -38,6 +38,12 @@ dyn_building_takes(const struct dyn_node *node, uint16_t partition)
 		   self->parts[partition].mode != DYN_BUILDING_DISCARD;
 }
 
+bool
+dyn_building_tells(const struct dyn_node *node, uint16_t partition)
+{
+	return dyn_building_takes(node, partition);
+}
+
 /* ---------------------------------------------------------------- changes */
 
 static void

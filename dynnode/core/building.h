@@ -47,10 +47,11 @@ struct dyn_building_part
 
 struct dyn_building
 {
-	bool all;       /* everything this node is going to own: a new disk */
-	bool dirty;     /* to be written with this step */
-	uint64_t token; /* of the latest commit of it; 0 = none */
-	uint32_t count; /* partitions that are not NOT */
+	bool all;         /* everything this node is going to own: a new disk */
+	bool dirty;       /* to be written with this step */
+	uint64_t token;   /* of the latest commit of it; 0 = none */
+	uint32_t count;   /* partitions that are not NOT */
+	uint64_t discard; /* serial of the page that is being removed; 0 = none */
 	struct dyn_building_part *parts; /* Q; NULL while not formed */
 };
 
@@ -82,6 +83,9 @@ bool dyn_building_answers(const struct dyn_node *node, uint16_t partition);
 
 /* May something be written?  Not while DISCARD goes on. */
 bool dyn_building_takes(const struct dyn_node *node, uint16_t partition);
+
+/* May another owner copy what is here?  It knows that it may not be all. */
+bool dyn_building_tells(const struct dyn_node *node, uint16_t partition);
 
 /* ---- life ---- */
 

@@ -3,9 +3,10 @@
 #include "core/coord_put.h"
 #include "core/coord_read.h"
 #include "core/exchange.h"
-#include "core/repair.h"
+#include "core/filling.h"
 #include "core/handoff.h"
 #include "core/peer.h"
+#include "core/repair.h"
 #include "core/request.h"
 
 #include <stddef.h>
@@ -90,6 +91,8 @@ lose_item(struct dyn_node *node, const struct dyn_call *self,
 		dyn_handoff_answer(node, request, item->op, DYN_STATUS_UNKNOWN);
 	else if (request->type == DYN_REQUEST_REPAIR)
 		lose_repair(node, self, item, status);
+	else if (request->type == DYN_REQUEST_FILL)
+		dyn_filling_lost(node, request, status);
 	else if (self->type == DYN_MESSAGE_READ)
 		dyn_read_lost(node, request, item, status);
 	else if (self->type == DYN_MESSAGE_REPLICATE)
@@ -203,7 +206,19 @@ fits(const struct dyn_call *self, const struct dyn_envelope *env,
 	return (self->type == DYN_MESSAGE_TREE &&
 			env->type == DYN_MESSAGE_TREE_REPLY) ||
 		   (self->type == DYN_MESSAGE_LIST &&
-			env->type == DYN_MESSAGE_LIST_REPLY);
+			env->type == DYN_MESSAGE_LIST_REPLY) ||
+		   (self->type == DYN_MESSAGE_COPY &&
+			env->type == DYN_MESSAGE_COPY_REPLY);
+}
+
+static void
+answer_copy(struct dyn_node *node, const struct dyn_call *self,
+			const Dyn__CopyReply *reply)
+{
+	struct dyn_request *request = dyn_request_find(node, self->items[0].serial);
+
+	if (request != NULL)
+		dyn_filling_answer(node, request, reply);
 }
 
 void
@@ -254,6 +269,8 @@ dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 	else if (self->type == DYN_MESSAGE_LIST)
 		dyn_exchange_list_answer(node, self->items[0].serial,
 								 (const Dyn__ListReply *) body);
+	else if (self->type == DYN_MESSAGE_COPY)
+		answer_copy(node, self, (const Dyn__CopyReply *) body);
 	else
 		answer_forwards(node, self, (const Dyn__PutReply *) body);
 	end(node, self);

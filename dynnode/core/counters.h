@@ -77,6 +77,13 @@
 	X(buildings) /* partitions that had to be built up again */                \
 	X(buildings_done)                                                          \
 	X(reads_building) /* that such a partition did not answer */               \
+	X(fill_pages)     /* of other owners' records, taken over */               \
+	X(fill_objects)                                                            \
+	X(fill_bytes)                                                              \
+	X(fill_damaged)  /* records that the other owner could not read */         \
+	X(fill_failures) /* pages that could not be taken, and are asked again */  \
+	X(copy_pages)    /* told to owners that fill up */                         \
+	X(discarded)     /* records removed, as they may be older than deletes */  \
 	X(ring_changes)
 
 enum dyn_counter

@@ -4,6 +4,7 @@
 #include "core/cluster.h"
 #include "core/coord_put.h"
 #include "core/coord_read.h"
+#include "core/discard.h"
 #include "core/handoff.h"
 #include "core/repair.h"
 #include "core/replica.h"
@@ -148,6 +149,8 @@ apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
 		dyn_put_apply(node, request, work.op, self);
 	else if (request->type == DYN_REQUEST_HANDOFF)
 		dyn_handoff_apply(node, request, work.op, self);
+	else if (request->type == DYN_REQUEST_DISCARD)
+		dyn_discard_apply(node, request, work.op, self);
 	else
 		dyn_replica_apply(node, request, work.op, self);
 }
@@ -386,6 +389,8 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 		dyn_put_committed(node, request, item->work.op, status, carried);
 	else if (request->type == DYN_REQUEST_HANDOFF)
 		dyn_handoff_committed(node, request, item->work.op, status);
+	else if (request->type == DYN_REQUEST_DISCARD)
+		dyn_discard_committed(node, request, status);
 	else
 		dyn_replica_committed(
 			node, request, item->work.op,

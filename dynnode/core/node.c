@@ -6,7 +6,10 @@
 #include "core/cluster.h"
 #include "core/coord_get.h"
 #include "core/coord_put.h"
+#include "core/copy.h"
+#include "core/discard.h"
 #include "core/exchange.h"
+#include "core/filling.h"
 #include "core/handoff.h"
 #include "core/key_table.h"
 #include "core/outbox.h"
@@ -78,8 +81,13 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 		case DYN_REQUEST_LIST:
 			dyn_exchange_answer_list(node, request, message);
 			break;
+		case DYN_REQUEST_COPY:
+			dyn_copy_begin(node, request, &env->sender, message);
+			break;
 		case DYN_REQUEST_HANDOFF:
 		case DYN_REQUEST_REPAIR:
+		case DYN_REQUEST_FILL:
+		case DYN_REQUEST_DISCARD:
 		case DYN_REQUEST_SCRUB: /* never a message */
 			break;
 	}
@@ -146,6 +154,7 @@ is_allowed(enum dyn_source source, enum dyn_message_type type)
 		case DYN_MESSAGE_REPLICATE:
 		case DYN_MESSAGE_TREE:
 		case DYN_MESSAGE_LIST:
+		case DYN_MESSAGE_COPY:
 		case DYN_MESSAGE_FORM:
 			return source == DYN_SOURCE_NODE;
 		case DYN_MESSAGE_HEARTBEAT:
@@ -181,6 +190,9 @@ take_request(struct dyn_node *node, const struct dyn_envelope *env,
 			break;
 		case DYN_MESSAGE_LIST:
 			begin_request(node, env, route, DYN_REQUEST_LIST);
+			break;
+		case DYN_MESSAGE_COPY:
+			begin_request(node, env, route, DYN_REQUEST_COPY);
 			break;
 		default:
 			take_notice(node, env, route);
@@ -220,7 +232,8 @@ is_other_cluster(const struct dyn_node *node, const struct dyn_envelope *env)
 	if (!node->cluster.formed || env->cluster == node->cluster.tag)
 		return false;
 	return env->cluster != 0 || env->type == DYN_MESSAGE_REPLICATE ||
-		   env->type == DYN_MESSAGE_TREE || env->type == DYN_MESSAGE_LIST;
+		   env->type == DYN_MESSAGE_TREE || env->type == DYN_MESSAGE_LIST ||
+		   env->type == DYN_MESSAGE_COPY;
 }
 
 static void
@@ -293,6 +306,8 @@ tick(struct dyn_node *node)
 	dyn_request_tick(node);
 	dyn_handoff_tick(node);
 	dyn_scrub_tick(node);
+	dyn_discard_tick(node);
+	dyn_filling_tick(node);
 	dyn_exchange_tick(node);
 }
 
@@ -306,6 +321,10 @@ scanned(struct dyn_node *node, const struct dyn_event *event)
 		dyn_exchange_scanned(node, event);
 	else if (request->type == DYN_REQUEST_LIST)
 		dyn_exchange_answer_scanned(node, request, event);
+	else if (request->type == DYN_REQUEST_COPY)
+		dyn_copy_scanned(node, request, event);
+	else if (request->type == DYN_REQUEST_DISCARD)
+		dyn_discard_scanned(node, request, event);
 	else
 		dyn_scan_done(node, event);
 }
@@ -537,6 +556,9 @@ dyn_node_check(const struct dyn_node *self)
 			   request->type == DYN_REQUEST_TREE ||
 			   request->type == DYN_REQUEST_LIST ||
 			   request->type == DYN_REQUEST_HANDOFF ||
+			   request->type == DYN_REQUEST_COPY ||
+			   request->type == DYN_REQUEST_FILL ||
+			   request->type == DYN_REQUEST_DISCARD ||
 			   request->type == DYN_REQUEST_SCRUB || request->undecided > 0);
 		assert(request->timer.place != 0);
 	}

@@ -2,6 +2,7 @@
 
 #include "core/cluster.h"
 #include "core/coord_put.h"
+#include "core/filling.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/repair.h"
@@ -207,10 +208,12 @@ static void
 answer_replicate(struct dyn_node *node, struct dyn_request *request)
 {
 	Dyn__ReplicateReply reply = DYN__REPLICATE_REPLY__INIT;
-	struct dyn_request *repair = dyn_request_find(node, request->parent);
+	struct dyn_request *parent = dyn_request_find(node, request->parent);
 
-	if (repair != NULL)
-		dyn_repair_stored(node, repair, request->parent_op,
+	if (parent != NULL && parent->type == DYN_REQUEST_FILL)
+		dyn_filling_stored(node, parent, request);
+	else if (parent != NULL)
+		dyn_repair_stored(node, parent, request->parent_op,
 						  request->replicas[0].status);
 	if (request->route != 0)
 	{
@@ -352,6 +355,31 @@ dyn_replica_repair_for(struct dyn_node *node, const struct dyn_request *repair,
 	request->parent = repair->serial;
 	request->parent_op = op;
 	repair_own(node, request, repair->bucket, key, object);
+}
+
+void
+dyn_replica_fill(struct dyn_node *node, const struct dyn_request *fill,
+				 struct dyn_slice bucket, const struct dyn_fill_item *items,
+				 uint32_t count)
+{
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL);
+	struct dyn_arena *arena = &request->arena;
+	struct dyn_replica_op *ops =
+		dyn_arena_allocate(arena, count * sizeof(*ops));
+
+	request->parent = fill->serial;
+	request->bucket = dyn_arena_copy(arena, bucket);
+	request->op_count = request->undecided = count;
+	request->replicas = ops;
+	for (uint32_t i = 0; i < count; i++)
+		ops[i] = (struct dyn_replica_op){
+			.repair = true,
+			.key = dyn_arena_copy(arena, items[i].key),
+			.object = dyn_arena_copy(arena, items[i].object)
+		};
+	for (uint32_t i = 0; i < count; i++)
+		begin_replicate_op(node, request, i);
 }
 
 static void

@@ -60,4 +60,16 @@ void dyn_replica_repair_for(struct dyn_node *node,
 							const struct dyn_request *repair, uint32_t op,
 							struct dyn_slice key, struct dyn_slice object);
 
+/* Objects of one bucket that another owner told: merged with what is here; the
+ * FILL hears of the outcome once. */
+struct dyn_fill_item
+{
+	struct dyn_slice key;
+	struct dyn_slice object;
+};
+
+void dyn_replica_fill(struct dyn_node *node, const struct dyn_request *fill,
+					  struct dyn_slice bucket,
+					  const struct dyn_fill_item *items, uint32_t count);
+
 #endif

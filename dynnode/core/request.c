@@ -3,6 +3,8 @@
 #include "core/coord_get.h"
 #include "core/coord_put.h"
 #include "core/coord_read.h"
+#include "core/discard.h"
+#include "core/filling.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/repair.h"
@@ -184,11 +186,18 @@ expire(struct dyn_node *node, struct dyn_request *self)
 		case DYN_REQUEST_SCAN:
 		case DYN_REQUEST_TREE:
 		case DYN_REQUEST_LIST:
+		case DYN_REQUEST_COPY:
 			/* Whoever asked has given up at the same moment. */
 			dyn_request_end(node, self);
 			break;
 		case DYN_REQUEST_REPAIR:
 			dyn_repair_expire(node, self);
+			break;
+		case DYN_REQUEST_FILL:
+			dyn_filling_expire(node, self);
+			break;
+		case DYN_REQUEST_DISCARD:
+			dyn_discard_expire(node, self);
 			break;
 	}
 }

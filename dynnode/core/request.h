@@ -25,6 +25,8 @@ struct dyn_read_op;
 struct dyn_repair;
 struct dyn_replica_op;
 struct dyn_handoff;
+struct dyn_fill;
+struct dyn_discard;
 
 enum dyn_request_type
 {
@@ -37,7 +39,10 @@ enum dyn_request_type
 	DYN_REQUEST_TREE,      /* exchange_answer.c */
 	DYN_REQUEST_LIST,      /* exchange_answer.c */
 	DYN_REQUEST_REPAIR,    /* repair.c */
-	DYN_REQUEST_SCRUB      /* scrub.c */
+	DYN_REQUEST_SCRUB,     /* scrub.c */
+	DYN_REQUEST_COPY,      /* copy.c */
+	DYN_REQUEST_FILL,      /* filling.c */
+	DYN_REQUEST_DISCARD    /* discard.c */
 };
 
 struct dyn_request
@@ -65,7 +70,8 @@ struct dyn_request
 	const void *message;      /* unpacked, as its type says */
 	struct dyn_node_id asker; /* TREE: which node, and since when */
 	uint64_t asked_at_ms;
-	uint64_t parent; /* REPLICATE: for this operation of a REPAIR */
+	bool vouches;    /* COPY: nothing was lost here when it began */
+	uint64_t parent; /* REPLICATE: for this operation of a REPAIR, for a FILL */
 	uint32_t parent_op;
 	union
 	{
@@ -75,6 +81,8 @@ struct dyn_request
 		struct dyn_replica_op *replicas;
 		struct dyn_handoff *handoff;
 		struct dyn_repair *repair;
+		struct dyn_fill *fill;
+		struct dyn_discard *discard;
 	};
 };
 

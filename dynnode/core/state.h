@@ -60,6 +60,18 @@ struct dyn_hint_cursor
 	struct dyn_walk place;
 };
 
+/* What is being copied from a peer (filling.c). */
+struct dyn_filling
+{
+	uint64_t serial; /* of the page under way; 0 = none */
+	bool active;     /* in the midst of a partition */
+	bool left_out;   /* something in it could not be read, or taken */
+	uint16_t partition;
+	uint32_t turn; /* of the partition's building when it began */
+	struct dyn_walk place;
+	uint32_t items_max; /* of the next page */
+};
+
 /* Somewhere another node may listen. */
 struct dyn_peer
 {
@@ -79,6 +91,7 @@ struct dyn_peer
 	uint64_t handoff;     /* serial of the slice under way to it; 0 = none */
 	struct dyn_hint_cursor hint_cursor;
 	uint32_t hint_walks; /* partitions looked at since the last heartbeat */
+	struct dyn_filling filling;
 };
 
 struct dyn_cluster

@@ -16,14 +16,19 @@ dyn_walk_resume(const struct dyn_walk *self, struct dyn_effect *scan,
 }
 
 void
-dyn_walk_keep(struct dyn_walk *self, const struct dyn_event *scanned)
+dyn_walk_set(struct dyn_walk *self, struct dyn_slice bucket, uint16_t cell,
+			 struct dyn_slice key)
 {
-	struct dyn_slice bucket = scanned->scanned.after_bucket;
-	struct dyn_slice key = scanned->scanned.after_key;
-
-	self->cell = scanned->scanned.after_cell;
+	self->cell = cell;
 	self->bucket_size = (uint8_t) bucket.size;
 	memcpy(self->bucket, bucket.data, bucket.size);
 	self->key_size = (uint16_t) key.size;
 	memcpy(self->key, key.data, key.size);
+}
+
+void
+dyn_walk_keep(struct dyn_walk *self, const struct dyn_event *scanned)
+{
+	dyn_walk_set(self, scanned->scanned.after_bucket,
+				 scanned->scanned.after_cell, scanned->scanned.after_key);
 }

@@ -28,6 +28,10 @@ struct dyn_walk
 void dyn_walk_resume(const struct dyn_walk *self, struct dyn_effect *scan,
 					 struct dyn_arena *arena);
 
+/* After this key.  Sizes within their limits. */
+void dyn_walk_set(struct dyn_walk *self, struct dyn_slice bucket, uint16_t cell,
+				  struct dyn_slice key);
+
 /* Where this page ended; it was not the last one. */
 void dyn_walk_keep(struct dyn_walk *self, const struct dyn_event *scanned);
 

@@ -58,6 +58,8 @@ enum
 	X(TREE_REPLY, 20, TreeReply)                                               \
 	X(LIST, 21, ListRequest)                                                   \
 	X(LIST_REPLY, 22, ListReply)                                               \
+	X(COPY, 23, CopyRequest)                                                   \
+	X(COPY_REPLY, 24, CopyReply)                                               \
 	X(BUCKET, 30, BucketRequest)                                               \
 	X(BUCKET_REPLY, 31, BucketReply)
 

@@ -25,6 +25,8 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 	[DYN_MESSAGE_TREE_REPLY] = &dyn__tree_reply__descriptor,
 	[DYN_MESSAGE_LIST] = &dyn__list_request__descriptor,
 	[DYN_MESSAGE_LIST_REPLY] = &dyn__list_reply__descriptor,
+	[DYN_MESSAGE_COPY] = &dyn__copy_request__descriptor,
+	[DYN_MESSAGE_COPY_REPLY] = &dyn__copy_reply__descriptor,
 	[DYN_MESSAGE_BUCKET] = &dyn__bucket_request__descriptor,
 	[DYN_MESSAGE_BUCKET_REPLY] = &dyn__bucket_reply__descriptor
 };
@@ -119,6 +121,8 @@ operation_count(enum dyn_message_type type, const ProtobufCMessage *body)
 			return ((const Dyn__TreeRequest *) body)->n_nodes;
 		case DYN_MESSAGE_LIST:
 			return ((const Dyn__ListRequest *) body)->n_items;
+		case DYN_MESSAGE_COPY_REPLY:
+			return ((const Dyn__CopyReply *) body)->n_items;
 		default:
 			return 0;
 	}

@@ -1,0 +1,157 @@
+#include "core/discard.h"
+
+#include "core/cluster.h"
+#include "core/state.h"
+#include "model/hash.h"
+
+enum
+{
+	PAGE_ITEMS_MAX = 256,
+	PAGE_BYTES_MAX = 256 * 1024
+};
+
+/* One page. */
+struct dyn_discard
+{
+	uint16_t partition;
+	uint32_t turn;
+	bool is_quiet; /* no commit was under way when it was read */
+	bool failed;
+	uint32_t waiting; /* records being removed */
+};
+
+static bool
+is_quiet(const struct dyn_node *node, uint16_t partition)
+{
+	const struct dyn_key *key;
+
+	for (key = node->keys; key != NULL; key = key->hh.next)
+		if (key->partition == partition && key->commit_count != 0)
+			return false;
+	return true;
+}
+
+/* Always from the start: what was there before is gone. */
+static void
+read_page(struct dyn_node *node, uint16_t partition)
+{
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_DISCARD, 0, NULL);
+	struct dyn_discard *self =
+		dyn_arena_allocate(&request->arena, sizeof(*self));
+	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
+	uint16_t q = node->cluster.ring.partition_count;
+
+	*self = (struct dyn_discard){ .partition = partition,
+								  .turn = node->building.parts[partition].turn,
+								  .is_quiet = is_quiet(node, partition) };
+	request->discard = self;
+	node->building.discard = request->serial;
+	effect->scan.token = request->serial;
+	effect->scan.table = dyn_cluster_own_slot(node, partition) >= 0
+							 ? DYN_TABLE_MAIN
+							 : DYN_TABLE_HINTS;
+	effect->scan.cell_first = dyn_hash_cell_first(partition, q);
+	effect->scan.cell_last = dyn_hash_cell_last(partition, q);
+	effect->scan.hash_only = true;
+	effect->scan.items_max = PAGE_ITEMS_MAX;
+	effect->scan.bytes_max = PAGE_BYTES_MAX;
+}
+
+static void
+start(struct dyn_node *node)
+{
+	if (node->building.count == 0 || !node->writable ||
+		node->building.discard != 0)
+		return;
+	for (uint32_t p = 0; p < node->cluster.ring.partition_count; p++)
+		if (node->building.parts[p].mode == DYN_BUILDING_DISCARD)
+		{
+			read_page(node, (uint16_t) p);
+			return;
+		}
+}
+
+void
+dyn_discard_tick(struct dyn_node *node)
+{
+	if (node->cluster.formed)
+		start(node);
+}
+
+static void
+end(struct dyn_node *node, struct dyn_request *request, bool go_on)
+{
+	node->building.discard = 0;
+	dyn_request_end(node, request);
+	if (go_on)
+		start(node);
+}
+
+static void
+one_less(struct dyn_node *node, struct dyn_request *request)
+{
+	if (--request->discard->waiting == 0)
+		end(node, request, !request->discard->failed);
+}
+
+void
+dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
+					const struct dyn_event *event)
+{
+	struct dyn_discard *self = request->discard;
+	uint32_t count = event->scanned.item_count;
+
+	if (event->scanned.status != DYN_STATUS_OK)
+	{
+		end(node, request, false);
+		return;
+	}
+	if (count == 0 && event->scanned.end)
+	{
+		if (self->is_quiet &&
+			self->turn == node->building.parts[self->partition].turn)
+			dyn_building_discarded(node, self->partition);
+		end(node, request, self->is_quiet);
+		return;
+	}
+	self->waiting = 1;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		const struct dyn_scanned *item = &event->scanned.items[i];
+
+		self->waiting++;
+		if (dyn_key_do(node, item->bucket, item->key,
+					   (struct dyn_work){ request->serial, i }))
+			continue;
+		self->failed = true;
+		self->waiting--;
+	}
+	one_less(node, request);
+}
+
+void
+dyn_discard_apply(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, struct dyn_key *key)
+{
+	struct dyn_key_value value = { 0 };
+
+	dyn_count(node, discarded);
+	if (dyn_key_write(node, key, &value,
+					  (struct dyn_work){ request->serial, op }))
+		one_less(node, request);
+}
+
+void
+dyn_discard_committed(struct dyn_node *node, struct dyn_request *request,
+					  enum dyn_status status)
+{
+	request->discard->failed |= status != DYN_STATUS_OK;
+	one_less(node, request);
+}
+
+void
+dyn_discard_expire(struct dyn_node *node, struct dyn_request *request)
+{
+	end(node, request, false);
+}
