@@ -126,9 +126,10 @@ answer_reads(struct dyn_node *node, struct dyn_call *self,
 							(enum dyn_status) result->status, result->hash,
 							dyn_slice_of_bytes(result->object));
 		else if (request != NULL)
-			dyn_read_answer(
-				node, request, item, (enum dyn_status) result->status,
-				dyn_slice_of_bytes(result->object), result->remembered);
+			dyn_read_answer(node, request, item,
+							(enum dyn_status) result->status,
+							dyn_slice_of_bytes(result->object),
+							result->remembered, result->fence);
 	}
 }
 

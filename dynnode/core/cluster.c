@@ -332,7 +332,8 @@ boot_identity(struct dyn_node *node, const struct dyn_slice *record)
 }
 
 static enum dyn_status
-boot_cluster(struct dyn_node *node, const struct dyn_slice *record)
+boot_cluster(struct dyn_node *node, const struct dyn_slice *record,
+			 const struct dyn_slice *fence)
 {
 	Dyn__Form *form;
 	struct dyn_text text;
@@ -355,6 +356,9 @@ boot_cluster(struct dyn_node *node, const struct dyn_slice *record)
 		return fatal(node, text.bytes);
 	}
 	node->cluster.formed = true;
+	if (!dyn_fence_boot(node, fence))
+		return fatal(node, "the store's record of fences is damaged or of "
+						   "another version of this program");
 	if (strcmp(dyn_ring_member(&node->cluster.ring, &node->id)->address,
 			   node->config.address) != 0)
 		node->quiet_until_ms = node->now_ms + node->config.silence_ms;
@@ -426,7 +430,8 @@ dyn_cluster_boot(struct dyn_node *node, const struct dyn_boot *boot)
 	if (!dyn_bucket_boot(node, boot_record(boot, "buckets")))
 		return fatal(node, "the store's record of buckets is damaged or of "
 						   "another version of this program");
-	status = record ? boot_cluster(node, record) : DYN_STATUS_OK;
+	status = record ? boot_cluster(node, record, boot_record(boot, "fence"))
+					: DYN_STATUS_OK;
 	if (status == DYN_STATUS_OK &&
 		!dyn_building_formed(node, boot_record(boot, "building")))
 		return fatal(node, "the store's record of what is to be built is "
@@ -701,7 +706,8 @@ dyn_cluster_merge_ring(struct dyn_node *node, struct dyn_slice bytes)
 }
 
 static void
-welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation)
+welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation,
+			 bool to_node)
 {
 	Dyn__Welcome welcome = DYN__WELCOME__INIT;
 	const struct dyn_cluster *cluster = &node->cluster;
@@ -729,6 +735,8 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation)
 					dyn_peer_is_reachable(node, cluster->member_peer[i]);
 		welcome.peer_up = up;
 		welcome.n_peer_up = cluster->ring.member_count;
+		if (to_node)
+			dyn_fence_tell(node, &welcome);
 	}
 	dyn_outbox_reply(node, route, DYN_MESSAGE_WELCOME, correlation,
 					 &welcome.base);
@@ -754,5 +762,5 @@ dyn_cluster_hello(struct dyn_node *node, uint64_t route, uint64_t correlation,
 		dyn_outbox_error(node, route, correlation, DYN_STATUS_NOT_READY,
 						 "the node is starting");
 	else
-		welcome_back(node, route, correlation);
+		welcome_back(node, route, correlation, hello->node.len != 0);
 }

@@ -218,6 +218,20 @@ must_seed(struct dyn_node *node, const struct dyn_bucket *bucket,
 	return false;
 }
 
+/* The mark of the object that is made: not that of the request when older
+ * hints go into it. */
+static uint64_t
+fence_of(const struct dyn_node *node, const struct dyn_request *request,
+		 const struct dyn_put_op *put, const struct dyn_key *key)
+{
+	uint64_t fence = dyn_fence_birth(node, request->serial, key->partition);
+	uint64_t floor = dyn_fence_floor(node, key->partition);
+
+	if (put->read.quorum.needed != 0)
+		fence = dyn_read_fence(node, request, &put->read);
+	return key->table == DYN_TABLE_HINTS && floor < fence ? floor : fence;
+}
+
 static char *
 refusal_text(enum dyn_status status)
 {
@@ -269,6 +283,15 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			   put->writing.refusal != DYN_STATUS_OK ? put->writing.refusal
 													 : DYN_STATUS_NO_QUORUM,
 			   write_text(node, request, put));
+		return;
+	}
+	put->writing.fence = fence_of(node, request, put, key);
+	if (put->writing.fence < dyn_fence_floor(node, key->partition) ||
+		dyn_fence_is_behind(node, key->partition))
+	{
+		dyn_count(node, fenced);
+		decide(node, request, op, DYN_STATUS_FENCED,
+			   refusal_text(DYN_STATUS_FENCED));
 		return;
 	}
 	if (must_seed(node, bucket, put, key))

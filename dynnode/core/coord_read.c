@@ -56,6 +56,7 @@ ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 						self->request_id, &item);
 		return;
 	}
+	self->own_floor = dyn_fence_floor(node, self->partition);
 	/* Asked before the load is submitted, so that the load sees its write. */
 	if (self->request_id != NULL &&
 		dyn_remember_is_committed(&node->remember, self->request_id))
@@ -168,6 +169,7 @@ dyn_read_begin(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	struct dyn_read *self = read_of(request, op);
 
 	self->partition = partition;
+	self->hint_floor = UINT64_MAX;
 	dyn_quorum_init(&self->quorum, node->cluster.n, needed);
 	dyn_request_wake(node, request, node->now_ms + node->config.hedge_ms);
 	top_up(node, request, op, self);
@@ -215,10 +217,20 @@ dyn_read_merge(struct dyn_request *request, const struct dyn_read *self,
 	return status;
 }
 
+uint64_t
+dyn_read_fence(const struct dyn_node *node, const struct dyn_request *request,
+			   const struct dyn_read *self)
+{
+	uint64_t fence = dyn_fence_birth(node, request->serial, self->partition);
+
+	return self->hint_floor < fence ? self->hint_floor : fence;
+}
+
 void
 dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 				const struct dyn_read *self, struct dyn_slice merged)
 {
+	uint64_t fence = dyn_read_fence(node, request, self);
 	uint8_t heard = self->quorum.yes & (uint8_t) ~self->by_fallback;
 	uint8_t stale = 0;
 
@@ -242,10 +254,11 @@ dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 			continue;
 		dyn_count(node, repairs_sent);
 		if (peer == DYN_PEER_SELF)
-			dyn_replica_repair_self(node, request->bucket, self->key, merged);
+			dyn_replica_repair_self(node, request->bucket, self->key, merged,
+									fence);
 		else if (dyn_peer_is_reachable(node, peer))
 			dyn_outbox_replicate(node, (uint32_t) peer, request->bucket,
-								 self->key, merged, NULL, NULL);
+								 self->key, merged, fence, NULL, NULL);
 	}
 }
 
@@ -276,7 +289,7 @@ take_failure(struct dyn_node *node, struct dyn_request *request,
 void
 dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 				const struct dyn_call_item *item, enum dyn_status status,
-				struct dyn_slice object, bool remembered)
+				struct dyn_slice object, bool remembered, uint64_t fence)
 {
 	struct dyn_read *self = read_of(request, item->op);
 	uint8_t bit = (uint8_t) (1U << item->slot);
@@ -285,6 +298,10 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 		return;
 	if (status == DYN_STATUS_OK && object.size == 0)
 		status = DYN_STATUS_BAD_REQUEST;
+	/* What was kept there since before something was removed here. */
+	if (status == DYN_STATUS_OK && item->fallback &&
+		fence < dyn_fence_floor(node, self->partition))
+		status = DYN_STATUS_FENCED;
 	self->remembered |= remembered;
 	if (status == DYN_STATUS_OK ||
 		(status == DYN_STATUS_NOT_FOUND && !item->fallback))
@@ -296,6 +313,8 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 					dyn_arena_copy(&request->arena, object);
 			if (item->fallback)
 				self->by_fallback |= bit;
+			if (item->fallback && fence < self->hint_floor)
+				self->hint_floor = fence;
 		}
 	}
 	/* Its answer was full: this key once more.  Each answer holds one object
@@ -323,13 +342,16 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	struct dyn_call_item item = { .op = op,
 								  .slot = slot,
 								  .fallback = fallback };
+	const struct dyn_read *self = read_of(request, op);
+	enum dyn_status status = statuses[record->state];
 
 	/* It may have begun since the load did. */
-	dyn_read_answer(node, request, &item,
-					dyn_building_answers(node, read_of(request, op)->partition)
-						? statuses[record->state]
-						: DYN_STATUS_BUILDING,
-					record->object, false);
+	if (!dyn_building_answers(node, self->partition))
+		status = DYN_STATUS_BUILDING;
+	if (fallback && dyn_fence_is_behind(node, self->partition))
+		status = DYN_STATUS_FENCED;
+	dyn_read_answer(node, request, &item, status, record->object, false,
+					self->own_floor);
 }
 
 void

@@ -31,13 +31,15 @@ struct dyn_read
 	struct dyn_quorum quorum;
 	bool decided;
 	bool remembered;
-	bool owners_only; /* nobody may stand in */
+	bool owners_only;        /* nobody may stand in */
 	uint8_t asked;           /* slots whose owner was asked, or is missing */
 	uint8_t missing;         /* slots whose owner cannot answer */
 	uint8_t stood_in;        /* of these: a fallback was asked */
 	uint8_t by_fallback;     /* answers that a fallback gave */
 	uint8_t damaged;         /* slots whose record is unreadable */
 	uint32_t fallback_next;  /* in the partition's list */
+	uint64_t own_floor;      /* when the own hints were asked for */
+	uint64_t hint_floor;     /* the least one of hints that were found */
 	enum dyn_status failure; /* of the latest slot that could not answer */
 	/* By slot, encoded, in the request's arena; size 0 = absent there. */
 	struct dyn_slice objects[DYN_REPLICAS_MAX];
@@ -54,13 +56,18 @@ enum dyn_status dyn_read_merge(struct dyn_request *request,
 							   const struct dyn_read *self,
 							   struct dyn_slice *merged);
 
+/* The mark of what is made of it. */
+uint64_t dyn_read_fence(const struct dyn_node *node,
+						const struct dyn_request *request,
+						const struct dyn_read *self);
+
 /* Bring the owners that answered up to the merged object. */
 void dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 					 const struct dyn_read *self, struct dyn_slice merged);
 
 void dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 					 const struct dyn_call_item *item, enum dyn_status status,
-					 struct dyn_slice object, bool remembered);
+					 struct dyn_slice object, bool remembered, uint64_t fence);
 /* fallback: out of the table of hints. */
 void dyn_read_loaded(struct dyn_node *node, struct dyn_request *request,
 					 uint32_t op, uint8_t slot, bool fallback,

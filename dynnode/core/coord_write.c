@@ -97,7 +97,8 @@ send_to(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 								  .deadline_ms = request->deadline_ms };
 
 	dyn_outbox_replicate(node, (uint32_t) peer, request->bucket, put->key,
-						 put->writing.object, &put->id, &item);
+						 put->writing.object, put->writing.fence, &put->id,
+						 &item);
 }
 
 /* Somebody else for this slot; when there is nobody, and nobody may answer

@@ -37,6 +37,7 @@ struct dyn_writing
 	uint32_t fallback_maybe;  /* how many fallbacks hold it, or may */
 	uint64_t sent_at_ms;
 	enum dyn_status refusal; /* of a node that stored nothing */
+	uint64_t fence;          /* the object's mark; before dyn_write_begin */
 	struct dyn_slice object; /* for fallbacks; in the request's arena */
 };
 

@@ -84,6 +84,9 @@
 	X(fill_failures) /* pages that could not be taken, and are asked again */  \
 	X(copy_pages)    /* told to owners that fill up */                         \
 	X(discarded)     /* records removed, as they may be older than deletes */  \
+	X(fenced)        /* objects refused: older than what was removed */        \
+	X(hints_fenced)  /* hints dropped: delivered in a forgotten life */        \
+	X(fence_behind)  /* others knew of removals that the store forgot */       \
 	X(ring_changes)
 
 enum dyn_counter

@@ -36,7 +36,8 @@ struct dyn_handoff
 	uint32_t peer_index;
 	uint16_t partition;
 	uint8_t slot;
-	bool failed; /* some of it stays */
+	uint64_t fence; /* the mark of what the page holds */
+	bool failed;    /* some of it stays */
 	struct dyn_handoff_op *ops;
 };
 
@@ -49,6 +50,14 @@ dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change)
 		node->hints.pending[partition] = MAY_HAVE;
 	if (change >= 0 || node->hints.count != 0)
 		node->hints.count += (uint64_t) change;
+}
+
+bool
+dyn_handoff_may_hold(const struct dyn_node *node, uint16_t partition)
+{
+	return node->hints.pending == NULL ||
+		   node->hints.pending[partition] != HAS_NONE ||
+		   dyn_key_holds_hints(node, partition);
 }
 
 bool
@@ -88,6 +97,8 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 	uint16_t q = node->cluster.ring.partition_count;
 	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 
+	/* How old they are nobody knows, but for the floor that they passed. */
+	self->fence = dyn_fence_floor(node, self->partition);
 	effect->scan.token = request->serial;
 	effect->scan.table = DYN_TABLE_HINTS;
 	effect->scan.cell_first = dyn_hash_cell_first(self->partition, q);
@@ -233,7 +244,8 @@ take_item(struct dyn_node *node, struct dyn_request *request,
 	request->undecided++;
 	if (!damaged)
 		dyn_outbox_replicate(node, self->peer_index, self->ops[op].bucket,
-							 self->ops[op].key, item->object, NULL, &call);
+							 self->ops[op].key, item->object, self->fence, NULL,
+							 &call);
 }
 
 /* To their places in the key table; each may be decided at once. */
@@ -275,12 +287,28 @@ dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
 	start(node, self->peer_index);
 }
 
+/*
+ * An owner's floor rises only after this node's has, and that one only while
+ * no hints are here.  So who hears FENCED has gone back to an earlier time,
+ * and the hint was delivered before - unless the floor rose since it was read.
+ */
+static bool
+was_delivered(const struct dyn_node *node, const struct dyn_handoff *self)
+{
+	return self->fence == dyn_fence_floor(node, self->partition);
+}
+
 void
 dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
 				   uint32_t op, enum dyn_status status)
 {
 	const struct dyn_handoff_op *self = &request->handoff->ops[op];
 
+	if (status == DYN_STATUS_FENCED && was_delivered(node, request->handoff))
+	{
+		dyn_count(node, hints_fenced);
+		status = DYN_STATUS_OK;
+	}
 	if (status != DYN_STATUS_OK ||
 		!dyn_key_do(node, self->bucket, self->key,
 					(struct dyn_work){ request->serial, op }))

@@ -32,6 +32,9 @@ struct dyn_handoff;
  * more (0) when that is on disk, where walks look. */
 void dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change);
 
+/* May hints of this partition lie here, or be on their way to disk? */
+bool dyn_handoff_may_hold(const struct dyn_node *node, uint16_t partition);
+
 /* May one more be taken? */
 bool dyn_handoff_has_room(const struct dyn_node *node);
 

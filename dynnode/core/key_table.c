@@ -221,6 +221,17 @@ dyn_key_do(struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key,
 	return true;
 }
 
+bool
+dyn_key_holds_hints(const struct dyn_node *node, uint16_t partition)
+{
+	const struct dyn_key *self;
+
+	for (self = node->keys; self != NULL; self = self->hh.next)
+		if (self->table == DYN_TABLE_HINTS && self->partition == partition)
+			return true;
+	return false;
+}
+
 /* ---------------------------------------------------------------- commits */
 
 static struct dyn_commit *
@@ -458,6 +469,7 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 		dyn_cluster_stored(node, token, event->stored.status);
 		dyn_bucket_stored(node, token, event->stored.status);
 		dyn_building_stored(node, token, event->stored.status);
+		dyn_fence_stored(node, token, event->stored.status);
 	}
 	free_commit(self);
 }

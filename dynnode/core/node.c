@@ -305,6 +305,7 @@ tick(struct dyn_node *node)
 	dyn_call_tick(node);
 	dyn_request_tick(node);
 	dyn_handoff_tick(node);
+	dyn_fence_tick(node);
 	dyn_scrub_tick(node);
 	dyn_discard_tick(node);
 	dyn_filling_tick(node);
@@ -490,6 +491,7 @@ dyn_node_destroy(struct dyn_node **self)
 	if (node == NULL)
 		return;
 	dyn_bucket_destroy(node);
+	dyn_fence_destroy(node);
 	dyn_request_destroy_all(node);
 	dyn_call_destroy_all(node);
 	dyn_key_destroy_all(node);
@@ -568,4 +570,5 @@ dyn_node_check(const struct dyn_node *self)
 	assert(self->call_count == self->call_timers.count);
 	assert(self->ended == NULL && self->batch_count == 0);
 	dyn_key_check_all(self);
+	dyn_fence_check(self);
 }

@@ -32,6 +32,7 @@ struct dyn_batch_op
 {
 	struct dyn_slice key;
 	struct dyn_slice object;
+	uint64_t fence;
 	struct dyn_slice request_id; /* empty = none */
 	const Dyn__PutOp *put;
 };
@@ -153,6 +154,7 @@ send_replicate(struct dyn_node *node, const struct dyn_batch *batch,
 		dyn__replicate_op__init(&ops[i]);
 		ops[i].key = dyn_bytes_of_slice(op->key);
 		ops[i].object = dyn_bytes_of_slice(op->object);
+		ops[i].fence = op->fence;
 		if (op->request_id.size != 0)
 		{
 			ops[i].n_request_ids = 1;
@@ -296,13 +298,14 @@ slice_of_request(const struct dyn_request_id *id)
 void
 dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 					 struct dyn_slice bucket, struct dyn_slice key,
-					 struct dyn_slice object,
+					 struct dyn_slice object, uint64_t fence,
 					 const struct dyn_request_id *request_id,
 					 const struct dyn_call_item *item)
 {
-	size_t bytes = key.size + object.size + 32;
+	size_t bytes = key.size + object.size + 40;
 	struct dyn_batch_op op = { .key = key,
 							   .object = object,
+							   .fence = fence,
 							   .request_id = slice_of_request(request_id) };
 
 	struct dyn_batch_kind kind = { .repair = item == NULL };

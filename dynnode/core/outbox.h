@@ -31,7 +31,7 @@ void dyn_outbox_error(struct dyn_node *node, uint64_t route,
  * item->fallback = to be kept for item->slot, whose owner is away. */
 void dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 						  struct dyn_slice bucket, struct dyn_slice key,
-						  struct dyn_slice object,
+						  struct dyn_slice object, uint64_t fence,
 						  const struct dyn_request_id *request_id,
 						  const struct dyn_call_item *item);
 

@@ -245,6 +245,7 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 		refuse_to_run(node, peer);
 	if (why != NULL)
 		return;
+	dyn_fence_learn(node, &id, welcome);
 	if (node->cluster.formed && !peer->formed)
 		dyn_cluster_send_form(node, peer_index);
 	else if (!node->cluster.formed)

@@ -1,11 +1,13 @@
 #include "core/repair.h"
 
+#include "core/cluster.h"
 #include "core/coord_get.h"
 #include "core/exchange.h"
 #include "core/key_table.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
+#include "model/hash.h"
 
 #include <string.h>
 
@@ -104,6 +106,17 @@ dyn_repair_stored(struct dyn_node *node, struct dyn_request *request,
 	answered(node, request);
 }
 
+static uint64_t
+fence_of(const struct dyn_node *node, const struct dyn_request *request,
+		 uint32_t op)
+{
+	uint16_t cell = dyn_hash_cell(
+		dyn_hash_position(request->bucket, request->repair->ops[op].key));
+
+	return dyn_fence_birth(node, request->serial,
+						   dyn_cluster_partition(node, cell));
+}
+
 /* A frame of what the peer lacks, from this operation on; the first one that
  * did not fit. */
 static uint32_t
@@ -139,6 +152,7 @@ send_to_peer(struct dyn_node *node, struct dyn_request *request, uint32_t first)
 		dyn__replicate_op__init(to);
 		to->key = dyn_bytes_of_slice(self->ops[op].key);
 		to->object = dyn_bytes_of_slice(self->ops[op].merged);
+		to->fence = fence_of(node, request, op);
 		self->outcome.bytes += to->object.len;
 		message.ops[message.n_ops++] = to;
 		dyn_call_add(call, &item);
@@ -158,7 +172,8 @@ keep(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 {
 	dyn_count(node, repairs_sent);
 	dyn_replica_repair_for(node, request, op, request->repair->ops[op].key,
-						   request->repair->ops[op].merged);
+						   request->repair->ops[op].merged,
+						   fence_of(node, request, op));
 }
 
 static void

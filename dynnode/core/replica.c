@@ -11,12 +11,18 @@
 
 #include <string.h>
 
+static uint16_t
+partition_of(const struct dyn_node *node, struct dyn_slice bucket,
+			 struct dyn_slice key)
+{
+	return dyn_cluster_partition(node,
+								 dyn_hash_cell(dyn_hash_position(bucket, key)));
+}
+
 static bool
 owns(const struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key)
 {
-	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
-
-	return dyn_cluster_own_slot(node, dyn_cluster_partition(node, cell)) >= 0;
+	return dyn_cluster_own_slot(node, partition_of(node, bucket, key)) >= 0;
 }
 
 static bool
@@ -65,6 +71,7 @@ fill_read_result(const struct dyn_read_op *op, Dyn__ReadResult *result,
 	}
 	*bytes += op->object.size;
 	result->hash = op->hash;
+	result->fence = op->fence;
 	result->object = dyn_bytes_of_slice(op->object);
 }
 
@@ -118,6 +125,11 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 	struct dyn_read_op *op = &request->reads[i];
 	struct dyn_request_id id;
 
+	/* Before the load: what it finds was taken under this floor or a later
+	 * one. */
+	if (message->hints)
+		op->fence =
+			dyn_fence_floor(node, partition_of(node, request->bucket, op->key));
 	/* Known before the load is submitted, so the load sees its write. */
 	op->remembered = message->n_request_ids != 0 &&
 					 dyn_request_id_of_bytes(message->request_ids[i], &id) &&
@@ -128,6 +140,10 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 		decide_read(node, request, i, DYN_STATUS_NOT_OWNER);
 	else if (!answers(node, request->bucket, op->key))
 		decide_read(node, request, i, DYN_STATUS_BUILDING);
+	else if (message->hints &&
+			 dyn_fence_is_behind(node,
+								 partition_of(node, request->bucket, op->key)))
+		decide_read(node, request, i, DYN_STATUS_FENCED);
 	else if (request->answer_bytes >= DYN_REPLY_BYTES_MAX)
 		decide_read(node, request, i, DYN_STATUS_TOO_LARGE);
 	else
@@ -254,6 +270,7 @@ take_op(struct dyn_request *request, const Dyn__ReplicateOp *message,
 	op->object = dyn_slice_of_bytes(message->object);
 	op->repair = frame->repair;
 	op->hint_slots = (uint8_t) frame->hint_slots;
+	op->fence = message->fence;
 	op->id_count = (uint32_t) message->n_request_ids;
 	op->ids =
 		dyn_arena_allocate(&request->arena, op->id_count * sizeof(*op->ids));
@@ -322,12 +339,12 @@ dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 static void
 repair_own(struct dyn_node *node, struct dyn_request *request,
 		   struct dyn_slice bucket, struct dyn_slice key,
-		   struct dyn_slice object)
+		   struct dyn_slice object, uint64_t fence)
 {
 	struct dyn_replica_op *op =
 		dyn_arena_allocate(&request->arena, sizeof(*op));
 
-	*op = (struct dyn_replica_op){ .repair = true };
+	*op = (struct dyn_replica_op){ .repair = true, .fence = fence };
 	op->key = dyn_arena_copy(&request->arena, key);
 	op->object = dyn_arena_copy(&request->arena, object);
 	request->bucket = dyn_arena_copy(&request->arena, bucket);
@@ -338,23 +355,24 @@ repair_own(struct dyn_node *node, struct dyn_request *request,
 
 void
 dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
-						struct dyn_slice key, struct dyn_slice object)
+						struct dyn_slice key, struct dyn_slice object,
+						uint64_t fence)
 {
 	repair_own(node, dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL),
-			   bucket, key, object);
+			   bucket, key, object, fence);
 }
 
 void
 dyn_replica_repair_for(struct dyn_node *node, const struct dyn_request *repair,
 					   uint32_t op, struct dyn_slice key,
-					   struct dyn_slice object)
+					   struct dyn_slice object, uint64_t fence)
 {
 	struct dyn_request *request =
 		dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL);
 
 	request->parent = repair->serial;
 	request->parent_op = op;
-	repair_own(node, request, repair->bucket, key, object);
+	repair_own(node, request, repair->bucket, key, object, fence);
 }
 
 void
@@ -439,6 +457,14 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	if (!dyn_building_takes(node, key->partition))
 	{
 		decide_replicate(node, request, op, DYN_STATUS_BUILDING);
+		return;
+	}
+	/* Only now: while it waited for its turn, the floor may have risen. */
+	if (self->fence < dyn_fence_floor(node, key->partition) ||
+		dyn_fence_is_behind(node, key->partition))
+	{
+		dyn_count(node, fenced);
+		decide_replicate(node, request, op, DYN_STATUS_FENCED);
 		return;
 	}
 	if (key->state == DYN_LOADED_IO_ERROR ||

@@ -23,6 +23,7 @@ struct dyn_read_op
 	bool remembered;
 	enum dyn_status status;
 	uint64_t hash;
+	uint64_t fence;          /* of hints: the floor when they were asked for */
 	struct dyn_slice object; /* of this step, or in the request's arena */
 };
 
@@ -32,6 +33,7 @@ struct dyn_replica_op
 	struct dyn_slice object;
 	struct dyn_request_id *ids;
 	uint32_t id_count;
+	uint64_t fence;     /* its mark (fence.h) */
 	uint8_t hint_slots; /* kept for these slots, whose owners are away */
 	bool repair;
 	bool decided;
@@ -53,12 +55,14 @@ void dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
 
 /* Read repair of this node's own record. */
 void dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
-							 struct dyn_slice key, struct dyn_slice object);
+							 struct dyn_slice key, struct dyn_slice object,
+							 uint64_t fence);
 
 /* The same for an operation of a REPAIR, which hears of the outcome. */
 void dyn_replica_repair_for(struct dyn_node *node,
 							const struct dyn_request *repair, uint32_t op,
-							struct dyn_slice key, struct dyn_slice object);
+							struct dyn_slice key, struct dyn_slice object,
+							uint64_t fence);
 
 /* Objects of one bucket that another owner told: merged with what is here; the
  * FILL hears of the outcome once. */

@@ -17,6 +17,7 @@
 #include "core/counters.h"
 #include "core/credit.h"
 #include "core/detector.h"
+#include "core/fence.h"
 #include "core/memory.h"
 #include "core/node.h"
 #include "core/random.h"
@@ -171,6 +172,9 @@ struct dyn_node
 	/* handoff.c: objects held for others */
 	struct dyn_hints hints;
 	struct dyn_credit credit;
+
+	/* fence.c: what is too old to be taken */
+	struct dyn_fence fence;
 
 	/* coord_put.c: who makes dots (model/types.h) */
 	uint64_t start_id;

@@ -42,7 +42,8 @@
 	X(IO_ERROR, 19, false, "the store failed")                                 \
 	X(NO_MEMORY, 20, false, "out of memory")                                   \
 	X(ABORTED, 21, true, "the commit was given up; nothing was written")       \
-	X(BUILDING, 22, true, "the node's store is being built up again")
+	X(BUILDING, 22, true, "the node's store is being built up again")          \
+	X(FENCED, 23, true, "older than what was removed here since")
 
 enum dyn_status
 {

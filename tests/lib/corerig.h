@@ -50,7 +50,7 @@ struct corerig_store
 		char name[32];
 		uint8_t *bytes;
 		size_t size;
-	} meta[4];
+	} meta[8];
 	uint32_t writes; /* of records, by STOREs */
 };
 
