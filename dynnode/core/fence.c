@@ -198,6 +198,7 @@ makes_objects(const struct dyn_request *request)
 		case DYN_REQUEST_GET:
 		case DYN_REQUEST_HANDOFF:
 		case DYN_REQUEST_REPAIR:
+		case DYN_REQUEST_FILL:
 			return true;
 		case DYN_REQUEST_REPLICATE: /* marked by who made them */
 		case DYN_REQUEST_READ:
@@ -205,6 +206,8 @@ makes_objects(const struct dyn_request *request)
 		case DYN_REQUEST_TREE:
 		case DYN_REQUEST_LIST:
 		case DYN_REQUEST_SCRUB:
+		case DYN_REQUEST_COPY: /* to whoever cannot say yes to a round */
+		case DYN_REQUEST_DISCARD:
 			return false;
 	}
 	return true;

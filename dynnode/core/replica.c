@@ -393,6 +393,7 @@ dyn_replica_fill(struct dyn_node *node, const struct dyn_request *fill,
 	for (uint32_t i = 0; i < count; i++)
 		ops[i] = (struct dyn_replica_op){
 			.repair = true,
+			.fill = true,
 			.key = dyn_arena_copy(arena, items[i].key),
 			.object = dyn_arena_copy(arena, items[i].object)
 		};
@@ -460,8 +461,9 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	/* Only now: while it waited for its turn, the floor may have risen. */
-	if (self->fence < dyn_fence_floor(node, key->partition) ||
-		dyn_fence_is_behind(node, key->partition))
+	if (!self->fill &&
+		(self->fence < dyn_fence_floor(node, key->partition) ||
+		 dyn_fence_is_behind(node, key->partition)))
 	{
 		dyn_count(node, fenced);
 		decide_replicate(node, request, op, DYN_STATUS_FENCED);

@@ -36,6 +36,7 @@ struct dyn_replica_op
 	uint64_t fence;     /* its mark (fence.h) */
 	uint8_t hint_slots; /* kept for these slots, whose owners are away */
 	bool repair;
+	bool fill; /* of another owner's records, as they are now */
 	bool decided;
 	enum dyn_status status;
 };

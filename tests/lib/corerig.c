@@ -198,7 +198,7 @@ store_meta(struct corerig_store *store, const struct dyn_write *write)
 {
 	char *name = text_of(write->key.key);
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 8; i++)
 		if (store->meta[i].name[0] == 0 ||
 			strcmp(store->meta[i].name, name) == 0)
 		{
@@ -611,7 +611,7 @@ corerig_free(struct corerig **rig)
 			free_record(&node->store.records[r]);
 		free(node->store.records);
 		free(node->store.leaves);
-		for (int m = 0; m < 4; m++)
+		for (int m = 0; m < 8; m++)
 			free(node->store.meta[m].bytes);
 	}
 	dyn_arena_destroy(&self->arena);
@@ -765,6 +765,12 @@ corerig_ask(struct corerig *rig, uint32_t node, enum dyn_message_type type,
 	for (int ms = 0; ms < 1000 && rig->reply == NULL; ms++)
 		corerig_run(rig, 1);
 	return rig->reply;
+}
+
+void
+corerig_step(struct corerig *rig, uint32_t node, const struct dyn_event *event)
+{
+	step(rig, node, event);
 }
 
 uint64_t

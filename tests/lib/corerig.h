@@ -96,6 +96,10 @@ void corerig_free(struct corerig **rig);
 
 void corerig_run(struct corerig *rig, uint64_t ms);
 
+/* One event, now. */
+void corerig_step(struct corerig *rig, uint32_t node,
+				  const struct dyn_event *event);
+
 /* Nobody reaches it, or everybody does again. */
 void corerig_cut(struct corerig *rig, uint32_t node, bool cut);
 void corerig_full(struct corerig *rig, uint32_t node);
