@@ -3,7 +3,7 @@
  *
  *     check --nodes HOST:PORT,... --keys N [--without HOST:PORT]
  *           [--relaxed-from MICROSECONDS] [--stand-ins] [--settle-ms 3000]
- *           [--converge-ms 30000] JOURNAL...
+ *           [--converge-ms 30000] [--reap-ms 60000] JOURNAL...
  *
  * All nodes run and can talk.  First it waits for --settle-ms whether the
  * owners become equal by themselves.  Keys that do not are read at r = N, which
@@ -13,6 +13,8 @@
  * not the last.  --without: a node that is outside of
  * the cluster, and is not asked.  --stand-ins: fallbacks have answered for
  * owners, so what a client was not told about its owners counts for none.
+ * --reap-ms: for so long it waits until no owner of any key holds a tombstone
+ * (R1), and judges what is then there.
  *
  * Violations are lines "C1 ...", each followed by what was done to that key;
  * the last line is JSON.  Exit code 0 without violations, 1 with, 2 when it
@@ -41,6 +43,7 @@ static const struct option options[] = {
 	{ "stand-ins", no_argument, NULL, 'i' },
 	{ "settle-ms", required_argument, NULL, 's' },
 	{ "converge-ms", required_argument, NULL, 'c' },
+	{ "reap-ms", required_argument, NULL, 'r' },
 	{ NULL, 0, NULL, 0 }
 };
 
@@ -192,6 +195,8 @@ struct arguments
 	bool stand_ins;
 	uint32_t settle_ms;
 	uint32_t converge_ms;
+	uint32_t reap_ms; /* 0 = tombstones may stay */
+	uint64_t reaped_ms;
 };
 
 static bool
@@ -224,6 +229,9 @@ read_options(struct arguments *self, int argc, char **argv)
 				break;
 			case 'c':
 				self->converge_ms = (uint32_t) strtoul(optarg, NULL, 10);
+				break;
+			case 'r':
+				self->reap_ms = (uint32_t) strtoul(optarg, NULL, 10);
 				break;
 			default:
 				return false;
@@ -266,6 +274,33 @@ wait_for_peace(struct judge *self, struct dyn_final *final,
 		dyn_final_again(final);
 		final->converged_ms = before_ms + passed_ms;
 	}
+}
+
+static void
+wait_for_reaping(struct judge *self, struct dyn_final *final,
+				 struct arguments *arguments)
+{
+	uint64_t begin_us = dyn_journal_now_us();
+	struct dyn_checker_counts counts;
+
+	do
+	{
+		dyn_final_again(final);
+		judge_all(self, final, arguments, &counts);
+		arguments->reaped_ms = (dyn_journal_now_us() - begin_us) / 1000;
+	} while ((dyn_final_tombstones(final) > 0 || self->violation_count > 0) &&
+			 arguments->reaped_ms < arguments->reap_ms);
+}
+
+static void
+report_tombstones(struct judge *self, const struct dyn_final *final)
+{
+	char text[128];
+
+	for (uint32_t key = 0; key < final->key_count; key++)
+		if (final->keys[key].tombstone)
+			report(self, "R1",
+				   dyn_final_text(text, key, "a tombstone is left"));
 }
 
 static uint32_t
@@ -312,18 +347,23 @@ main(int argc, char **argv)
 						arguments.converge_ms))
 		return 2;
 	wait_for_peace(&judge, &final, &arguments);
+	if (arguments.reap_ms != 0)
+		wait_for_reaping(&judge, &final, &arguments);
 	judge.tells = true;
 	judge_all(&judge, &final, &arguments, &counts);
+	if (arguments.reap_ms != 0)
+		report_tombstones(&judge, &final);
 	version_count = count_versions(&final, &siblings_max);
 	printf("{\"violations\": %" PRIu64 ", \"acknowledged\": %" PRIu64
 		   ", \"unknown\": %" PRIu64 ", \"reads\": %" PRIu64
 		   ", \"reads_strict\": %" PRIu64 ", \"repeats\": %" PRIu64
 		   ", \"converged_ms\": %" PRIu64 ", \"repaired_keys\": %u"
+		   ", \"reaped_ms\": %" PRIu64
 		   ", \"live_versions\": %u, \"siblings_max\": %u, ",
 		   judge.violation_count, counts.writes_acknowledged,
 		   counts.writes_unknown, counts.reads, counts.reads_strict,
 		   counts.repeats, final.converged_ms, final.repaired_count,
-		   version_count, siblings_max);
+		   arguments.reaped_ms, version_count, siblings_max);
 	tell_rules(&judge);
 	printf("}\n");
 	dyn_final_destroy(&final);

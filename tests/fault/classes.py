@@ -11,8 +11,10 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 
-from nodes import POWER_CUT, STORE_FAILED, Node, copy_data
+from nodes import (POWER_CUT, PROGRAMS, STORE_FAILED, Node, Trouble,
+                   copy_data)
 
 CLASSES = {}
 CGROUP = "/sys/fs/cgroup/memory"
@@ -30,6 +32,10 @@ class Class:
         self.keys = options.pop("keys", 200)
         self.flags = options.pop("flags", [])
         self.missing = options.pop("missing", lambda: None)
+        # Of the SQL sessions' writes.
+        self.delete_rate = options.pop("delete_rate", 0.15)
+        # Must everything that was deleted be gone from all disks at the end?
+        self.reaped = options.pop("reaped", False)
         self.outside = options.pop("outside", False)
         self.must_fail = options.pop("must_fail", None)
         # How a node may end: by our hand (kill -9, SIGTERM), or as the class
@@ -525,6 +531,45 @@ def cloned(round_):
     round_.sleep(0.3, 0.5)
 
 
+# ------------------------------------------------------------ what is left behind
+
+def drop_hints(node):
+    """From the disk of a node that does not run; how many there were."""
+    done = subprocess.run([os.path.join(PROGRAMS, "drop_hints"), node.data],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Trouble("hints of %s: %s" % (node, done.stderr))
+    return int(done.stdout)
+
+
+@fault_class()
+def hints_lost(round_):
+    """What stand-ins keep for a dead node is thrown away: anti-entropy alone
+    brings it what it has missed."""
+    victim = round_.pick()
+    round_.say("kill -9 of %s" % victim)
+    victim.kill()
+    round_.sleep(2, 3)
+    # Every write is on an owner, too, when the others have taken what was
+    # under way to them.
+    round_.end_load()
+    round_.sleep(1, 1.5)
+    for node in round_.cluster.nodes:
+        node.kill()
+    counts = [drop_hints(node) for node in round_.cluster.nodes]
+    round_.say("threw %d hints away" % sum(counts))
+    round_.check(sum(counts) > 0, "there were no hints")
+    for node in round_.cluster.nodes:
+        node.spawn()
+
+    def look():
+        round_.check(round_.result["hints_delivered"] == 0,
+                     "a hint was delivered")
+        round_.check(round_.result["exchange_keys_repaired"] > 0,
+                     "anti-entropy repaired nothing")
+    round_.after(look)
+
+
 # ---------------------------------------------------------------- all together
 
 def storm_step(round_, node, other):
@@ -575,5 +620,5 @@ def storm(round_):
 # What `make check` runs: together they must stay below three minutes.
 DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "partition", "lossy",
            "full_disk", "failing_sync", "power_cut", "clock_jump",
-           "corrupt_records", "rolled_back", "lying_disks"]
+           "corrupt_records", "rolled_back", "hints_lost", "lying_disks"]
 PARTITIONS = ["isolate", "halves", "one_way", "bridge"]

@@ -3,10 +3,11 @@
 #   make fault ROUNDS=20 SEED=1      rounds of all classes in turn; a line for
 #                                    each is appended to build/fault.csv
 #   make fault CLASS=kill_two        one class
+#   make fault CLASS=deletes DURATION=600 ROUNDS=1   for so many seconds
 
 FAULT_LIB = $(patsubst %,$(B)/tests/fault/%.o,value journal links final workload workload_read)
 FAULT_SIM = $(patsubst %,$(B)/tests/sim/%.o,checker history simdisk)
-FAULT_PROGRAMS = $(patsubst %,$(B)/tests/fault/%,load check tapbridge failing_disk.so)
+FAULT_PROGRAMS = $(patsubst %,$(B)/tests/fault/%,load check drop_hints tapbridge failing_disk.so)
 ROUNDS ?= 12
 
 $(B)/tests/fault/%: $(B)/tests/fault/%.o $(FAULT_LIB) $(FAULT_SIM) $(ARCHIVES)
@@ -23,6 +24,6 @@ fault-programs: $(FAULT_PROGRAMS)
 
 fault: all
 	$(MAKE) $(PARALLEL) fault-programs
-	CSV=$(B)/fault.csv tests/fault/run $(or $(CLASS),all) $(ROUNDS) $(SEED)
+	CSV=$(B)/fault.csv $(if $(DURATION),DURATION=$(DURATION)) tests/fault/run $(or $(CLASS),all) $(ROUNDS) $(SEED)
 
 .PHONY: fault fault-programs

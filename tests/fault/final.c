@@ -153,6 +153,7 @@ take_object(struct dyn_final *self, uint32_t key, struct dyn_slice bytes)
 		k->strange = true;
 		return;
 	}
+	k->tombstone |= object.version_count == 0;
 	for (uint32_t i = 0; i < object.version_count; i++)
 	{
 		struct dyn_token token;
@@ -269,6 +270,7 @@ look(struct dyn_final *self)
 		{
 			self->keys[key].tokens.count = 0;
 			self->keys[key].strange = false;
+			self->keys[key].tombstone = false;
 		}
 	for (uint32_t client = 0; client < self->client_count; client++)
 		if ((int) client != self->without)
@@ -354,6 +356,16 @@ dyn_final_again(struct dyn_final *self)
 	for (uint32_t key = 0; key < self->key_count; key++)
 		self->keys[key].equal = false;
 	look(self);
+}
+
+uint32_t
+dyn_final_tombstones(const struct dyn_final *self)
+{
+	uint32_t count = 0;
+
+	for (uint32_t key = 0; key < self->key_count; key++)
+		count += self->keys[key].tombstone;
+	return count;
 }
 
 void

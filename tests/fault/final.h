@@ -25,6 +25,7 @@ struct dyn_final_key
 	bool asked[DYN_REPLICAS_MAX];     /* false: it is not to be asked */
 	struct dyn_tokens tokens;         /* live on any owner */
 	bool strange;                     /* an owner holds a value of nobody */
+	bool tombstone;                   /* an owner holds one */
 	bool equal;
 	char trouble[DYN_FINAL_TROUBLE_SIZE]; /* when they are not */
 };
@@ -53,6 +54,9 @@ bool dyn_final_read(struct dyn_final *self, const char *nodes,
 
 /* Look at all keys once more, a little later. */
 void dyn_final_again(struct dyn_final *self);
+
+/* Keys of which an owner still holds a tombstone, as of the last look. */
+uint32_t dyn_final_tombstones(const struct dyn_final *self);
 void dyn_final_destroy(struct dyn_final *self);
 
 /* "key 7, <what>" */

@@ -2,10 +2,11 @@
  * load: clients that read and write while something breaks.
  *
  *     load --nodes HOST:PORT,... --journal FILE [--clients 12] [--keys 200]
- *          [--n 3] [--r 2] [--w 2] [--fill 2000] [--large 8] [--think-ms 2]
- *          [--seed 1]
+ *          [--n 3] [--r 2] [--w 2] [--fill 2000] [--large 8] [--deletes 12]
+ *          [--think-ms 2] [--seed 1]
  *
- * One value in --large has up to --fill bytes, the others are small.
+ * One value in --large has up to --fill bytes, the others are small; of a
+ * hundred writes that stand on what was read --deletes are deletes.
  *
  * Runs until its standard input says "stop" or ends; then waits for what is
  * under way, and prints one line of JSON: what was acknowledged, how long it
@@ -34,6 +35,7 @@ static const struct option options[] = {
 	{ "w", required_argument, NULL, 'w' },
 	{ "fill", required_argument, NULL, 'f' },
 	{ "large", required_argument, NULL, 'l' },
+	{ "deletes", required_argument, NULL, 'd' },
 	{ "think-ms", required_argument, NULL, 't' },
 	{ "seed", required_argument, NULL, 's' },
 	{ NULL, 0, NULL, 0 }
@@ -65,6 +67,7 @@ read_options(struct dyn_workload *self, uint64_t *seed, int argc, char **argv)
 	self->r = self->w = 2;
 	self->fill_max = 2000;
 	self->large = 8;
+	self->deletes = 12;
 	self->think_us = 2000;
 	*seed = 1;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -98,6 +101,9 @@ read_options(struct dyn_workload *self, uint64_t *seed, int argc, char **argv)
 				break;
 			case 'l':
 				self->large = number(optarg, 1, 1000);
+				break;
+			case 'd':
+				self->deletes = number(optarg, 0, 100);
 				break;
 			case 't':
 				self->think_us = 1000 * number(optarg, 0, 60000);

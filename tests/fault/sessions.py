@@ -85,12 +85,14 @@ def name_in(value, key):
 class Session(threading.Thread):
     """One psql: a statement at a time, each a transaction."""
 
-    def __init__(self, postgres, table, index, key_count, seed, directory):
+    def __init__(self, postgres, table, index, key_count, seed, directory,
+                 delete_rate):
         super().__init__(daemon=True)
         self.psql = postgres.psql
         self.table = table
         self.client = FIRST_CLIENT + index
         self.key_count = key_count
+        self.delete_rate = delete_rate
         self.random = random.Random("%s sql %d" % (seed, index))
         self.journal_path = os.path.join(directory, "sql%d.journal" % index)
         self.journal = open(self.journal_path, "w", buffering=1)
@@ -234,7 +236,7 @@ class Session(threading.Thread):
         rows = self.read(key)
         if rows is None or self.random.random() < 0.3:
             return
-        if rows and self.random.random() < 0.15:
+        if rows and self.random.random() < self.delete_rate:
             self.delete(key, rows)
         else:
             self.write(key, rows)

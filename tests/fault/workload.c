@@ -16,7 +16,6 @@ enum
 	WRITE_RATE = 600000,
 	BLIND_RATE = 150000,
 	ROW_RATE = 400000,
-	DELETE_RATE = 120000,
 	MODE_RATE = 150000,
 	RETRY_RATE = 500000,
 	DIRECT_RATE = 400000
@@ -212,7 +211,7 @@ begin_write(struct dyn_workload *self, struct dyn_client_process *client)
 		beside = one ? &memory->tokens : NULL;
 	}
 	client->is_delete = (seen != NULL || client->mode == DYN_HISTORY_REPLACE) &&
-						dyn_client_chance(client, DELETE_RATE);
+						dyn_client_below(client, 100) < self->deletes;
 	client->fill = dyn_client_below(
 		client, dyn_client_below(client, self->large) ? 64 : self->fill_max);
 	client->op.count++;

@@ -100,7 +100,8 @@ struct dyn_workload
 	uint32_t r;
 	uint32_t w;
 	uint32_t fill_max;
-	uint32_t large; /* one value in so many has up to fill_max bytes */
+	uint32_t large;   /* one value in so many has up to fill_max bytes */
+	uint32_t deletes; /* per cent of the writes that stand on a read */
 	uint32_t think_us;
 	struct dyn_client_process *clients;
 	uint32_t client_count;
