@@ -5,6 +5,7 @@
  *                                         line counts, failures are shrunk
  *     dynsim --seeds A..B --first         seeds only, until one fails
  *     dynsim --scenarios                  the named ones only
+ *     dynsim --scenario NAME [--trace]    one of them
  *     dynsim --list FILE                  runs told by the lines of a file
  *
  * One run:
@@ -50,6 +51,7 @@ struct options
 	struct dyn_run_request seeds;
 	uint64_t seed;
 	const char *file;
+	const char *scenario;
 	const char *settings;
 	uint32_t seconds;
 	bool calm;
@@ -149,15 +151,18 @@ shrink(const struct options *options)
 /* ---------------------------------------------------------------- many runs */
 
 static bool
-play_scenarios(bool verbose)
+play_scenarios(const char *name, bool verbose)
 {
 	bool all = true;
 
 	for (uint32_t i = 0; i < dyn_scenarios_count(); i++)
 	{
 		char why[320] = "";
-		bool ok = dyn_scenarios_play(i, verbose, why, sizeof(why));
+		bool ok;
 
+		if (name != NULL && strcmp(name, dyn_scenarios_name(i)) != 0)
+			continue;
+		ok = dyn_scenarios_play(i, verbose, why, sizeof(why));
 		printf("scenario %s: %s%s\n", dyn_scenarios_name(i),
 			   ok ? "ok" : "FAILED: ", why);
 		fflush(stdout);
@@ -171,7 +176,7 @@ run_seeds(const struct options *options)
 {
 	struct dyn_run_result result;
 	double begin = now();
-	bool ok = options->seeds.stop_at_failure || play_scenarios(false);
+	bool ok = options->seeds.stop_at_failure || play_scenarios(NULL, false);
 
 	dyn_run_seeds(&options->seeds, &result);
 	for (uint64_t i = 0; i < result.failed && i < SHRINK_FAILURES &&
@@ -237,11 +242,12 @@ run_list(const struct options *options)
 static int
 usage(void)
 {
-	fprintf(stderr,
-			"usage: dynsim --seeds A..B [--jobs J] [--first]\n"
-			"       dynsim --scenarios [--trace] | --list FILE\n"
-			"       dynsim --replay S | --shrink S [--seconds N] | --show S\n"
-			"              [--calm] [--set NAME=N,...] [--trace]\n");
+	fprintf(
+		stderr,
+		"usage: dynsim --seeds A..B [--jobs J] [--first]\n"
+		"       dynsim --scenarios | --scenario NAME [--trace] | --list FILE\n"
+		"       dynsim --replay S | --shrink S [--seconds N] | --show S\n"
+		"              [--calm] [--set NAME=N,...] [--trace]\n");
 	return 2;
 }
 
@@ -292,6 +298,12 @@ read_valued(const char *name, const char *value, struct options *options)
 	{
 		options->command = LIST;
 		options->file = value;
+		return true;
+	}
+	if (strcmp(name, "--scenario") == 0)
+	{
+		options->command = SCENARIOS;
+		options->scenario = value;
 		return true;
 	}
 	if (strcmp(name, "--set") == 0)
@@ -345,7 +357,7 @@ main(int argc, char **argv)
 		case SEEDS:
 			return run_seeds(&options);
 		case SCENARIOS:
-			return !play_scenarios(options.verbose);
+			return !play_scenarios(options.scenario, options.verbose);
 		case LIST:
 			return run_list(&options);
 		case REPLAY:

@@ -355,6 +355,8 @@ open_store(struct dyn_world *world, uint32_t index)
 		.commit_ms_max = swarm->commit_ms_max,
 		.read_ms_max = swarm->read_ms_max,
 		.slow_ms_max = swarm->slow_ms_max,
+		.disk_sync_ms = swarm->disk_sync_ms,
+		.disk_bytes_per_ms = swarm->disk_bytes_per_ms,
 		.slow_rate = world->calm ? 0 : swarm->slow_rate,
 		.abort_rate = world->calm ? 0 : swarm->abort_rate,
 		.io_error_rate = world->calm ? 0 : swarm->io_error_rate

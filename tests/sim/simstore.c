@@ -8,7 +8,8 @@
 
 enum
 {
-	GROUP_MAX = 64 /* STOREs of one commit */
+	GROUP_MAX = 64,       /* STOREs of one commit */
+	RECORD_OVERHEAD = 100 /* bytes, on the modelled disk */
 };
 
 /* One submitted effect on its way to a completion. */
@@ -57,6 +58,7 @@ struct simstore
 	struct queue committed; /* done, STORED not delivered yet */
 	struct queue reads;
 	uint64_t commit_at_ms;
+	uint64_t disk_read_us; /* when the modelled disk can read again */
 	uint64_t serial_next;
 	bool told_full; /* refused a STORE, or was opened full: WRITABLE is owed */
 	bool failed;
@@ -143,6 +145,18 @@ latency(struct simstore *self, uint32_t max)
 	return dyn_simrandom_below(&self->random, (uint64_t) max + 1);
 }
 
+static bool
+is_modelled(const struct simstore *self)
+{
+	return self->config.disk_bytes_per_ms != 0;
+}
+
+static uint64_t
+transfer_us(const struct simstore *self, uint64_t bytes)
+{
+	return bytes * 1000 / self->config.disk_bytes_per_ms;
+}
+
 /* ------------------------------------------------------------------- writer */
 
 /* Bucket and key in one piece, owned through the bucket's pointer. */
@@ -196,14 +210,40 @@ apply_job(struct simstore *self, const struct job *job)
 		dyn_simdisk_put(self->disk, job->tables[i], &job->records[i]);
 }
 
+static uint64_t
+bytes_of(const struct job *job)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < job->record_count; i++)
+		bytes += RECORD_OVERHEAD + job->records[i].key.key.size +
+				 (job->records[i].object ? job->records[i].object->size : 0);
+	return bytes;
+}
+
+/* A sync, and what the group's bytes take. */
+static uint64_t
+commit_ms(struct simstore *self)
+{
+	uint64_t bytes = 0;
+
+	if (!is_modelled(self))
+		return latency(self, self->config.commit_ms_max);
+	for (const struct job *job = self->group.first; job; job = job->next)
+		bytes += bytes_of(job);
+	return self->config.disk_sync_ms + (transfer_us(self, bytes) + 999) / 1000;
+}
+
 static void
 begin_group(struct simstore *self, uint64_t at_ms)
 {
-	uint64_t size = 1 + dyn_simrandom_below(&self->random, GROUP_MAX);
+	uint64_t size = is_modelled(self)
+						? GROUP_MAX
+						: 1 + dyn_simrandom_below(&self->random, GROUP_MAX);
 
 	for (; size > 0 && self->waiting.first != NULL; size--)
 		queue_push(&self->group, queue_pop(&self->waiting));
-	self->commit_at_ms = at_ms + latency(self, self->config.commit_ms_max);
+	self->commit_at_ms = at_ms + commit_ms(self);
 }
 
 static void
@@ -220,8 +260,9 @@ finish_group(struct simstore *self)
 								: DYN_STATUS_OK;
 		if (job->status == DYN_STATUS_OK)
 			apply_job(self, job);
-		job->ready_at_ms =
-			self->commit_at_ms + latency(self, self->config.read_ms_max);
+		job->ready_at_ms = self->commit_at_ms;
+		if (!is_modelled(self))
+			job->ready_at_ms += latency(self, self->config.read_ms_max);
 		queue_push(&self->committed, job);
 	}
 }
@@ -473,6 +514,18 @@ take_snapshot(struct simstore *self, struct job *job)
 		take_records(self, job);
 }
 
+/* Behind the reads before it, as long as its bytes take. */
+static uint64_t
+read_ms(struct simstore *self, const struct job *job)
+{
+	uint64_t now_us = now(self) * 1000;
+
+	if (self->disk_read_us < now_us)
+		self->disk_read_us = now_us;
+	self->disk_read_us += transfer_us(self, bytes_of(job));
+	return (self->disk_read_us - now_us) / 1000;
+}
+
 /* -------------------------------------------------------------------- submit */
 
 static void
@@ -544,10 +597,18 @@ submit(struct dyn_store *store, const struct dyn_effect *effect)
 				 : effect->type == DYN_EFFECT_SCAN ? effect->scan.token
 												   : effect->tree.token;
 	keep_request(job, effect);
-	job->ready_at_ms = now(self) + latency(self, self->config.read_ms_max);
-	/* A reader's snapshot is of any moment between question and answer. */
-	if (dyn_simrandom_below(&self->random, 2) == 0)
+	if (is_modelled(self))
+	{
 		take_snapshot(self, job);
+		job->ready_at_ms = now(self) + read_ms(self, job);
+	}
+	else
+	{
+		job->ready_at_ms = now(self) + latency(self, self->config.read_ms_max);
+		/* A reader's snapshot is of any moment between question and answer. */
+		if (dyn_simrandom_below(&self->random, 2) == 0)
+			take_snapshot(self, job);
+	}
 	queue_push(&self->reads, job);
 }
 

@@ -9,6 +9,10 @@
  * a commit in flight is diced too: the group is on disk whole, or not at all;
  * its answer never comes.
  *
+ * Or the disk is a modelled one (disk_bytes_per_ms): one commit at a time, of
+ * all that has gathered, takes a sync and its bytes; beside it one read at a
+ * time takes its bytes.  What is done there makes others wait, as on a disk.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_TESTS_SIMSTORE_H
@@ -27,6 +31,10 @@ struct dyn_simstore_config
 	uint32_t commit_ms_max;
 	uint32_t read_ms_max;
 	uint32_t slow_ms_max;
+
+	/* The modelled disk, instead of diced latencies; 0 = none. */
+	uint32_t disk_sync_ms;
+	uint32_t disk_bytes_per_ms;
 
 	/* Of a million. */
 	uint32_t slow_rate;     /* commits and reads that are slow */

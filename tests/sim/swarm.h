@@ -93,6 +93,8 @@
 	X(read_ms_max, 1)                                                          \
 	X(slow_ms_max, 50)                                                         \
 	X(slow_rate, 0)                                                            \
+	X(disk_sync_ms, 0)      /* the modelled disk (simstore.h) */               \
+	X(disk_bytes_per_ms, 0) /* 0 = diced latencies instead */                  \
 	X(abort_rate, 0)                                                           \
 	X(io_error_rate, 0)                                                        \
 	X(full_period_ms, 0)                                                       \
