@@ -56,6 +56,7 @@
 	X(hints_refused)   /* no room for more */                                  \
 	X(hints_delivered) /* confirmed by the owner */                            \
 	X(hint_slices)     /* pages of them sent */                                \
+	X(credit_oversize) /* objects larger than what was granted, sent alone */   \
 	X(hints_damaged)   /* unreadable, and dropped */                           \
 	X(put_fallbacks)   /* a fallback was asked to stand in for a slot */       \
 	X(read_fallbacks)                                                          \

@@ -1,46 +1,242 @@
 #include "core/credit.h"
 
+#include "core/peer.h"
 #include "core/state.h"
 
-/* Slower commits than this count against the budget; more than one in
- * SLOW_PART of them halves it. */
+#include <assert.h>
+
 enum
 {
-	SLOW_PART = 32
+	SCALE = 64, /* of calm_ms; and in so many commits a peak is forgotten */
+	SLOW_MS = 2,
+	SLOW_MAX = 1 /* of those that are judged together, without consequence */
 };
 
 void
 dyn_credit_init(struct dyn_credit *self)
 {
-	*self = (struct dyn_credit){ .budget = DYN_CREDIT_MAX };
+	*self = (struct dyn_credit){ .budget = DYN_CREDIT_FIRST };
+}
+
+/* ------------------------------------------------------------- the budget */
+
+/* The longest of late: a peak that is forgotten step by step. */
+static void
+note_calm(struct dyn_credit *self, uint64_t took_ms)
+{
+	uint64_t took = (took_ms < UINT32_MAX / SCALE ? took_ms : 0) * SCALE;
+
+	self->calm_ms -= self->calm_ms / SCALE;
+	if (self->calm_ms < took + 1)
+		self->calm_ms = (uint32_t) took + 1;
+}
+
+/* Of the background, in any state but on the network. */
+static uint64_t
+under_way(const struct dyn_credit *self)
+{
+	return self->here + self->pulling;
+}
+
+bool
+dyn_credit_is_used(const struct dyn_node *node)
+{
+	return under_way(&node->credit) != 0;
+}
+
+static void
+note_more(struct dyn_credit *self)
+{
+	if (self->most < under_way(self))
+		self->most = under_way(self);
+}
+
+/* What a commit may take beside background work. */
+static uint64_t
+bearable_ms(const struct dyn_node *node)
+{
+	const struct dyn_credit *self = &node->credit;
+
+	if (self->calm_ms == 0)
+		return node->config.hedge_ms / 2;
+	return SLOW_MS + (self->calm_ms + self->calm_ms / 2) / SCALE;
+}
+
+static void
+set_budget(struct dyn_credit *self, uint64_t budget)
+{
+	if (budget < DYN_CREDIT_MIN)
+		budget = DYN_CREDIT_MIN;
+	if (budget > DYN_CREDIT_MAX)
+		budget = DYN_CREDIT_MAX;
+	self->budget = budget;
 }
 
 void
-dyn_credit_commit(struct dyn_node *node, uint64_t took_ms)
+dyn_credit_commit(struct dyn_node *node, uint64_t took_ms, bool burdened)
 {
 	struct dyn_credit *self = &node->credit;
 
-	self->commit_count++;
-	self->slow_count += took_ms > node->config.hedge_ms;
-	if (self->commit_count < DYN_CREDIT_COMMITS)
+	if (!burdened)
+	{
+		note_calm(self, took_ms);
 		return;
-	if (self->slow_count > DYN_CREDIT_COMMITS / SLOW_PART)
-		self->budget /= 2;
-	else if (self->slow_count == 0)
-		self->budget += DYN_CREDIT_MAX / 16;
-	if (self->budget < DYN_CREDIT_MIN)
-		self->budget = DYN_CREDIT_MIN;
-	if (self->budget > DYN_CREDIT_MAX)
-		self->budget = DYN_CREDIT_MAX;
-	self->commit_count = self->slow_count = 0;
+	}
+	self->count++;
+	self->slow_count += took_ms > bearable_ms(node);
+	if (self->slow_count > SLOW_MAX)
+		set_budget(self, self->budget / 2);
+	else if (self->count < DYN_CREDIT_COMMITS)
+		return;
+	else if (self->slow_count == 0 && self->most >= self->budget / 2)
+		set_budget(self, self->budget + self->budget / 2);
+	self->count = self->slow_count = 0;
+	self->most = under_way(self);
+}
+
+void
+dyn_credit_arrived(struct dyn_node *node, uint64_t bytes)
+{
+	node->credit.here += bytes;
+	note_more(&node->credit);
+}
+
+void
+dyn_credit_left(struct dyn_node *node, uint64_t bytes)
+{
+	assert(node->credit.here >= bytes);
+	node->credit.here -= bytes;
+}
+
+/* -------------------------------------------------------------- the turns */
+
+static bool
+may_have(const struct dyn_node *node, uint32_t peer_index)
+{
+	return dyn_peer_is_reachable(node, (int32_t) peer_index);
+}
+
+/* Everybody has the same, this node too. */
+static void
+share_with_all(struct dyn_node *node)
+{
+	uint64_t share = node->credit.budget / node->cluster.ring.member_count;
+
+	node->credit.own_share = share;
+	for (uint32_t i = 0; i < node->peer_count; i++)
+		node->peers[i]->granted = may_have(node, i) ? share : 0;
+}
+
+/* As many of those who want as there is enough for, from behind those who had
+ * the last turn; this node always.  (To repair a key takes a share on both
+ * sides: two rare turns would hardly ever meet.) */
+static void
+share_in_turns(struct dyn_node *node, uint32_t wanting)
+{
+	struct dyn_credit *self = &node->credit;
+	uint32_t begin = self->last + 1;
+	uint64_t places = self->budget / DYN_CREDIT_SHARE_MIN;
+	uint64_t share;
+
+	if (places == 0)
+		places = 1;
+	if (places > wanting)
+		places = wanting;
+	share = self->budget / (places + self->own_wants);
+	self->own_share = self->own_wants ? share : 0;
+	for (uint32_t i = 0; i < node->peer_count && places != 0; i++)
+	{
+		uint32_t index = (begin + i) % node->peer_count;
+
+		if (!node->peers[index]->wants || !may_have(node, index))
+			continue;
+		node->peers[index]->granted = share;
+		self->last = index;
+		places--;
+	}
+}
+
+void
+dyn_credit_turn(struct dyn_node *node)
+{
+	struct dyn_credit *self = &node->credit;
+	uint32_t wanting = 0;
+
+	self->own_share = 0;
+	for (uint32_t i = 0; i < node->peer_count; i++)
+	{
+		node->peers[i]->granted = 0;
+		wanting += node->peers[i]->wants && may_have(node, i);
+	}
+	if (!node->cluster.formed || self->turn++ % DYN_CREDIT_REST == 0)
+		return;
+	if (wanting == 0 && !self->own_wants && under_way(self) == 0 &&
+		self->budget > DYN_CREDIT_FIRST)
+		self->budget = DYN_CREDIT_FIRST;
+	if (wanting == 0 && !self->own_wants)
+		share_with_all(node);
+	else
+		share_in_turns(node, wanting);
+	self->own_wants = false;
 }
 
 uint64_t
-dyn_credit_grant(const struct dyn_node *node)
+dyn_credit_grant(const struct dyn_node *node, const struct dyn_peer *peer)
 {
-	uint32_t others = node->cluster.ring.member_count;
+	return node->writable && peer != NULL ? peer->granted : 0;
+}
 
-	if (!node->writable || !node->cluster.formed || others < 2)
-		return 0;
-	return node->credit.budget / (others - 1);
+/* ------------------------------------------------------- coming and going */
+
+static uint64_t
+rest_of(uint64_t all, uint64_t used)
+{
+	return all > used ? all - used : 0;
+}
+
+uint64_t
+dyn_credit_may_pull(struct dyn_node *node)
+{
+	struct dyn_credit *self = &node->credit;
+	uint64_t rest =
+		node->writable ? rest_of(self->own_share, self->pulling) : 0;
+
+	self->own_wants |= rest == 0;
+	return rest;
+}
+
+void
+dyn_credit_pull(struct dyn_node *node, uint64_t bytes)
+{
+	node->credit.pulling += bytes;
+	note_more(&node->credit);
+}
+
+void
+dyn_credit_pulled(struct dyn_node *node, uint64_t bytes)
+{
+	assert(node->credit.pulling >= bytes);
+	node->credit.pulling -= bytes;
+}
+
+uint64_t
+dyn_credit_may_send(const struct dyn_peer *peer)
+{
+	return rest_of(peer->credit, peer->sending);
+}
+
+void
+dyn_credit_send(struct dyn_node *node, struct dyn_peer *peer, uint64_t bytes)
+{
+	if (peer->sending + bytes > peer->credit)
+		dyn_count(node, credit_oversize);
+	peer->sending += bytes;
+	peer->sending_max = peer->credit;
+}
+
+void
+dyn_credit_sent(struct dyn_peer *peer, uint64_t bytes)
+{
+	assert(peer->sending >= bytes);
+	peer->sending -= bytes;
 }

@@ -74,6 +74,7 @@ struct dyn_round
 	uint32_t key_capacity;
 	uint32_t key_next;
 	uint32_t batch_max;
+	uint32_t waits; /* for credit, one after the other */
 	struct dyn_arena key_arena;
 };
 
@@ -125,5 +126,9 @@ void dyn_descent_go_on(struct dyn_node *node, struct dyn_descent *self,
 /* The nodes are leaves that differed twice: list the keys in them. */
 void dyn_descent_list(struct dyn_node *node, struct dyn_descent *self,
 					  uint32_t peer_index);
+
+/* After a pause for want of credit. */
+void dyn_descent_repair(struct dyn_node *node, struct dyn_descent *self,
+						uint32_t peer_index);
 
 #endif

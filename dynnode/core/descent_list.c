@@ -13,7 +13,9 @@ enum
 	/* Keys are gathered from so many cells as it takes to fill a batch. */
 	ENOUGH_KEYS = 2 * DYN_REPAIR_KEYS_MAX,
 	/* A batch grows while its objects take a small part of what is granted. */
-	SMALL_PART = 8
+	SMALL_PART = 8,
+	/* Halves of heartbeats without credit, until a round is given up. */
+	WAITS_MAX = 60
 };
 
 /* -------------------------------------------------------------------- lists */
@@ -240,10 +242,10 @@ by_batch(const void *a, const void *b)
 
 /* What objects may take that are on their way to one of the two. */
 static uint64_t
-granted(const struct dyn_node *node, uint32_t peer_index)
+granted(struct dyn_node *node, uint32_t peer_index)
 {
-	uint64_t own = dyn_credit_grant(node);
-	uint64_t peer = node->peers[peer_index]->credit;
+	uint64_t own = dyn_credit_may_pull(node);
+	uint64_t peer = dyn_credit_may_send(node->peers[peer_index]);
 
 	return own < peer ? own : peer;
 }
@@ -270,13 +272,21 @@ repair_some(struct dyn_node *node, struct dyn_descent *self,
 	struct dyn_round *round = self->round;
 	enum dyn_status status = dyn_descent_may_go_on(node, self, peer_index);
 
-	if (status == DYN_STATUS_OK && granted(node, peer_index) == 0)
+	if (status == DYN_STATUS_OK && round->waits > WAITS_MAX)
 		status = DYN_STATUS_OVERLOAD;
 	if (status != DYN_STATUS_OK)
 	{
 		dyn_descent_end(node, self, status);
 		return;
 	}
+	if (granted(node, peer_index) == 0)
+	{
+		round->waits++;
+		dyn_descent_pause(node, self, DYN_DESCENT_REPAIRING);
+		self->at_ms = node->now_ms + node->config.heartbeat_ms / 2;
+		return;
+	}
+	round->waits = 0;
 	while (round->key_next < round->key_count)
 	{
 		const struct dyn_repair_key *keys = &round->keys[round->key_next];
@@ -298,6 +308,13 @@ repair_some(struct dyn_node *node, struct dyn_descent *self,
 	next_page(node, self, peer_index);
 }
 
+void
+dyn_descent_repair(struct dyn_node *node, struct dyn_descent *self,
+				   uint32_t peer_index)
+{
+	repair_some(node, self, peer_index);
+}
+
 static void
 repair(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
 {
@@ -306,6 +323,21 @@ repair(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
 	qsort(round->keys, round->key_count, sizeof(*round->keys), by_batch);
 	round->key_next = 0;
 	repair_some(node, self, peer_index);
+}
+
+/* Keys of the last batch for which there was no credit are the next ones. */
+static void
+take_back(struct dyn_round *round, const struct dyn_repair_outcome *outcome)
+{
+	uint32_t first = round->key_next - outcome->count;
+
+	for (uint32_t i = outcome->count; i-- > 0;)
+		if (outcome->left >> i & 1)
+		{
+			struct dyn_repair_key key = round->keys[first + i];
+
+			round->keys[--round->key_next] = key;
+		}
 }
 
 void
@@ -323,6 +355,7 @@ dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
 	if (self == NULL)
 		return;
 	round = self->round;
+	take_back(round, outcome);
 	/* Who is overloaded, or gone, is left alone until the next round; a key
 	 * that cannot be read keeps no other one from being repaired. */
 	if (outcome->status != DYN_STATUS_OK &&
@@ -334,7 +367,7 @@ dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
 		dyn_descent_end(node, self, outcome->status);
 		return;
 	}
-	if (outcome->bytes > granted(node, peer_index) && round->batch_max > 1)
+	if (outcome->left != 0 && round->batch_max > 1)
 		round->batch_max /= 2;
 	else if (outcome->bytes < granted(node, peer_index) / SMALL_PART &&
 			 round->batch_max < DYN_REPAIR_KEYS_MAX)

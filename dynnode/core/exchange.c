@@ -194,8 +194,18 @@ wake(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
 		dyn_descent_end(node, self, DYN_STATUS_TIMEOUT);
 	else if (status != DYN_STATUS_OK)
 		dyn_descent_end(node, self, status);
+	else if (self->state == DYN_DESCENT_REPAIRING)
+		dyn_descent_repair(node, self, peer_index);
 	else
 		dyn_descent_compare(node, self, self->state);
+}
+
+bool
+dyn_exchange_wants(const struct dyn_node *node, uint32_t peer_index)
+{
+	const struct dyn_descent *self = node->descents[peer_index];
+
+	return self != NULL && self->state >= DYN_DESCENT_LISTING;
 }
 
 /* Of each pair of nodes the one with the lesser id asks. */

@@ -71,6 +71,9 @@ void dyn_exchange_lost(struct dyn_node *node, uint64_t serial,
 void dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
 						   const struct dyn_repair_outcome *outcome);
 
+/* Is there something to be repaired, as far as is known? */
+bool dyn_exchange_wants(const struct dyn_node *node, uint32_t peer_index);
+
 /* How it goes with a peer: "idle", "leaves", ...; how its last round ended,
  * and when (0 = none has). */
 const char *dyn_exchange_state(const struct dyn_node *node, int32_t peer_index,

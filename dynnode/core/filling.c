@@ -18,6 +18,7 @@ struct dyn_fill
 {
 	uint32_t peer_index;
 	uint8_t slot;
+	uint64_t pulling; /* bytes, of the own budget (credit.h) */
 	uint32_t waiting; /* buckets being written */
 	bool failed;      /* some of it is to be asked for again */
 	bool left_out;    /* some of it cannot be had from this owner */
@@ -49,6 +50,18 @@ is_wanted(const struct dyn_node *node, uint16_t partition, uint32_t peer_index)
 
 /* -------------------------------------------------------------------- pages */
 
+/* One page leaves something for another source. */
+static uint64_t
+page_bytes(struct dyn_node *node)
+{
+	uint64_t bytes = dyn_credit_may_pull(node);
+	uint64_t half = node->credit.own_share / 2 + 1;
+
+	if (bytes > half)
+		bytes = half;
+	return bytes < DYN_CREDIT_SLICE_MAX ? bytes : DYN_CREDIT_SLICE_MAX;
+}
+
 static void
 ask(struct dyn_node *node, uint32_t peer_index)
 {
@@ -65,11 +78,13 @@ ask(struct dyn_node *node, uint32_t peer_index)
 	*self = (struct dyn_fill){ .peer_index = peer_index,
 							   .slot = (uint8_t) slot_of(
 								   node, filling->partition, peer_index) };
+	self->pulling = page_bytes(node);
+	dyn_credit_pull(node, self->pulling);
 	request->fill = self;
 	filling->serial = request->serial;
 	message.partition = filling->partition;
 	message.items_max = filling->items_max;
-	message.bytes_max = (uint32_t) dyn_credit_grant(node);
+	message.bytes_max = (uint32_t) self->pulling;
 	message.after_cell = place->cell;
 	message.after_bucket =
 		(ProtobufCBinaryData){ place->bucket_size, place->bucket };
@@ -121,9 +136,9 @@ start(struct dyn_node *node, uint32_t peer_index)
 	if (node->building.count == 0 || !node->writable ||
 		node->peers[peer_index]->filling.serial != 0 ||
 		!dyn_peer_is_reachable(node, (int32_t) peer_index) ||
-		dyn_credit_grant(node) == 0)
+		(!is_current(node, peer_index) && !find_partition(node, peer_index)))
 		return;
-	if (is_current(node, peer_index) || find_partition(node, peer_index))
+	if (dyn_credit_may_pull(node) != 0)
 		ask(node, peer_index);
 }
 
@@ -142,6 +157,7 @@ static void
 end_page(struct dyn_node *node, struct dyn_request *request)
 {
 	node->peers[request->fill->peer_index]->filling.serial = 0;
+	dyn_credit_pulled(node, request->fill->pulling);
 	dyn_request_end(node, request);
 }
 

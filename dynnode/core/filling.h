@@ -7,7 +7,7 @@
  * (COPY): all records of one partition, in their order, whatever their
  * hashes.  Each object is merged with what is here, like a repair; when all of
  * the page is on disk the next one is asked for, up to the end.  What a page
- * may take is what this node grants to others as well (credit.h).
+ * may take is a part of this node's budget for background work (credit.h).
  *
  * A page that is lost, or meets a store that is full or busy, is asked for
  * again at the next heartbeat, and is smaller then.

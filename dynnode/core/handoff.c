@@ -12,20 +12,13 @@ enum
 	SLICE_ITEMS_MAX = 1024
 };
 
-/* What is known of a partition's hints. */
-enum
-{
-	HAS_NONE,
-	IS_WALKED, /* a pass began, and nothing was written since */
-	MAY_HAVE
-};
-
 struct dyn_handoff_op
 {
 	struct dyn_slice bucket;
 	struct dyn_slice key;
 	uint64_t hash;   /* of the object, as stored */
 	uint64_t digest; /* of its bytes; what was sent */
+	uint32_t size;   /* on its way; 0 = no more */
 	bool damaged;
 	bool decided;
 };
@@ -44,10 +37,14 @@ struct dyn_handoff
 /* ---------------------------------------------------------------- what is */
 
 void
-dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change)
+dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots,
+				 int change)
 {
 	if (node->hints.pending != NULL)
-		node->hints.pending[partition] = MAY_HAVE;
+	{
+		node->hints.pending[partition] |= slots;
+		node->hints.walked[partition] &= (uint8_t) ~slots;
+	}
 	if (change >= 0 || node->hints.count != 0)
 		node->hints.count += (uint64_t) change;
 }
@@ -55,8 +52,7 @@ dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change)
 bool
 dyn_handoff_may_hold(const struct dyn_node *node, uint16_t partition)
 {
-	return node->hints.pending == NULL ||
-		   node->hints.pending[partition] != HAS_NONE ||
+	return node->hints.pending == NULL || node->hints.pending[partition] != 0 ||
 		   dyn_key_holds_hints(node, partition);
 }
 
@@ -75,6 +71,36 @@ slot_of(const struct dyn_node *node, uint16_t partition, uint32_t peer_index)
 	return -1;
 }
 
+static uint8_t
+bit_of(uint32_t slot)
+{
+	return (uint8_t) (1U << slot);
+}
+
+/* Does the partition hold some for the peer, as far as is known? */
+static bool
+may_hold(const struct dyn_node *node, uint16_t partition, uint32_t peer_index)
+{
+	int slot;
+
+	if (node->hints.pending[partition] == 0)
+		return false;
+	slot = slot_of(node, partition, peer_index);
+	return slot >= 0 &&
+		   (node->hints.pending[partition] & bit_of((uint32_t) slot)) != 0;
+}
+
+bool
+dyn_handoff_wants(const struct dyn_node *node, uint32_t peer_index)
+{
+	uint32_t count = node->cluster.ring.partition_count;
+
+	for (uint32_t p = 0; node->hints.pending != NULL && p < count; p++)
+		if (may_hold(node, (uint16_t) p, peer_index))
+			return true;
+	return false;
+}
+
 /* After a start nobody knows; what this node owns it keeps no hints of. */
 static void
 learn_partitions(struct dyn_node *node)
@@ -82,9 +108,10 @@ learn_partitions(struct dyn_node *node)
 	uint32_t count = node->cluster.ring.partition_count;
 
 	node->hints.pending = dyn_memory_take(count);
+	node->hints.walked = dyn_memory_take(count);
 	for (uint32_t p = 0; p < count; p++)
 		if (dyn_cluster_own_slot(node, (uint16_t) p) < 0)
-			node->hints.pending[p] = MAY_HAVE;
+			node->hints.pending[p] = (uint8_t) ((1U << node->cluster.n) - 1);
 }
 
 /* ------------------------------------------------------------------ slices */
@@ -105,8 +132,8 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 	effect->scan.cell_last = dyn_hash_cell_last(self->partition, q);
 	dyn_walk_resume(&peer->hint_cursor.place, effect, &node->out->arena);
 	effect->scan.items_max = SLICE_ITEMS_MAX;
-	effect->scan.bytes_max = peer->credit < DYN_CREDIT_SLICE_MAX
-								 ? (uint32_t) peer->credit
+	effect->scan.bytes_max = dyn_credit_may_send(peer) < DYN_CREDIT_SLICE_MAX
+								 ? (uint32_t) dyn_credit_may_send(peer)
 								 : DYN_CREDIT_SLICE_MAX;
 }
 
@@ -124,11 +151,11 @@ find_partition(struct dyn_node *node, uint32_t peer_index)
 		uint16_t p = (uint16_t) ((cursor->partition + 1 + i) % q);
 
 		node->peers[peer_index]->hint_walks++;
-		if (node->hints.pending[p] == HAS_NONE ||
-			slot_of(node, p, peer_index) < 0)
+		if (!may_hold(node, p, peer_index))
 			continue;
 		*cursor = (struct dyn_hint_cursor){ .active = true, .partition = p };
-		node->hints.pending[p] = IS_WALKED;
+		node->hints.walked[p] |=
+			bit_of((uint32_t) slot_of(node, p, peer_index));
 		return true;
 	}
 	return false;
@@ -141,8 +168,8 @@ start(struct dyn_node *node, uint32_t peer_index)
 	struct dyn_request *request;
 	struct dyn_handoff *self;
 
-	if (peer->handoff != 0 || peer->credit == 0 || !peer->writable ||
-		!dyn_peer_is_reachable(node, (int32_t) peer_index) ||
+	if (peer->handoff != 0 || dyn_credit_may_send(peer) == 0 ||
+		!peer->writable || !dyn_peer_is_reachable(node, (int32_t) peer_index) ||
 		(!peer->hint_cursor.active && !find_partition(node, peer_index)))
 		return;
 	request = dyn_request_new(node, DYN_REQUEST_HANDOFF, 0, NULL);
@@ -174,7 +201,11 @@ dyn_handoff_tick(struct dyn_node *node)
 void
 dyn_handoff_end(struct dyn_node *node, struct dyn_request *request)
 {
-	node->peers[request->handoff->peer_index]->handoff = 0;
+	struct dyn_peer *peer = node->peers[request->handoff->peer_index];
+
+	peer->handoff = 0;
+	for (uint32_t op = 0; op < request->op_count; op++)
+		dyn_credit_sent(peer, request->handoff->ops[op].size);
 	dyn_request_end(node, request);
 }
 
@@ -201,6 +232,14 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 /* ------------------------------------------------------------------- pages */
 
+static bool
+is_for(const struct dyn_scanned *item, uint8_t slot)
+{
+	return item->state != DYN_LOADED_FOUND || (item->slots & bit_of(slot)) != 0;
+}
+
+/* A walk that met nothing for the slot, and nothing was written meanwhile:
+ * there is nothing. */
 static void
 keep_cursor(struct dyn_node *node, struct dyn_handoff *self,
 			const struct dyn_event *event)
@@ -208,15 +247,24 @@ keep_cursor(struct dyn_node *node, struct dyn_handoff *self,
 	struct dyn_hint_cursor *cursor =
 		&node->peers[self->peer_index]->hint_cursor;
 
-	cursor->seen |= event->scanned.item_count != 0;
+	for (uint32_t i = 0; i < event->scanned.item_count; i++)
+		cursor->seen |= is_for(&event->scanned.items[i], self->slot);
 	if (event->scanned.end)
 	{
-		if (!cursor->seen && node->hints.pending[self->partition] == IS_WALKED)
-			node->hints.pending[self->partition] = HAS_NONE;
+		if (!cursor->seen &&
+			(node->hints.walked[self->partition] & bit_of(self->slot)) != 0)
+			node->hints.pending[self->partition] &=
+				(uint8_t) ~bit_of(self->slot);
 		cursor->active = false;
 		return;
 	}
 	dyn_walk_keep(&cursor->place, event);
+}
+
+static uint32_t
+size_of(const struct dyn_scanned *item)
+{
+	return (uint32_t) (item->key.size + item->object.size);
 }
 
 static void
@@ -231,7 +279,7 @@ take_item(struct dyn_node *node, struct dyn_request *request,
 								  .deadline_ms = request->deadline_ms };
 	bool damaged = item->state != DYN_LOADED_FOUND;
 
-	if (!damaged && !(item->slots & (1U << self->slot)))
+	if (!is_for(item, self->slot))
 		return;
 	self->ops[op] = (struct dyn_handoff_op){
 		.bucket = dyn_arena_copy(&request->arena, item->bucket),
@@ -242,10 +290,13 @@ take_item(struct dyn_node *node, struct dyn_request *request,
 	};
 	request->op_count++;
 	request->undecided++;
-	if (!damaged)
-		dyn_outbox_replicate(node, self->peer_index, self->ops[op].bucket,
-							 self->ops[op].key, item->object, self->fence, NULL,
-							 &call);
+	if (damaged)
+		return;
+	self->ops[op].size = size_of(item);
+	dyn_credit_send(node, node->peers[self->peer_index], size_of(item));
+	dyn_outbox_replicate(node, self->peer_index, self->ops[op].bucket,
+						 self->ops[op].key, item->object, self->fence, NULL,
+						 &call);
 }
 
 /* To their places in the key table; each may be decided at once. */
@@ -261,13 +312,32 @@ drop_damaged(struct dyn_node *node, struct dyn_request *request)
 			decide(node, request, op, false);
 }
 
+/* Is what was granted when the page was asked for still granted? */
+static bool
+may_send(const struct dyn_node *node, const struct dyn_handoff *self,
+		 const struct dyn_event *event)
+{
+	const struct dyn_peer *peer = node->peers[self->peer_index];
+	uint64_t bytes = 0;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < event->scanned.item_count; i++)
+		if (is_for(&event->scanned.items[i], self->slot))
+		{
+			bytes += size_of(&event->scanned.items[i]);
+			count++;
+		}
+	return bytes <= dyn_credit_may_send(peer) ||
+		   (count == 1 && peer->credit != 0 && peer->sending == 0);
+}
+
 void
 dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
 					const struct dyn_event *event)
 {
 	struct dyn_handoff *self = request->handoff;
 
-	if (event->scanned.status != DYN_STATUS_OK)
+	if (event->scanned.status != DYN_STATUS_OK || !may_send(node, self, event))
 	{
 		dyn_handoff_end(node, request);
 		return;
@@ -302,8 +372,10 @@ void
 dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
 				   uint32_t op, enum dyn_status status)
 {
-	const struct dyn_handoff_op *self = &request->handoff->ops[op];
+	struct dyn_handoff_op *self = &request->handoff->ops[op];
 
+	dyn_credit_sent(node->peers[request->handoff->peer_index], self->size);
+	self->size = 0;
 	if (status == DYN_STATUS_FENCED && was_delivered(node, request->handoff))
 	{
 		dyn_count(node, hints_fenced);

@@ -8,9 +8,9 @@
  * as durable as any record, and whoever is asked to read for the slot finds
  * it there.
  *
- * At every heartbeat, each reachable peer that owns slots with hints gets one
- * slice: a page of the table, as large as the credit that it granted
- * (credit.h), in REPLICATE frames like anybody's.  A slot's bit goes only when
+ * Each reachable peer that owns slots with hints is told so in heartbeats, and
+ * gets one slice after the other while it grants credit for them (credit.h):
+ * a page of the table, no larger than that, in REPLICATE frames.  A slot's bit goes only when
  * the owner has committed that very object, byte for byte (the object hash
  * says nothing of contexts); a hint that has changed meanwhile stays and is
  * sent again.  The last bit takes the record with it.
@@ -28,9 +28,13 @@
 
 struct dyn_handoff;
 
-/* A hint was written (+1) or removed (-1) or changed (0) in memory; and once
- * more (0) when that is on disk, where walks look. */
-void dyn_handoff_note(struct dyn_node *node, uint16_t partition, int change);
+/* A hint for these slots was written (+1) or removed (-1) or changed (0) in
+ * memory; and once more (0) when that is on disk, where walks look. */
+void dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots,
+					  int change);
+
+/* Is there something for the peer, as far as is known? */
+bool dyn_handoff_wants(const struct dyn_node *node, uint32_t peer_index);
 
 /* May hints of this partition lie here, or be on their way to disk? */
 bool dyn_handoff_may_hold(const struct dyn_node *node, uint16_t partition);

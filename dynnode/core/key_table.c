@@ -29,6 +29,7 @@ struct dyn_commit
 	uint64_t token;
 	uint64_t handed_over_ms; /* to the store */
 	size_t bytes;            /* of objects, counted in node->room */
+	bool burdened;           /* background work was under way */
 	bool has_meta;
 	struct dyn_write *writes; /* until it is flushed */
 	uint32_t write_count;
@@ -319,7 +320,8 @@ set_value(struct dyn_node *node, struct dyn_key *self,
 	self->flags = value->flags;
 
 	if (self->table == DYN_TABLE_HINTS)
-		dyn_handoff_note(node, self->partition, is_there - was_there);
+		dyn_handoff_note(node, self->partition, value->slots,
+						 is_there - was_there);
 	set_object(node, self, value->object);
 	self->slots = value->slots;
 	self->state = is_there ? DYN_LOADED_FOUND : DYN_LOADED_ABSENT;
@@ -387,7 +389,7 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 
 	/* A walk that began before the commit did not see it. */
 	if (item->key->table == DYN_TABLE_HINTS)
-		dyn_handoff_note(node, item->key->partition, 0);
+		dyn_handoff_note(node, item->key->partition, item->key->slots, 0);
 	for (uint32_t i = 0; i < item->id_count; i++)
 		if (status == DYN_STATUS_OK)
 			dyn_remember_committed(&node->remember, &item->ids[i],
@@ -449,7 +451,8 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 	HASH_DEL(node->commits, self);
 	node->room.key_bytes -= self->bytes;
 	count_commit(node, self, event->stored.status);
-	dyn_credit_commit(node, node->now_ms - self->handed_over_ms);
+	dyn_credit_commit(node, node->now_ms - self->handed_over_ms,
+					  self->burdened || dyn_credit_is_used(node));
 	for (uint32_t i = 0; i < self->item_count; i++)
 		self->items[i].key->commit_count--;
 	for (uint32_t i = 0; i < self->item_count; i++)
@@ -668,6 +671,7 @@ dyn_key_flush(struct dyn_node *node)
 	dyn_memory_give(commit->writes);
 	commit->writes = NULL;
 	commit->handed_over_ms = node->now_ms;
+	commit->burdened = dyn_credit_is_used(node);
 	HASH_ADD(hh, node->commits, token, sizeof(commit->token), commit);
 	node->open_commit = NULL;
 }

@@ -9,7 +9,9 @@ struct dyn_batch_kind
 {
 	bool repair;        /* REPLICATE */
 	uint8_t hint_slots; /* REPLICATE */
+	bool background;    /* REPLICATE */
 	bool hints;         /* READ */
+	uint32_t bytes_max; /* READ */
 	bool stand_in;      /* PUT */
 	uint32_t w;         /* PUT */
 };
@@ -144,6 +146,7 @@ send_replicate(struct dyn_node *node, const struct dyn_batch *batch,
 	message.bucket = dyn_bytes_of_slice(batch->bucket);
 	message.repair = batch->kind.repair;
 	message.hint_slots = batch->kind.hint_slots;
+	message.background = batch->kind.background;
 	message.n_ops = batch->count;
 	message.ops =
 		dyn_arena_allocate(&node->scratch, batch->count * sizeof(*message.ops));
@@ -176,6 +179,7 @@ send_read(struct dyn_node *node, const struct dyn_batch *batch,
 
 	message.bucket = dyn_bytes_of_slice(batch->bucket);
 	message.hints = batch->kind.hints;
+	message.bytes_max = batch->kind.bytes_max;
 	message.n_keys = batch->count;
 	message.keys = bytes_array(node, batch->count);
 	message.request_ids = bytes_array(node, batch->count);
@@ -239,7 +243,9 @@ static bool
 is_same_kind(const struct dyn_batch_kind *a, const struct dyn_batch_kind *b)
 {
 	return a->repair == b->repair && a->hint_slots == b->hint_slots &&
-		   a->hints == b->hints && a->stand_in == b->stand_in && a->w == b->w;
+		   a->background == b->background && a->hints == b->hints &&
+		   a->bytes_max == b->bytes_max && a->stand_in == b->stand_in &&
+		   a->w == b->w;
 }
 
 /* The batch under way for this peer and kind, with room for bytes more. */
@@ -308,12 +314,28 @@ dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 							   .fence = fence,
 							   .request_id = slice_of_request(request_id) };
 
-	struct dyn_batch_kind kind = { .repair = item == NULL };
+	/* A hint on its way home has no request id: it may be of many. */
+	struct dyn_batch_kind kind = { .repair = item == NULL,
+								   .background =
+									   item != NULL && request_id == NULL };
 
 	if (item != NULL && item->fallback)
 		kind.hint_slots = (uint8_t) (1U << item->slot);
 	add(open_batch(node, peer_index, DYN_MESSAGE_REPLICATE, kind, bucket,
 				   bytes),
+		&op, bytes, item);
+}
+
+static void
+add_read(struct dyn_node *node, uint32_t peer_index, struct dyn_slice bucket,
+		 struct dyn_slice key, const struct dyn_request_id *request_id,
+		 struct dyn_batch_kind kind, const struct dyn_call_item *item)
+{
+	size_t bytes = key.size + 24;
+	struct dyn_batch_op op = { .key = key,
+							   .request_id = slice_of_request(request_id) };
+
+	add(open_batch(node, peer_index, DYN_MESSAGE_READ, kind, bucket, bytes),
 		&op, bytes, item);
 }
 
@@ -323,14 +345,17 @@ dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
 				const struct dyn_request_id *request_id,
 				const struct dyn_call_item *item)
 {
-	size_t bytes = key.size + 24;
-	struct dyn_batch_op op = { .key = key,
-							   .request_id = slice_of_request(request_id) };
+	add_read(node, peer_index, bucket, key, request_id,
+			 (struct dyn_batch_kind){ .hints = item->fallback }, item);
+}
 
-	struct dyn_batch_kind kind = { .hints = item->fallback };
-
-	add(open_batch(node, peer_index, DYN_MESSAGE_READ, kind, bucket, bytes),
-		&op, bytes, item);
+void
+dyn_outbox_read_some(struct dyn_node *node, uint32_t peer_index,
+					 struct dyn_slice bucket, struct dyn_slice key,
+					 uint32_t bytes_max, const struct dyn_call_item *item)
+{
+	add_read(node, peer_index, bucket, key, NULL,
+			 (struct dyn_batch_kind){ .bytes_max = bytes_max }, item);
 }
 
 void

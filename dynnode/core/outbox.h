@@ -40,6 +40,11 @@ void dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
 					 struct dyn_slice bucket, struct dyn_slice key,
 					 const struct dyn_request_id *request_id,
 					 const struct dyn_call_item *item);
+/* The same, with a bound for the objects of one answer: those behind the first
+ * one that go beyond it are TOO_LARGE. */
+void dyn_outbox_read_some(struct dyn_node *node, uint32_t peer_index,
+						  struct dyn_slice bucket, struct dyn_slice key,
+						  uint32_t bytes_max, const struct dyn_call_item *item);
 /* item->fallback = to a fallback, as no owner can be reached. */
 void dyn_outbox_forward(struct dyn_node *node, uint32_t peer_index,
 						struct dyn_slice bucket, uint32_t w,

@@ -3,6 +3,8 @@
 #include "core/bucket.h"
 #include "core/call.h"
 #include "core/cluster.h"
+#include "core/exchange.h"
+#include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/text.h"
 
@@ -270,14 +272,20 @@ dyn_peer_error(struct dyn_node *node, uint32_t peer_index,
 /* ------------------------------------------------------------- heartbeats */
 
 static void
-fill_heartbeat(struct dyn_node *node, Dyn__Heartbeat *heartbeat,
-			   uint64_t other_digest, uint64_t bucket_digest)
+fill_heartbeat(struct dyn_node *node, int32_t peer_index,
+			   Dyn__Heartbeat *heartbeat, uint64_t other_digest,
+			   uint64_t bucket_digest)
 {
+	const struct dyn_peer *peer =
+		peer_index >= 0 ? node->peers[peer_index] : NULL;
 	struct dyn_slice ring;
 
 	heartbeat->incarnation = node->start_count;
 	heartbeat->writable = node->writable;
-	heartbeat->credit = dyn_credit_grant(node);
+	heartbeat->credit = dyn_credit_grant(node, peer);
+	heartbeat->wants =
+		peer != NULL && (dyn_handoff_wants(node, (uint32_t) peer_index) ||
+						 dyn_exchange_wants(node, (uint32_t) peer_index));
 	heartbeat->ring_digest = node->cluster.ring_digest;
 	dyn_bucket_tell(node, heartbeat, bucket_digest);
 	if (other_digest != 0 && other_digest != node->cluster.ring_digest &&
@@ -291,7 +299,8 @@ send_heartbeat(struct dyn_node *node, uint32_t peer_index)
 {
 	Dyn__Heartbeat heartbeat = DYN__HEARTBEAT__INIT;
 
-	fill_heartbeat(node, &heartbeat, node->peers[peer_index]->ring_digest,
+	fill_heartbeat(node, (int32_t) peer_index, &heartbeat,
+				   node->peers[peer_index]->ring_digest,
 				   node->peers[peer_index]->bucket_digest);
 	heartbeat.answer = true;
 	dyn_outbox_send(node, peer_index, DYN_MESSAGE_HEARTBEAT, 0, 0,
@@ -310,6 +319,7 @@ take_heartbeat(struct dyn_node *node, struct dyn_peer *peer,
 	peer->bucket_digest = heartbeat->bucket_digest;
 	peer->writable = heartbeat->writable;
 	peer->credit = heartbeat->credit;
+	peer->wants = heartbeat->wants;
 	peer->ring_digest = heartbeat->ring_digest;
 }
 
@@ -325,7 +335,7 @@ dyn_peer_heartbeat(struct dyn_node *node, const struct dyn_envelope *env,
 	take_heartbeat(node, index >= 0 ? node->peers[index] : NULL, heartbeat);
 	if (!heartbeat->answer)
 		return;
-	fill_heartbeat(node, &answer, heartbeat->ring_digest,
+	fill_heartbeat(node, index, &answer, heartbeat->ring_digest,
 				   heartbeat->bucket_digest);
 	dyn_outbox_reply(node, route, DYN_MESSAGE_HEARTBEAT, env->correlation,
 					 &answer.base);
@@ -364,6 +374,7 @@ dyn_peer_tick(struct dyn_node *node)
 	{
 		forgive_lag(node);
 		node->heartbeat_at_ms = node->now_ms + node->config.heartbeat_ms;
+		dyn_credit_turn(node);
 	}
 	for (uint32_t i = 0; i < node->peer_count; i++)
 	{

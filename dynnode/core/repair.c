@@ -27,6 +27,7 @@ struct dyn_repair_op
 	struct side own;
 	struct side peer;
 	bool failed;
+	bool left; /* for want of credit */
 	struct dyn_slice merged;
 };
 
@@ -36,6 +37,8 @@ struct dyn_repair
 	uint32_t peer_index;
 	uint32_t waiting; /* answers */
 	bool sending;     /* the second half */
+	uint64_t pulling; /* bytes: of the own budget */
+	uint64_t pushing; /* bytes: of the peer's grant */
 	struct dyn_repair_outcome outcome;
 	struct dyn_repair_op *ops;
 };
@@ -48,9 +51,18 @@ finish(struct dyn_node *node, struct dyn_request *request)
 	struct dyn_repair *self = request->repair;
 	struct dyn_repair_outcome *outcome = &self->outcome;
 
-	for (uint32_t op = 0; op < request->op_count && self->sending; op++)
-		outcome->repaired +=
-			!self->ops[op].failed && self->ops[op].merged.size != 0;
+	for (uint32_t op = 0; op < request->op_count; op++)
+	{
+		const struct dyn_repair_op *key = &self->ops[op];
+
+		if (key->left)
+			outcome->left |= UINT64_C(1) << op;
+		else
+			outcome->repaired +=
+				self->sending && !key->failed && key->merged.size != 0;
+	}
+	dyn_credit_pulled(node, self->pulling);
+	dyn_credit_sent(node->peers[self->peer_index], self->pushing);
 	dyn_exchange_repaired(node, self->for_serial, outcome);
 	dyn_request_end(node, request);
 }
@@ -177,12 +189,44 @@ keep(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 }
 
 static void
+leave(struct dyn_repair_op *self)
+{
+	self->left = true;
+	self->own.sends = self->peer.sends = false;
+}
+
+/* No more leaves for the peer than it granted, but for one large object. */
+static void
+keep_to_credit(struct dyn_node *node, struct dyn_request *request)
+{
+	struct dyn_repair *self = request->repair;
+	struct dyn_peer *peer = node->peers[self->peer_index];
+	uint64_t rest = dyn_credit_may_send(peer);
+	bool alone = peer->sending == 0 && peer->credit != 0;
+
+	for (uint32_t op = 0; op < request->op_count; op++)
+	{
+		uint64_t size = self->ops[op].key.size + self->ops[op].merged.size;
+
+		if (!self->ops[op].peer.sends)
+			continue;
+		if (self->pushing + size <= rest || (alone && self->pushing == 0))
+			self->pushing += size;
+		else
+			leave(&self->ops[op]);
+	}
+	if (self->pushing != 0)
+		dyn_credit_send(node, peer, self->pushing);
+}
+
+static void
 send(struct dyn_node *node, struct dyn_request *request)
 {
 	struct dyn_repair *self = request->repair;
 	bool peer = false;
 
 	self->sending = true;
+	keep_to_credit(node, request);
 	for (uint32_t op = 0; op < request->op_count; op++)
 	{
 		self->waiting += self->ops[op].own.sends + self->ops[op].peer.sends;
@@ -236,7 +280,7 @@ judge(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 	struct dyn_repair_op *op = &self->ops[i];
 	enum dyn_status status;
 
-	if (op->failed)
+	if (op->failed || op->left)
 		return;
 	if (op->own.hash == op->peer.hash)
 	{
@@ -311,6 +355,9 @@ dyn_repair_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		peer->object = dyn_arena_copy(&request->arena, object);
 		request->repair->outcome.bytes += object.size;
 	}
+	/* Its answer was full. */
+	else if (status == DYN_STATUS_TOO_LARGE)
+		leave(&request->repair->ops[op]);
 	else if (status != DYN_STATUS_NOT_FOUND)
 		fail(request->repair, op,
 			 status == DYN_STATUS_OK ? DYN_STATUS_BAD_REQUEST : status);
@@ -323,6 +370,7 @@ void
 dyn_repair_begin(struct dyn_node *node, uint64_t serial, uint32_t peer_index,
 				 const struct dyn_repair_key *keys, uint32_t count)
 {
+	uint64_t bytes_max = dyn_credit_may_pull(node);
 	struct dyn_request *request =
 		dyn_request_new(node, DYN_REQUEST_REPAIR, 0, NULL);
 	struct dyn_repair *self =
@@ -331,7 +379,10 @@ dyn_repair_begin(struct dyn_node *node, uint64_t serial, uint32_t peer_index,
 	memset(self, 0, sizeof(*self));
 	self->for_serial = serial;
 	self->peer_index = peer_index;
+	self->outcome.count = count;
 	self->waiting = 2 * count;
+	self->pulling = bytes_max;
+	dyn_credit_pull(node, bytes_max);
 	self->ops = dyn_arena_allocate(&request->arena, count * sizeof(*self->ops));
 	memset(self->ops, 0, count * sizeof(*self->ops));
 	request->repair = self;
@@ -349,8 +400,8 @@ dyn_repair_begin(struct dyn_node *node, uint64_t serial, uint32_t peer_index,
 		to->peer.listed_hash = keys[op].peer_hash;
 		dyn_key_load(node, request->bucket, to->key, false,
 					 (struct dyn_work){ request->serial, op }, 0);
-		dyn_outbox_read(node, peer_index, request->bucket, to->key, NULL,
-						&item);
+		dyn_outbox_read_some(node, peer_index, request->bucket, to->key,
+							 (uint32_t) bytes_max, &item);
 	}
 }
 

@@ -9,6 +9,10 @@
  * merged, and whoever is behind gets the merged object and merges it with what
  * it holds by then.  Nothing is overwritten and only the two are touched.
  *
+ * What is read comes out of this node's own budget for background work, what
+ * is sent out of the peer's grant (credit.h).  Keys for which neither is
+ * enough are left for the next batch; one at least is read.
+ *
  * A damaged record on either side is no part of this: what it held may stand
  * on one other owner only, so it is mended by a read of all owners
  * (dyn_repair_mend).
@@ -41,9 +45,11 @@ struct dyn_repair_key
 struct dyn_repair_outcome
 {
 	enum dyn_status status; /* OK, or why some key was not repaired */
+	uint32_t count;
 	uint32_t repaired;
 	uint32_t equal; /* by now */
 	uint32_t moved; /* written meanwhile */
+	uint64_t left;  /* bits by key: not looked at for want of credit */
 	size_t bytes;   /* of objects that were fetched or sent */
 };
 

@@ -55,16 +55,29 @@ view_of(const Dyn__ReadRequest *message)
 
 /* ------------------------------------------------------------------- READ */
 
-static void
-fill_read_result(const struct dyn_read_op *op, Dyn__ReadResult *result,
-				 size_t *bytes)
+/* What one answer may carry, beyond its first object. */
+static size_t
+read_bytes_max(const struct dyn_request *request)
 {
+	const Dyn__ReadRequest *message = request->message;
+
+	return message->bytes_max != 0 && message->bytes_max < DYN_REPLY_BYTES_MAX
+			   ? message->bytes_max
+			   : DYN_REPLY_BYTES_MAX;
+}
+
+static void
+fill_read_result(const struct dyn_request *request, uint32_t index,
+				 Dyn__ReadResult *result, size_t *bytes)
+{
+	const struct dyn_read_op *op = &request->reads[index];
+
 	dyn__read_result__init(result);
 	result->status = op->status;
 	result->remembered = op->remembered;
 	if (op->status != DYN_STATUS_OK)
 		return;
-	if (*bytes + op->object.size > DYN_REPLY_BYTES_MAX && *bytes != 0)
+	if (*bytes + op->object.size > read_bytes_max(request) && *bytes != 0)
 	{
 		result->status = DYN_STATUS_TOO_LARGE;
 		return;
@@ -88,7 +101,7 @@ answer_read(struct dyn_node *node, struct dyn_request *request)
 		&request->arena, request->op_count * sizeof(*reply.results));
 	for (uint32_t op = 0; op < request->op_count; op++)
 	{
-		fill_read_result(&request->reads[op], &results[op], &bytes);
+		fill_read_result(request, op, &results[op], &bytes);
 		reply.results[op] = &results[op];
 	}
 	reply.bucket_digest = node->bucket_digest;
@@ -144,7 +157,7 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 			 dyn_fence_is_behind(node,
 								 partition_of(node, request->bucket, op->key)))
 		decide_read(node, request, i, DYN_STATUS_FENCED);
-	else if (request->answer_bytes >= DYN_REPLY_BYTES_MAX)
+	else if (request->answer_bytes >= read_bytes_max(request))
 		decide_read(node, request, i, DYN_STATUS_TOO_LARGE);
 	else
 		dyn_key_load(node, request->bucket, op->key, view_of(message),
@@ -193,7 +206,7 @@ dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 		case DYN_LOADED_FOUND:
 			if (request->answer_bytes != 0 &&
 				request->answer_bytes + record->object.size >
-					DYN_REPLY_BYTES_MAX)
+					read_bytes_max(request))
 			{
 				decide_read(node, request, op, DYN_STATUS_TOO_LARGE);
 				break;
@@ -323,6 +336,11 @@ dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	request->op_count = request->undecided = count;
+	if (message->background || message->repair)
+	{
+		request->background_bytes = request->bytes;
+		dyn_credit_arrived(node, request->bytes);
+	}
 	request->replicas =
 		dyn_arena_allocate(&request->arena, count * sizeof(*request->replicas));
 	memset(request->replicas, 0, count * sizeof(*request->replicas));

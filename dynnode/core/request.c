@@ -115,6 +115,7 @@ dyn_request_end(struct dyn_node *node, struct dyn_request *self)
 	HASH_DEL(node->requests, self);
 	node->request_count--;
 	node->request_bytes -= self->bytes;
+	dyn_credit_left(node, self->background_bytes);
 	dyn_timers_cancel(&node->request_timers, &self->timer);
 	self->next_ended = node->ended;
 	node->ended = self;

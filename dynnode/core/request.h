@@ -56,7 +56,8 @@ struct dyn_request
 	uint64_t hedge_at_ms; /* UINT64_MAX = no more */
 	struct dyn_timer timer;
 	struct dyn_arena arena;
-	size_t bytes; /* of its frame, counted in node->request_bytes */
+	size_t bytes;            /* of its frame, counted in node->request_bytes */
+	size_t background_bytes; /* ... and in node->credit */
 	struct dyn_slice bucket;
 	uint32_t op_count;
 	uint32_t undecided;

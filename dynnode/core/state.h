@@ -88,7 +88,11 @@ struct dyn_peer
 	bool silent;           /* what was under way there is given up */
 	struct dyn_detector detector;
 	uint64_t ring_digest; /* as its last heartbeat told */
-	uint64_t credit;      /* bytes of hints it takes at a time */
+	uint64_t credit;      /* bytes of background work it takes at a time */
+	uint64_t sending;     /* ... that are on their way there */
+	uint64_t sending_max; /* the credit under which these left */
+	uint64_t granted;     /* bytes that it may have on their way here */
+	bool wants;           /* it has some to bring */
 	uint64_t handoff;     /* serial of the slice under way to it; 0 = none */
 	struct dyn_hint_cursor hint_cursor;
 	uint32_t hint_walks; /* partitions looked at since the last heartbeat */
@@ -119,7 +123,9 @@ struct dyn_cluster
 struct dyn_hints
 {
 	uint64_t count;   /* records written less those removed, since the start */
-	uint8_t *pending; /* by partition: may it hold some? (handoff.c) */
+	/* By partition, bits by slot (handoff.c). */
+	uint8_t *pending; /* may it hold some for the slot? */
+	uint8_t *walked;  /* a walk began, and nothing was written since */
 };
 
 /* What may be under way at a time (room.c). */

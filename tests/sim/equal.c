@@ -46,25 +46,7 @@ static void
 lose_hints(struct dyn_world *world)
 {
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-	{
-		struct dyn_simdisk *disk = world->nodes[i].disk;
-
-		while (dyn_simdisk_count(disk, DYN_TABLE_HINTS) != 0)
-		{
-			struct dyn_record_key place =
-				dyn_simdisk_at(disk, DYN_TABLE_HINTS, 0)->key;
-			uint8_t bucket[DYN_BUCKET_SIZE_MAX];
-			uint8_t key[DYN_KEY_SIZE_MAX];
-
-			/* The key goes with the record. */
-			memcpy(bucket, place.bucket.data, place.bucket.size);
-			memcpy(key, place.key.data, place.key.size);
-			place.bucket.data = bucket;
-			place.key.data = key;
-			dyn_simdisk_put(disk, DYN_TABLE_HINTS,
-							&(struct dyn_simrecord){ .key = place });
-		}
-	}
+		dyn_play_lose_hints(world, i);
 }
 
 /* A node is away while keys are made, replaced and deleted, some of which it

@@ -1,5 +1,7 @@
 #include "tests/sim/play.h"
 
+#include <string.h>
+
 uint32_t
 dyn_play_owner(struct dyn_world *world, uint32_t key, uint32_t rank)
 {
@@ -92,4 +94,26 @@ dyn_play_forget(struct dyn_world *world, uint32_t node, uint32_t key)
 	struct dyn_simrecord none = { .key = dyn_sim_record_key(key, buffer) };
 
 	dyn_simdisk_put(world->nodes[node].disk, DYN_TABLE_MAIN, &none);
+}
+
+void
+dyn_play_lose_hints(struct dyn_world *world, uint32_t node)
+{
+	struct dyn_simdisk *disk = world->nodes[node].disk;
+
+	while (dyn_simdisk_count(disk, DYN_TABLE_HINTS) != 0)
+	{
+		struct dyn_record_key place =
+			dyn_simdisk_at(disk, DYN_TABLE_HINTS, 0)->key;
+		uint8_t bucket[DYN_BUCKET_SIZE_MAX];
+		uint8_t key[DYN_KEY_SIZE_MAX];
+
+		/* The key goes with the record. */
+		memcpy(bucket, place.bucket.data, place.bucket.size);
+		memcpy(key, place.key.data, place.key.size);
+		place.bucket.data = bucket;
+		place.key.data = key;
+		dyn_simdisk_put(disk, DYN_TABLE_HINTS,
+						&(struct dyn_simrecord){ .key = place });
+	}
 }

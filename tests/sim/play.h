@@ -48,6 +48,9 @@ void dyn_play_stop(struct dyn_world *world, uint32_t node);
 /* ... and everybody has met it again. */
 void dyn_play_start(struct dyn_world *world, uint32_t node);
 
+/* What it keeps for others vanishes, too. */
+void dyn_play_lose_hints(struct dyn_world *world, uint32_t node);
+
 /* The record vanishes from the node's disk, behind its back. */
 void dyn_play_forget(struct dyn_world *world, uint32_t node, uint32_t key);
 
@@ -63,6 +66,11 @@ void dyn_kv679_uid(struct dyn_world *world);
 void dyn_equal_without_reads(struct dyn_world *world);
 void dyn_equal_after_a_partition(struct dyn_world *world);
 void dyn_equal_under_load(struct dyn_world *world);
+
+/* ---- storm.c ---- */
+void dyn_storm_of_hints(struct dyn_world *world);
+void dyn_storm_of_repairs(struct dyn_world *world);
+void dyn_storm_of_both(struct dyn_world *world);
 
 /* ---- lastwrite.c ---- */
 void dyn_lastwrite_one_is_left(struct dyn_world *world);

@@ -444,6 +444,10 @@ read_may_miss(struct dyn_world *world)
 /* -------------------------------------------------------------------- list */
 
 #define FIVE "node_count=5,n=5,r=2,w=2"
+#define NINE                                                                   \
+	"node_count=9,r=3,w=3,partition_count=256,key_count=4096,client_count=9,"  \
+	"think_ms=20,blind_rate=1000000,value_size_max=8000,lww=1,"                \
+	"disk_sync_ms=5,disk_bytes_per_ms=5000"
 #define CROWD                                                                  \
 	"client_count=9,batch_max=16,key_count=64,write_rate=1000000,"             \
 	"blind_rate=500000,think_ms=2,commit_ms_max=30,keys_max=24"
@@ -486,6 +490,10 @@ static const struct
 	  "anti_entropy_ms=500,key_count=2000,client_count=8,think_ms=1,"
 	  "batch_max=16,write_rate=950000,blind_rate=900000,commit_ms_max=15,"
 	  "partition_count=32" },
+	{ "no_hint_storm", dyn_storm_of_hints, NINE },
+	{ "no_repair_storm", dyn_storm_of_repairs, NINE ",anti_entropy_ms=1000" },
+	{ "hints_and_repairs_share_credit", dyn_storm_of_both,
+	  NINE ",anti_entropy_ms=1000" },
 	{ "lastwrite_one_is_left", dyn_lastwrite_one_is_left, "lww=1" },
 	{ "lastwrite_delete", dyn_lastwrite_delete, "lww=1" },
 	{ "lastwrite_chain", dyn_lastwrite_chain, "lww=1" },
