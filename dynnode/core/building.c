@@ -26,7 +26,7 @@ dyn_building_is(const struct dyn_node *node, uint16_t partition)
 bool
 dyn_building_answers(const struct dyn_node *node, uint16_t partition)
 {
-	return !dyn_building_is(node, partition);
+	return !node->progress.in_doubt && !dyn_building_is(node, partition);
 }
 
 bool
@@ -41,7 +41,7 @@ dyn_building_takes(const struct dyn_node *node, uint16_t partition)
 bool
 dyn_building_tells(const struct dyn_node *node, uint16_t partition)
 {
-	return dyn_building_takes(node, partition);
+	return !node->progress.in_doubt && dyn_building_takes(node, partition);
 }
 
 /* ---------------------------------------------------------------- changes */
@@ -72,6 +72,7 @@ dyn_building_begin(struct dyn_node *node, uint16_t partition,
 	if (!owns && mode != DYN_BUILDING_DISCARD)
 		return;
 	dyn_count(node, buildings);
+	self->begun++;
 	/* What is removed may have held dots of this process. */
 	if (mode == DYN_BUILDING_DISCARD)
 		node->epoch_floor = node->epoch_next;
@@ -214,6 +215,7 @@ void
 dyn_building_take_over(struct dyn_node *node)
 {
 	node->building.all = node->building.dirty = true;
+	node->progress.is_new = true;
 }
 
 bool

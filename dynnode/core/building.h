@@ -51,6 +51,7 @@ struct dyn_building
 	bool dirty;       /* to be written with this step */
 	uint64_t token;   /* of the latest commit of it; 0 = none */
 	uint32_t count;   /* partitions that are not NOT */
+	uint64_t begun;   /* counts all beginnings */
 	uint64_t discard; /* serial of the page that is being removed; 0 = none */
 	struct dyn_building_part *parts; /* Q; NULL while not formed */
 };
@@ -78,7 +79,8 @@ void dyn_building_pulled(struct dyn_node *node, uint16_t partition,
 
 /* ---- what a partition's state means for others' requests ---- */
 
-/* May a read be answered from what is here? */
+/* May a read be answered from what is here?  Not when something is known to be
+ * missing, or might be (progress.h). */
 bool dyn_building_answers(const struct dyn_node *node, uint16_t partition);
 
 /* May something be written?  Not while DISCARD goes on. */

@@ -4,6 +4,7 @@
 #include "core/key_table.h"
 #include "core/outbox.h"
 #include "core/peer.h"
+#include "core/progress.h"
 #include "core/text.h"
 #include "model/hash.h"
 
@@ -122,6 +123,19 @@ dyn_cluster_map_peers(struct dyn_node *node)
 	}
 }
 
+static uint64_t
+digest_members(struct dyn_node *node)
+{
+	const struct dyn_ring *ring = &node->cluster.ring;
+	uint8_t *bytes =
+		dyn_arena_allocate(&node->scratch, ring->member_count * 16);
+
+	for (uint32_t i = 0; i < ring->member_count; i++)
+		memcpy(bytes + i * 16, ring->members[i].id.bytes, 16);
+	return dyn_hash_bytes(
+		(struct dyn_slice){ bytes, (size_t) ring->member_count * 16 });
+}
+
 /* The ring changed: derived tables and connections follow. */
 static void
 ring_changed(struct dyn_node *node)
@@ -132,6 +146,7 @@ ring_changed(struct dyn_node *node)
 		(uint32_t) ring->partition_count * ring->replica_count;
 
 	cluster->ring_digest = dyn_ring_digest(ring);
+	cluster->members_digest = digest_members(node);
 	forget_fallbacks(cluster);
 	cluster->fallback_lists = ring->partition_count;
 	cluster->fallbacks =
@@ -317,6 +332,11 @@ boot_identity(struct dyn_node *node, const struct dyn_slice *record)
 			return fatal(node, "the store is full and new: there is no room "
 							   "for this node's identity; free some space");
 		node->id = dyn_random_node_id(&node->random);
+		if (!dyn_node_id_is_zero(&node->config.node_id))
+		{
+			node->id = node->config.node_id;
+			dyn_building_take_over(node);
+		}
 		node->store_generation = dyn_random_next(&node->random);
 		node->start_count = 1;
 		return DYN_STATUS_OK;
@@ -325,6 +345,10 @@ boot_identity(struct dyn_node *node, const struct dyn_slice *record)
 		return fatal(node, "the store's identity record is damaged or of "
 						   "another version of this program");
 	memcpy(node->id.bytes, record->data + 1, 16);
+	if (!dyn_node_id_is_zero(&node->config.node_id) &&
+		dyn_node_id_compare(&node->id, &node->config.node_id) != 0)
+		return fatal(node, "the store is another node's than node-id says; "
+						   "leave that out, or use an empty directory");
 	node->store_generation = get_u64(record->data + 17);
 	node->start_count = get_u64(record->data + 25) + 1;
 	node->identity_stored = true;
@@ -359,6 +383,7 @@ boot_cluster(struct dyn_node *node, const struct dyn_slice *record,
 	if (!dyn_fence_boot(node, fence))
 		return fatal(node, "the store's record of fences is damaged or of "
 						   "another version of this program");
+	dyn_progress_doubt(node);
 	if (strcmp(dyn_ring_member(&node->cluster.ring, &node->id)->address,
 			   node->config.address) != 0)
 		node->quiet_until_ms = node->now_ms + node->config.silence_ms;
@@ -367,12 +392,16 @@ boot_cluster(struct dyn_node *node, const struct dyn_slice *record,
 	return DYN_STATUS_OK;
 }
 
+static void claim_own_member(struct dyn_node *node,
+							 const struct dyn_member *told);
+
 void
 dyn_cluster_tick(struct dyn_node *node)
 {
 	if (node->quiet_until_ms == 0 || node->now_ms < node->quiet_until_ms)
 		return;
 	node->quiet_until_ms = 0;
+	claim_own_member(node, NULL);
 	if (merge_own_member(node) && node->writable)
 		store_cluster(node);
 }
@@ -433,6 +462,10 @@ dyn_cluster_boot(struct dyn_node *node, const struct dyn_boot *boot)
 	status = record ? boot_cluster(node, record, boot_record(boot, "fence"))
 					: DYN_STATUS_OK;
 	if (status == DYN_STATUS_OK &&
+		!dyn_progress_boot(node, boot_record(boot, "progress")))
+		return fatal(node, "the store's record of its progress is damaged or "
+						   "of another version of this program");
+	if (status == DYN_STATUS_OK &&
 		!dyn_building_formed(node, boot_record(boot, "building")))
 		return fatal(node, "the store's record of what is to be built is "
 						   "damaged or of another version of this program");
@@ -454,7 +487,7 @@ static bool
 is_founder(const struct dyn_node *node)
 {
 	return node->identity_stored && !node->cluster.formed &&
-		   !node->cluster.storing &&
+		   !node->cluster.storing && !node->building.all &&
 		   strcmp(node->config.seeds[0], node->config.address) == 0;
 }
 
@@ -473,7 +506,8 @@ everybody_is_there(struct dyn_node *node, uint32_t *peers, uint32_t *count)
 			continue;
 		index = dyn_peer_of_address(node, seed);
 		if (index < 0 || !node->peers[index]->identified ||
-			node->peers[index]->formed || node->peers[index]->stranger)
+			node->peers[index]->formed || node->peers[index]->stranger ||
+			node->peers[index]->rebuilding)
 			return false;
 		for (uint32_t j = 0; j < *count; j++)
 			if (dyn_node_id_compare(&node->peers[peers[j]]->id,
@@ -572,6 +606,23 @@ dyn_cluster_try_form(struct dyn_node *node)
 	cluster->storing = store_cluster(node);
 }
 
+/* Of the member whose store is gone.  Whether it is really gone, and does not
+ * run elsewhere, is heard before this node says a word. */
+static void
+take_place(struct dyn_node *node)
+{
+	const struct dyn_member *known =
+		dyn_ring_member(&node->cluster.ring, &node->id);
+
+	if (node->start_count <= known->incarnation)
+		node->start_count = known->incarnation + 1;
+	node->quiet_until_ms = node->now_ms + node->config.silence_ms;
+	store_identity(node);
+	dyn_log(node, DYN_LOG_WARNING,
+			"this new store takes the place of a member's: its partitions "
+			"answer no reads until they are built up again");
+}
+
 void
 dyn_cluster_form(struct dyn_node *node, const Dyn__Form *form)
 {
@@ -587,9 +638,43 @@ dyn_cluster_form(struct dyn_node *node, const Dyn__Form *form)
 				"does not hold this node");
 		return;
 	}
-	merge_own_member(node);
+	/* Who was up once, as others know it, had a store that knew the cluster. */
+	if (dyn_ring_member(&node->cluster.ring, &node->id)->incarnation != 0)
+		dyn_building_take_over(node);
+	if (node->building.all)
+		take_place(node);
+	else
+		merge_own_member(node);
 	dyn_bucket_merge(node, dyn_slice_of_bytes(form->buckets));
 	node->cluster.storing = store_cluster(node);
+}
+
+void
+dyn_cluster_stay_outside(struct dyn_node *node, const Dyn__Welcome *welcome)
+{
+	struct dyn_ring ring;
+	struct dyn_text text;
+	char id[33];
+
+	if (node->told_outside || node->building.all ||
+		dyn_ring_decode(dyn_slice_of_bytes(welcome->ring),
+						&node->scratch.allocator, &ring) != DYN_STATUS_OK)
+		return;
+	for (uint32_t i = 0; i < ring.member_count; i++)
+	{
+		if (strcmp(ring.members[i].address, node->config.address) != 0 ||
+			dyn_node_id_compare(&ring.members[i].id, &node->id) == 0)
+			continue;
+		node->told_outside = true;
+		dyn_node_id_format(&ring.members[i].id, id);
+		dyn_text_set(&text, "this store is new, and stays outside of the "
+							"cluster, which knows another node at this "
+							"address: if it takes the place of a store that "
+							"is gone, start with an empty directory and "
+							"--node-id ");
+		dyn_text_add(&text, id);
+		dyn_log(node, DYN_LOG_WARNING, text.bytes);
+	}
 }
 
 void
@@ -650,20 +735,32 @@ dyn_cluster_writable(struct dyn_node *node)
 		store_cluster(node);
 }
 
+/* Is the life that others know of this node a later one, or another one? */
+static bool
+is_other_life(const struct dyn_node *node, const struct dyn_member *known)
+{
+	return known->incarnation > node->start_count ||
+		   (known->incarnation == node->start_count &&
+			(strcmp(known->address, node->config.address) != 0 ||
+			 (known->store_generation != node->store_generation &&
+			  known->store_generation != 0)));
+}
+
 /* What others tell of this node's own record: when they know a later life of
  * it, the store went back to an older state, or a copy of it has run. */
 static void
-claim_own_member(struct dyn_node *node)
+claim_own_member(struct dyn_node *node, const struct dyn_member *told)
 {
 	const struct dyn_member *known =
 		dyn_ring_member(&node->cluster.ring, &node->id);
 	struct dyn_text text;
 
-	if (node->quiet_until_ms != 0 || known->incarnation < node->start_count ||
-		(known->incarnation == node->start_count &&
-		 strcmp(known->address, node->config.address) == 0))
+	if (told != NULL && is_other_life(node, told))
+		known = told;
+	if (node->quiet_until_ms != 0 || !is_other_life(node, known))
 		return;
 	dyn_count(node, rollbacks);
+	dyn_building_begin_all(node, DYN_BUILDING_KEEP);
 	dyn_text_set(&text, "others know of ");
 	dyn_text_add_number(&text, known->start_count);
 	dyn_text_add(&text, " starts of this node, its store only of ");
@@ -695,11 +792,14 @@ dyn_cluster_merge_ring(struct dyn_node *node, struct dyn_slice bytes)
 	 * slots without an owner, on disk too. */
 	if (dyn_ring_merge(&cluster->ring, &ring) != DYN_STATUS_OK)
 		dyn_count(node, frames_bad);
-	else if (dyn_ring_digest(&cluster->ring) != cluster->ring_digest)
+	else
 	{
-		ring_changed(node);
-		claim_own_member(node);
-		if (node->writable)
+		bool changed = dyn_ring_digest(&cluster->ring) != cluster->ring_digest;
+
+		if (changed)
+			ring_changed(node);
+		claim_own_member(node, dyn_ring_member(&ring, &node->id));
+		if (changed && node->writable)
 			store_cluster(node);
 	}
 	dyn_ring_destroy(&ring);
@@ -720,6 +820,7 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	welcome.address = (char *) node->config.address;
 	welcome.version = (char *) node->config.version;
 	welcome.formed = cluster->formed;
+	welcome.rebuilding = node->building.all;
 	welcome.process = node->start_id;
 	welcome.uptime_ms = node->now_ms - node->started_at_ms;
 	if (cluster->formed &&
@@ -730,6 +831,9 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation,
 		welcome.ring = dyn_bytes_of_slice(ring);
 		welcome.buckets = dyn_bytes_of_slice(dyn_bucket_table(node));
 		welcome.bucket_digest = node->bucket_digest;
+		welcome.members = cluster->members_digest;
+		welcome.progress = dyn_progress_tell(node);
+		welcome.n_progress = cluster->ring.member_count;
 		for (uint32_t i = 0; i < cluster->ring.member_count; i++)
 			up[i] = cluster->member_peer[i] == DYN_PEER_SELF ||
 					dyn_peer_is_reachable(node, cluster->member_peer[i]);

@@ -9,7 +9,9 @@
  * of them have answered HELLO and none belongs to a cluster, makes a balanced
  * slot table of distinct nodes, stores it, and sends FORM to the others.  A
  * store that knows a cluster never forms or enters another; a store that was
- * emptied is a stranger to its old cluster and stays NOT_READY.
+ * emptied is a stranger to its old cluster and stays NOT_READY, unless it is
+ * told whose place it takes (config.node_id): then it is that member, and all
+ * its partitions are BUILDING (building.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -28,6 +30,11 @@ void dyn_cluster_destroy(struct dyn_node *node);
 /* Found the cluster if that is mine to do and everybody is there. */
 void dyn_cluster_try_form(struct dyn_node *node);
 void dyn_cluster_form(struct dyn_node *node, const Dyn__Form *form);
+
+/* A cluster is there, and this store knows of none: say so, and what to do when
+ * it is a member's disk that was replaced. */
+void dyn_cluster_stay_outside(struct dyn_node *node,
+							  const Dyn__Welcome *welcome);
 
 /* A member whose store does not know the cluster yet. */
 void dyn_cluster_send_form(struct dyn_node *node, uint32_t peer_index);

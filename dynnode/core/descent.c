@@ -74,6 +74,23 @@ dyn_exchange_tree(struct dyn_node *node, const struct dyn_event *event)
 	dyn_descent_ask(node, self, peer_index, DYN_MESSAGE_TREE, &message.base);
 }
 
+/* Forget the nodes that the peer cannot compare; false when the answer is not
+ * sound. */
+static bool
+drop_building(struct dyn_round *round, const Dyn__TreeReply *reply)
+{
+	uint32_t count = 0;
+	size_t j = 0;
+
+	for (uint32_t i = 0; i < round->node_count; i++)
+		if (j < reply->n_building && reply->building[j] == round->nodes[i])
+			j++;
+		else
+			round->nodes[count++] = round->nodes[i];
+	round->node_count = count;
+	return j == reply->n_building;
+}
+
 /* Keep of the nodes those that differ; false when the answer is not sound. */
 static bool
 keep_differing(struct dyn_round *round, const Dyn__TreeReply *reply)
@@ -280,6 +297,12 @@ dyn_exchange_tree_answer(struct dyn_node *node, uint64_t serial,
 	if (self == NULL)
 		return;
 	round = self->round;
+	if (!drop_building(round, reply))
+	{
+		dyn_count(node, replies_bad);
+		dyn_descent_end(node, self, DYN_STATUS_BAD_REQUEST);
+		return;
+	}
 	if (self->state == DYN_DESCENT_PARTITIONS ||
 		self->state == DYN_DESCENT_CELLS)
 		note_equal(node, peer_index, round, level_of(self->state), reply);

@@ -44,6 +44,7 @@ struct dyn_round
 	uint64_t begun_at_ms;
 	uint64_t read_at_ms; /* own hashes */
 	uint64_t ring_digest;
+	uint64_t building_begun;
 	/* The nodes being compared. */
 	uint32_t nodes[DYN_EXCHANGE_NODES_MAX];
 	uint64_t hashes[DYN_EXCHANGE_NODES_MAX];

@@ -113,6 +113,11 @@ dyn_descent_may_go_on(const struct dyn_node *node,
 {
 	if (!dyn_peer_is_reachable(node, (int32_t) peer_index))
 		return DYN_STATUS_NO_QUORUM;
+	/* What is missing here is no difference. */
+	if (node->progress.in_doubt ||
+		(self->round != NULL &&
+		 self->round->building_begun != node->building.begun))
+		return DYN_STATUS_BUILDING;
 	if (!node->writable || !node->peers[peer_index]->writable)
 		return DYN_STATUS_FULL;
 	if (self->round != NULL &&
@@ -167,10 +172,11 @@ begin_round(struct dyn_node *node, struct dyn_descent *self,
 	dyn_arena_init(&round->key_arena, dyn_memory_allocator(), 16 * 1024);
 	round->begun_at_ms = node->now_ms;
 	round->ring_digest = node->cluster.ring_digest;
+	round->building_begun = node->building.begun;
 	round->batch_max = BATCH_FIRST;
 	for (uint16_t p = 0; p < ring->partition_count; p++)
 		if (dyn_cluster_own_slot(node, p) >= 0 &&
-			dyn_ring_find(ring, p, peer) >= 0)
+			dyn_building_answers(node, p) && dyn_ring_find(ring, p, peer) >= 0)
 			round->nodes[round->node_count++] = p;
 	if (round->node_count == 0)
 	{

@@ -154,8 +154,13 @@ dyn_exchange_answer_tree_read(struct dyn_node *node,
 	}
 	reply.differing =
 		dyn_arena_allocate(&node->scratch, count * sizeof(*reply.differing));
+	reply.building =
+		dyn_arena_allocate(&node->scratch, count * sizeof(*reply.building));
 	for (uint32_t i = 0; i < count; i++)
-		if (hashes[i] != message->hashes[i])
+		if (!dyn_building_answers(
+				node, dyn_exchange_partition(node, level, message->nodes[i])))
+			reply.building[reply.n_building++] = message->nodes[i];
+		else if (hashes[i] != message->hashes[i])
 			reply.differing[reply.n_differing++] = message->nodes[i];
 		else if (level == DYN_EXCHANGE_PARTITIONS)
 			dyn_verified_note(node, (uint16_t) message->nodes[i],
@@ -206,6 +211,9 @@ dyn_exchange_answer_list(struct dyn_node *node, struct dyn_request *request,
 	else if (dyn_cluster_own_slot(
 				 node, dyn_cluster_partition(node, question.leaves.cell)) < 0)
 		status = DYN_STATUS_NOT_OWNER;
+	else if (!dyn_building_answers(
+				 node, dyn_cluster_partition(node, question.leaves.cell)))
+		status = DYN_STATUS_BUILDING;
 	if (status != DYN_STATUS_OK)
 	{
 		dyn_request_refuse(node, request, status, dyn_status_text(status));

@@ -429,6 +429,8 @@ count_commit(struct dyn_node *node, const struct dyn_commit *self,
 	{
 		dyn_count(node, commits);
 		node->counters[DYN_COUNT_records_committed] += self->write_count;
+		if (self->item_count != 0)
+			dyn_progress_committed(node);
 		return;
 	}
 	dyn_count(node, commits_aborted);
@@ -473,6 +475,7 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 		dyn_bucket_stored(node, token, event->stored.status);
 		dyn_building_stored(node, token, event->stored.status);
 		dyn_fence_stored(node, token, event->stored.status);
+		dyn_progress_stored(node, token, event->stored.status);
 	}
 	free_commit(self);
 }

@@ -301,6 +301,7 @@ static void
 tick(struct dyn_node *node)
 {
 	dyn_cluster_tick(node);
+	dyn_progress_tick(node);
 	dyn_peer_tick(node);
 	dyn_call_tick(node);
 	dyn_request_tick(node);

@@ -39,6 +39,9 @@ struct dyn_node_config
 	 * cluster yet, it makes the slot table and tells the others. */
 	const char *const *seeds;
 	uint32_t seed_count;
+	/* A new store takes the place of this member, whose store is gone; all
+	 * zero = none.  A store that is not new must be that member's. */
+	struct dyn_node_id node_id;
 	const char *zone;    /* "" = none */
 	const char *version; /* of the program, shown in WELCOME */
 

@@ -6,6 +6,7 @@
 #include "core/exchange.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
+#include "core/progress.h"
 #include "core/text.h"
 
 #include <string.h>
@@ -222,6 +223,18 @@ refuse_to_run(struct dyn_node *node, const struct dyn_peer *peer)
 		dyn_arena_copy(&node->out->arena, dyn_slice_of(text.bytes));
 }
 
+/* A fellow knows of this node, too: whether it has been further before. */
+static void
+meet(struct dyn_node *node, const struct dyn_node_id *id,
+	 const Dyn__Welcome *welcome)
+{
+	dyn_cluster_merge_ring(node, dyn_slice_of_bytes(welcome->ring));
+	dyn_bucket_merge(node, dyn_slice_of_bytes(welcome->buckets));
+	if (welcome->members == node->cluster.members_digest)
+		dyn_progress_learn(node, welcome->progress, welcome->n_progress);
+	dyn_progress_met(node, id);
+}
+
 void
 dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 				 const Dyn__Welcome *welcome)
@@ -238,6 +251,7 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 	peer->process = welcome->process;
 	peer->identified = true;
 	peer->formed = welcome->formed;
+	peer->rebuilding = welcome->rebuilding;
 	peer->stranger = why != NULL;
 	if (why != NULL && !was_stranger)
 		log_stranger(node, peer, why);
@@ -250,7 +264,11 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 	dyn_fence_learn(node, &id, welcome);
 	if (node->cluster.formed && !peer->formed)
 		dyn_cluster_send_form(node, peer_index);
-	else if (!node->cluster.formed)
+	else if (node->cluster.formed)
+		meet(node, &id, welcome);
+	else if (peer->formed)
+		dyn_cluster_stay_outside(node, welcome);
+	else
 		dyn_cluster_try_form(node);
 }
 
@@ -287,6 +305,9 @@ fill_heartbeat(struct dyn_node *node, int32_t peer_index,
 		peer != NULL && (dyn_handoff_wants(node, (uint32_t) peer_index) ||
 						 dyn_exchange_wants(node, (uint32_t) peer_index));
 	heartbeat->ring_digest = node->cluster.ring_digest;
+	heartbeat->members = node->cluster.members_digest;
+	heartbeat->progress = dyn_progress_tell(node);
+	heartbeat->n_progress = node->cluster.ring.member_count;
 	dyn_bucket_tell(node, heartbeat, bucket_digest);
 	if (other_digest != 0 && other_digest != node->cluster.ring_digest &&
 		dyn_ring_encode(&node->cluster.ring, &node->scratch.allocator, &ring) ==
@@ -313,6 +334,8 @@ take_heartbeat(struct dyn_node *node, struct dyn_peer *peer,
 {
 	if (heartbeat->ring.len != 0)
 		dyn_cluster_merge_ring(node, dyn_slice_of_bytes(heartbeat->ring));
+	if (heartbeat->members == node->cluster.members_digest)
+		dyn_progress_learn(node, heartbeat->progress, heartbeat->n_progress);
 	dyn_bucket_merge(node, dyn_slice_of_bytes(heartbeat->buckets));
 	if (peer == NULL)
 		return;

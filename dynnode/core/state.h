@@ -20,6 +20,7 @@
 #include "core/fence.h"
 #include "core/memory.h"
 #include "core/node.h"
+#include "core/progress.h"
 #include "core/random.h"
 #include "core/remember.h"
 #include "core/scrub.h"
@@ -84,6 +85,7 @@ struct dyn_peer
 	bool identified;       /* it told who it is on this connection */
 	bool formed;           /* it knows our cluster */
 	bool stranger;         /* another cluster or protocol, or myself */
+	bool rebuilding;       /* a new store in the place of a member's */
 	bool writable;         /* its store takes writes */
 	bool silent;           /* what was under way there is given up */
 	struct dyn_detector detector;
@@ -111,6 +113,7 @@ struct dyn_cluster
 	struct dyn_ring ring;
 	uint64_t ring_digest;
 	uint64_t tag;                         /* in envelopes */
+	uint64_t members_digest;              /* of their ids */
 	uint8_t *slot_member;                 /* Q x N: index of its member */
 	int32_t member_peer[DYN_MEMBERS_MAX]; /* peer index, or SELF, NONE */
 	/* By partition, made when first asked for: members in their order,
@@ -153,9 +156,11 @@ struct dyn_node
 	uint64_t start_count;
 	uint64_t quiet_until_ms; /* is another process the same node? */
 	bool identity_stored;
+	bool told_outside; /* that a member of this address is known */
 	struct dyn_cluster cluster;
 
 	struct dyn_building building;
+	struct dyn_progress progress;
 
 	/* bucket.c */
 	struct dyn_buckets *buckets;

@@ -331,6 +331,21 @@ check_level(struct dyn_config *self)
 }
 
 static bool
+check_node_id(struct dyn_config *self)
+{
+	if (self->node_id[0] == 0)
+		return true;
+	if (dyn_node_id_parse(self->node_id, &self->member) &&
+		!dyn_node_id_is_zero(&self->member))
+		return true;
+	fprintf(stderr,
+			"dynnode: node-id: \"%s\" is not a member's id of 32 hexadecimal "
+			"digits\n",
+			self->node_id);
+	return false;
+}
+
+static bool
 finish(struct dyn_config *self)
 {
 	struct dyn_address address;
@@ -365,7 +380,8 @@ finish(struct dyn_config *self)
 				(unsigned long long) self->heartbeat_ms);
 		return false;
 	}
-	return split_seeds(self) && check_seeds(self) && check_level(self);
+	return split_seeds(self) && check_seeds(self) && check_level(self) &&
+		   check_node_id(self);
 }
 
 enum dyn_config_outcome
@@ -395,6 +411,7 @@ dyn_config_for_core(const struct dyn_config *self)
 		.address = self->advertise,
 		.seeds = self->seed_list,
 		.seed_count = self->seed_count,
+		.node_id = self->member,
 		.zone = self->zone,
 		.version = "dynnode " DYN_VERSION,
 		.n = (uint8_t) self->n,

@@ -25,6 +25,7 @@ struct dyn_config
 	char seeds[DYN_MEMBERS_MAX * 64];
 	char cluster_name[256];
 	char zone[64];
+	char node_id[64];
 	char ready_file[4096];
 	char log_level[16];
 	uint64_t n;
@@ -47,6 +48,7 @@ struct dyn_config
 	uint32_t seed_count;
 	char seed_bytes[DYN_MEMBERS_MAX * 64];
 	enum dyn_log_level level;
+	struct dyn_node_id member; /* node_id; all zero = none */
 };
 
 enum dyn_config_outcome

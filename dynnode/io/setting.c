@@ -26,6 +26,8 @@ const struct dyn_setting dyn_settings[] = {
 	  "node alone)" },
 	{ "cluster-name", TEXT_OF(cluster_name), "dynamo",
 	  "nodes with another name are refused" },
+	{ "node-id", TEXT_OF(node_id), "",
+	  "of the member whose lost store this new one replaces (dynctl ring)" },
 	{ "zone", TEXT_OF(zone), "", "where this node stands" },
 	{ "n", NUMBER_OF(n, 0, 8), "0",
 	  "replicas of a key, when founding (0: min(3, nodes))" },

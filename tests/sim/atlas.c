@@ -32,12 +32,14 @@ add(struct left *left, const struct dyn_simrecord *record,
 	return true;
 }
 
+/* hints: what is held for others counts, too. */
 static bool
 add_disk(struct left *left, const struct dyn_simdisk *disk,
-		 const struct dyn_record_key *key, struct dyn_arena *arena)
+		 const struct dyn_record_key *key, bool hints, struct dyn_arena *arena)
 {
 	return add(left, dyn_simdisk_get(disk, DYN_TABLE_MAIN, key), arena) &&
-		   add(left, dyn_simdisk_get(disk, DYN_TABLE_HINTS, key), arena);
+		   (!hints ||
+			add(left, dyn_simdisk_get(disk, DYN_TABLE_HINTS, key), arena));
 }
 
 /* Does the merge with this record give nothing new? */
@@ -60,7 +62,7 @@ knows(const struct left *left, const struct dyn_simrecord *record,
 static bool
 may_lose_record(struct dyn_world *world, uint32_t node,
 				const struct dyn_simdisk *instead,
-				const struct dyn_simrecord *record)
+				const struct dyn_simrecord *record, bool hints)
 {
 	struct dyn_arena arena;
 	struct left left = { .any = false };
@@ -71,9 +73,10 @@ may_lose_record(struct dyn_world *world, uint32_t node,
 	dyn_arena_init(&arena, dyn_allocator_malloc(), 16 * 1024);
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
 		if (i != node)
-			ok &= add_disk(&left, world->nodes[i].disk, &record->key, &arena);
+			ok &= add_disk(&left, world->nodes[i].disk, &record->key, hints,
+						   &arena);
 	if (instead != NULL)
-		ok &= add_disk(&left, instead, &record->key, &arena);
+		ok &= add_disk(&left, instead, &record->key, hints, &arena);
 	ok = ok && knows(&left, record, &arena);
 	dyn_arena_destroy(&arena);
 	return ok;
@@ -86,10 +89,14 @@ dyn_atlas_may_lose(struct dyn_world *world, uint32_t node,
 	const struct dyn_simdisk *disk = world->nodes[node].disk;
 	static const enum dyn_table tables[] = { DYN_TABLE_MAIN, DYN_TABLE_HINTS };
 
+	/* Owners tell owners what they lost, nobody tells them of hints: an owner's
+	 * record must be another owner's, too. */
+
 	for (uint32_t t = 0; t < 2; t++)
 		for (uint32_t i = 0; i < dyn_simdisk_count(disk, tables[t]); i++)
 			if (!may_lose_record(world, node, instead,
-								 dyn_simdisk_at(disk, tables[t], i)))
+								 dyn_simdisk_at(disk, tables[t], i),
+								 tables[t] == DYN_TABLE_HINTS))
 				return false;
 	return true;
 }
@@ -98,5 +105,5 @@ bool
 dyn_atlas_may_damage(struct dyn_world *world, uint32_t node,
 					 const struct dyn_simrecord *record)
 {
-	return !record->corrupt && may_lose_record(world, node, NULL, record);
+	return !record->corrupt && may_lose_record(world, node, NULL, record, true);
 }

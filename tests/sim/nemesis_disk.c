@@ -5,6 +5,8 @@
 #include "tests/sim/nemesis.h"
 #include "tests/sim/whitebox.h"
 
+#include <string.h>
+
 static void
 note_damage(struct dyn_world *world, uint32_t node,
 			const struct dyn_simrecord *record)
@@ -79,8 +81,10 @@ dyn_nemesis_empty(struct dyn_world *world, uint32_t node,
 {
 	struct dyn_simnode *self = &world->nodes[node];
 
-	if (!dyn_atlas_may_lose(world, node, NULL))
+	if (dyn_node_ring(self->node) == NULL ||
+		!dyn_atlas_may_lose(world, node, NULL))
 		return false;
+	self->id = *dyn_node_identity(self->node);
 	stop(world, node, random);
 	if (!dyn_atlas_may_lose(world, node, NULL))
 		return false; /* the last commit was made while it went down */
@@ -91,7 +95,62 @@ dyn_nemesis_empty(struct dyn_world *world, uint32_t node,
 	return true;
 }
 
-/* The first time a copy is taken, the next time it comes back. */
+static uint64_t
+get_u64(const uint8_t *p)
+{
+	uint64_t value = 0;
+
+	for (int i = 7; i >= 0; i--)
+		value = value << 8 | p[i];
+	return value;
+}
+
+/* How far a store has come, as a disk knows it (core/progress.c). */
+static uint64_t
+known_progress(const struct dyn_simdisk *disk, const struct dyn_node_id *id)
+{
+	struct dyn_record_key place = { .key = dyn_slice_of("progress") };
+	const struct dyn_simrecord *record =
+		dyn_simdisk_get(disk, DYN_TABLE_META, &place);
+	struct dyn_slice bytes;
+
+	if (record == NULL)
+		return 0;
+	bytes = dyn_simblob_slice(record->object);
+	if (id == NULL)
+		return get_u64(bytes.data + 1);
+	for (size_t at = 9; at + 24 <= bytes.size; at += 24)
+		if (memcmp(bytes.data + at, id->bytes, 16) == 0)
+			return get_u64(bytes.data + at + 16);
+	return 0;
+}
+
+/* Whom ever the node meets first: it must be told that it has gone back.  What
+ * was written in the last moments before a copy was made nobody can miss. */
+static bool
+others_will_notice(const struct dyn_world *world, uint32_t node)
+{
+	const struct dyn_simnode *self = &world->nodes[node];
+	uint64_t before = known_progress(self->snapshot, NULL);
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (i != node &&
+			known_progress(world->nodes[i].disk,
+						   dyn_node_identity(self->node)) <= before)
+			return false;
+	return true;
+}
+
+/* Of all stores that have none yet. */
+static void
+take_copies(struct dyn_world *world)
+{
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (world->nodes[i].snapshot == NULL)
+			world->nodes[i].snapshot = copy_disk(world->nodes[i].disk);
+}
+
+/* The first time copies are taken, later on one comes back. */
 bool
 dyn_nemesis_roll_back(struct dyn_world *world, uint32_t node,
 					  struct dyn_simrandom *random)
@@ -100,10 +159,11 @@ dyn_nemesis_roll_back(struct dyn_world *world, uint32_t node,
 
 	if (self->snapshot == NULL)
 	{
-		self->snapshot = copy_disk(self->disk);
+		take_copies(world);
 		return true;
 	}
-	if (!dyn_atlas_may_lose(world, node, self->snapshot))
+	if (!others_will_notice(world, node) ||
+		!dyn_atlas_may_lose(world, node, self->snapshot))
 		return false;
 	stop(world, node, random);
 	if (!dyn_atlas_may_lose(world, node, self->snapshot))

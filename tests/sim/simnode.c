@@ -379,6 +379,7 @@ boot(struct dyn_world *world, uint32_t index)
 		.address = self->address,
 		.seeds = seeds,
 		.seed_count = swarm->node_count,
+		.node_id = self->id,
 		.zone = "",
 		.version = "sim",
 		.n = (uint8_t) swarm->n,

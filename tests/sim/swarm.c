@@ -4,12 +4,6 @@
 
 typedef struct dyn_simrandom *dice;
 
-/* What the core cannot stand yet is drawn, and then left out. */
-enum
-{
-	CORE_REFILLS_STORES = 0 /* emptied, rolled back: BUILDING */
-};
-
 static uint32_t
 between(dice d, uint32_t first, uint32_t last)
 {
@@ -193,10 +187,8 @@ draw_stores(struct dyn_swarm *self, dice d)
 	self->full_ms_max = between(d, 100, 20000);
 	self->fail_period_ms = sometimes(d, 30, 30000, 400000);
 	self->damage_period_ms = sometimes(d, 30, 2000, 60000);
-	self->empty_period_ms =
-		sometimes(d, 20, 60000, 600000) * CORE_REFILLS_STORES;
-	self->rollback_period_ms =
-		sometimes(d, 20, 60000, 600000) * CORE_REFILLS_STORES;
+	self->empty_period_ms = sometimes(d, 20, 60000, 600000);
+	self->rollback_period_ms = sometimes(d, 20, 60000, 600000);
 	self->clone_period_ms = sometimes(d, 20, 60000, 600000);
 }
 
@@ -221,6 +213,9 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	 * have it. */
 	if (self->w < 2 || self->own_quorum_rate > 0)
 		self->clone_period_ms = 0;
+	/* A store is filled from as many others as the cluster's w needs. */
+	if (self->empty_period_ms > 0 || self->rollback_period_ms > 0)
+		self->own_quorum_rate = 0;
 	self->lww = sometimes(&bucket, 20, 1, 1);
 	self->ttl_ms = sometimes(&bucket, 15, 2000, 120000);
 }

@@ -81,6 +81,7 @@ struct dyn_simnode
 	struct dyn_simdisk *snapshot; /* an older copy of its disk */
 	uint32_t twin;                /* DYN_SIM_CLONE: whose disk it has */
 	uint64_t lost_at_ms;          /* when its disk lost something; 0 = never */
+	struct dyn_node_id id;        /* whose place a new disk takes; 0 = none */
 	uint64_t damaged_ms[DYN_SIM_KEYS_MAX]; /* when each record was */
 	uint64_t busy_ms;                      /* when it made so many steps */
 	uint32_t busy_count;
