@@ -718,6 +718,8 @@ dyn_cluster_stored(struct dyn_node *node, uint64_t token,
 		cluster->formed = true;
 		(void) dyn_building_formed(node, NULL);
 		dyn_log(node, DYN_LOG_INFO, "the cluster is formed");
+		if (node->progress.is_new)
+			dyn_peer_greet_all(node);
 		for (uint32_t i = 0; i < node->peer_count; i++)
 			if (node->peers[i]->identified && !node->peers[i]->formed)
 				dyn_cluster_send_form(node, i);

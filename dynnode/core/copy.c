@@ -1,6 +1,7 @@
 #include "core/copy.h"
 
 #include "core/cluster.h"
+#include "core/fence.h"
 #include "core/outbox.h"
 #include "model/hash.h"
 
@@ -124,6 +125,7 @@ dyn_copy_scanned(struct dyn_node *node, struct dyn_request *request,
 		reply.after_key = dyn_bytes_of_slice(event->scanned.after_key);
 	}
 	reply.building = !request->vouches || dyn_building_is(node, partition);
+	reply.fence = dyn_fence_stamp(node, partition);
 	dyn_outbox_reply(node, request->route, DYN_MESSAGE_COPY_REPLY,
 					 request->correlation, &reply.base);
 	dyn_request_end(node, request);

@@ -58,6 +58,14 @@ dyn_fence_birth(const struct dyn_node *node, uint64_t serial,
 	return serial >= self->stamped_serial ? self->stamp : self->floor;
 }
 
+uint64_t
+dyn_fence_known_floor(const struct dyn_node *node, uint16_t partition)
+{
+	const struct dyn_fence_place *self = look(node, partition);
+
+	return self->floor > self->owner_floor ? self->floor : self->owner_floor;
+}
+
 bool
 dyn_fence_is_behind(const struct dyn_node *node, uint16_t partition)
 {

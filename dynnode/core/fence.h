@@ -64,6 +64,9 @@ uint64_t dyn_fence_birth(const struct dyn_node *node, uint64_t serial,
 uint64_t dyn_fence_stamp(const struct dyn_node *node, uint16_t partition);
 uint64_t dyn_fence_floor(const struct dyn_node *node, uint16_t partition);
 
+/* The highest floor that this node or any owner has, as far as it knows. */
+uint64_t dyn_fence_known_floor(const struct dyn_node *node, uint16_t partition);
+
 /* Has the store forgotten what was removed here? */
 bool dyn_fence_is_behind(const struct dyn_node *node, uint16_t partition);
 

@@ -2,6 +2,7 @@
 
 #include "core/call.h"
 #include "core/cluster.h"
+#include "core/fence.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
@@ -354,6 +355,12 @@ dyn_filling_answer(struct dyn_node *node, struct dyn_request *request,
 	if (!is_current(node, self->peer_index))
 	{
 		end_page(node, request); /* it began anew */
+		return;
+	}
+	/* A store of the past that does not know it yet. */
+	if (reply->fence < dyn_fence_known_floor(node, filling->partition))
+	{
+		fail_page(node, request);
 		return;
 	}
 	self->end = reply->end;

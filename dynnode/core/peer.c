@@ -94,6 +94,14 @@ dyn_peer_up(struct dyn_node *node, uint32_t peer_index)
 	send_hello(node, peer_index);
 }
 
+void
+dyn_peer_greet_all(struct dyn_node *node)
+{
+	for (uint32_t i = 0; i < node->peer_count; i++)
+		if (node->peers[i]->connected)
+			send_hello(node, i);
+}
+
 static void
 lose(struct dyn_node *node, uint32_t peer_index)
 {

@@ -34,6 +34,9 @@ bool dyn_peer_is_reachable(const struct dyn_node *node, int32_t peer_index);
 void dyn_peer_up(struct dyn_node *node, uint32_t peer_index);
 void dyn_peer_down(struct dyn_node *node, uint32_t peer_index);
 
+/* Tell everybody who this node is now, and hear what they know. */
+void dyn_peer_greet_all(struct dyn_node *node);
+
 /* Any frame of the peer's proves that it lives. */
 void dyn_peer_heard(struct dyn_node *node, uint32_t peer_index);
 
