@@ -198,7 +198,7 @@ store_meta(struct corerig_store *store, const struct dyn_write *write)
 {
 	char *name = text_of(write->key.key);
 
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < CORERIG_META_MAX; i++)
 		if (store->meta[i].name[0] == 0 ||
 			strcmp(store->meta[i].name, name) == 0)
 		{
@@ -522,29 +522,35 @@ perform(struct corerig *rig, uint32_t from)
 
 /* --------------------------------------------------------------------- life */
 
+/* seeds: room for all addresses. */
+static struct dyn_node_config
+config_of(const struct corerig *rig, uint32_t index, const char **seeds)
+{
+	for (uint32_t i = 0; i < rig->count; i++)
+		seeds[i] = rig->nodes[i].address;
+	return (struct dyn_node_config){ .cluster_name = "rig",
+									 .address = rig->nodes[index].address,
+									 .seeds = seeds,
+									 .seed_count = rig->count,
+									 .zone = "",
+									 .version = "rig",
+									 .n = (uint8_t) rig->count,
+									 .r = (uint8_t) rig->count,
+									 .w = 1,
+									 .partition_count = rig->partitions,
+									 .anti_entropy_ms = rig->anti_entropy_ms,
+									 .request_timeout_ms = 1000 };
+}
+
 static void
-start(struct corerig *rig, uint32_t index, uint16_t partitions,
-	  uint32_t anti_entropy_ms)
+start(struct corerig *rig, uint32_t index)
 {
 	struct corerig_node *self = &rig->nodes[index];
 	const char *seeds[CORERIG_NODES_MAX];
 	/* Ids are drawn from the seed: those that make them ascend. */
 	struct dyn_boot boot = { .start_id = 100 + index, .writable = true };
-	struct dyn_node_config config = { .cluster_name = "rig",
-									  .address = self->address,
-									  .seeds = seeds,
-									  .seed_count = rig->count,
-									  .zone = "",
-									  .version = "rig",
-									  .n = (uint8_t) rig->count,
-									  .r = (uint8_t) rig->count,
-									  .w = 1,
-									  .partition_count = partitions,
-									  .anti_entropy_ms = anti_entropy_ms,
-									  .request_timeout_ms = 1000 };
+	struct dyn_node_config config = config_of(rig, index, seeds);
 
-	for (uint32_t i = 0; i < rig->count; i++)
-		seeds[i] = rig->nodes[i].address;
 	for (boot.prng_seed = 1;; boot.prng_seed++)
 	{
 		if (dyn_node_new(&config, &boot, rig->now_ms, &self->effects,
@@ -560,12 +566,16 @@ start(struct corerig *rig, uint32_t index, uint16_t partitions,
 	perform(rig, index);
 }
 
+static void init_store(struct corerig_store *store);
+
 struct corerig *
 corerig_new(uint32_t nodes, uint16_t partitions, uint32_t anti_entropy_ms)
 {
 	struct corerig *rig = calloc(1, sizeof(*rig));
 
 	rig->count = nodes;
+	rig->partitions = partitions;
+	rig->anti_entropy_ms = anti_entropy_ms;
 	rig->now_ms = 1000;
 	rig->last = &rig->first;
 	dyn_arena_init(&rig->arena, dyn_allocator_malloc(), 0);
@@ -574,19 +584,152 @@ corerig_new(uint32_t nodes, uint16_t partitions, uint32_t anti_entropy_ms)
 		struct corerig_node *self = &rig->nodes[i];
 
 		snprintf(self->address, sizeof(self->address), "10.0.0.%u:7001", i + 1);
-		self->store.leaves =
-			calloc(DYN_TREE_LEAF_COUNT, sizeof(*self->store.leaves));
+		init_store(&self->store);
 		dyn_effects_init(&self->effects);
 		for (int p = 0; p <= CORERIG_NODES_MAX; p++)
 			self->peers[p] = -1;
 	}
 	for (uint32_t i = 0; i < nodes; i++)
-		start(rig, i, partitions, anti_entropy_ms);
+		start(rig, i);
 	corerig_run(rig, 2000);
 	for (uint32_t i = 0; i < nodes; i++)
 		if (dyn_node_ring(rig->nodes[i].node) == NULL)
 			abort();
 	return rig;
+}
+
+/* ----------------------------------------------------- restarts, other disks */
+
+static void
+forget_events(struct corerig *rig, uint32_t node)
+{
+	struct corerig_event **place = &rig->first;
+
+	while (*place != NULL)
+	{
+		struct corerig_event *event = *place;
+
+		if (event->node != node)
+		{
+			place = &event->next;
+			continue;
+		}
+		*place = event->next;
+		event_free(event);
+	}
+	rig->last = place;
+}
+
+/* The others' connections to it break, and stand again. */
+static void
+reconnect(struct corerig *rig, uint32_t node)
+{
+	for (uint32_t i = 0; i < rig->count; i++)
+		for (uint32_t p = 0; p <= CORERIG_NODES_MAX && i != node; p++)
+			if (rig->nodes[i].peers[p] == (int) node)
+			{
+				event_new(rig, i, DYN_EVENT_PEER_DOWN)->event.peer.peer_index =
+					p;
+				event_new(rig, i, DYN_EVENT_PEER_UP)->event.peer.peer_index = p;
+			}
+}
+
+void
+corerig_restart(struct corerig *rig, uint32_t node,
+				const struct dyn_node_id *as)
+{
+	static uint64_t starts = 1000;
+	struct corerig_node *self = &rig->nodes[node];
+	const char *seeds[CORERIG_NODES_MAX];
+	struct dyn_node_config config = config_of(rig, node, seeds);
+	struct dyn_meta_record records[CORERIG_META_MAX];
+	struct dyn_boot boot = { .start_id = ++starts,
+							 .prng_seed = starts,
+							 .records = records,
+							 .writable = true };
+
+	for (int i = 0; i < CORERIG_META_MAX; i++)
+		if (self->store.meta[i].name[0] != 0)
+			records[boot.record_count++] = (struct dyn_meta_record){
+				dyn_slice_of(self->store.meta[i].name),
+				{ self->store.meta[i].bytes, self->store.meta[i].size }
+			};
+	if (as != NULL)
+		config.node_id = *as;
+	dyn_node_destroy(&self->node);
+	forget_events(rig, node);
+	for (int p = 0; p <= CORERIG_NODES_MAX; p++)
+		self->peers[p] = -1;
+	if (dyn_node_new(&config, &boot, rig->now_ms, &self->effects,
+					 &self->node) != DYN_STATUS_OK)
+		abort();
+	perform(rig, node);
+	reconnect(rig, node);
+}
+
+static void
+free_store(struct corerig_store *store)
+{
+	for (uint32_t r = 0; r < store->count; r++)
+		free_record(&store->records[r]);
+	free(store->records);
+	free(store->leaves);
+	for (int m = 0; m < CORERIG_META_MAX; m++)
+		free(store->meta[m].bytes);
+	memset(store, 0, sizeof(*store));
+}
+
+static void
+init_store(struct corerig_store *store)
+{
+	memset(store, 0, sizeof(*store));
+	store->leaves = calloc(DYN_TREE_LEAF_COUNT, sizeof(*store->leaves));
+}
+
+void
+corerig_empty(struct corerig *rig, uint32_t node)
+{
+	free_store(&rig->nodes[node].store);
+	init_store(&rig->nodes[node].store);
+}
+
+void
+corerig_keep(struct corerig *rig, uint32_t node)
+{
+	const struct corerig_store *from = &rig->nodes[node].store;
+	struct corerig_store *to = &rig->nodes[node].kept;
+
+	free_store(to);
+	init_store(to);
+	for (int i = 0; i < CORERIG_META_MAX && from->meta[i].name[0] != 0; i++)
+		store_meta(to,
+				   &(struct dyn_write){
+					   .key.key = dyn_slice_of(from->meta[i].name),
+					   .object = { from->meta[i].bytes, from->meta[i].size } });
+	for (uint32_t i = 0; i < from->count; i++)
+	{
+		const struct corerig_record *record = &from->records[i];
+		struct dyn_write write = {
+			.key = { .bucket = dyn_slice_of(record->bucket),
+					 .key = dyn_slice_of(record->key) },
+			.hash = record->hash,
+			.held_at_ms = record->held_at_ms,
+			.flags = record->flags,
+			.object = { record->object, record->object_size }
+		};
+
+		store_put(to, &write);
+	}
+}
+
+void
+corerig_go_back(struct corerig *rig, uint32_t node)
+{
+	struct corerig_node *self = &rig->nodes[node];
+
+	free_store(&self->store);
+	self->store = self->kept;
+	memset(&self->kept, 0, sizeof(self->kept));
 }
 
 void
@@ -607,12 +750,8 @@ corerig_free(struct corerig **rig)
 
 		dyn_node_destroy(&node->node);
 		dyn_effects_destroy(&node->effects);
-		for (uint32_t r = 0; r < node->store.count; r++)
-			free_record(&node->store.records[r]);
-		free(node->store.records);
-		free(node->store.leaves);
-		for (int m = 0; m < 8; m++)
-			free(node->store.meta[m].bytes);
+		free_store(&node->store);
+		free_store(&node->kept);
 	}
 	dyn_arena_destroy(&self->arena);
 	free(self);

@@ -21,7 +21,8 @@
 enum
 {
 	CORERIG_NODES_MAX = 4,
-	CORERIG_TYPES = 32
+	CORERIG_TYPES = 32,
+	CORERIG_META_MAX = 8
 };
 
 struct corerig_record
@@ -50,7 +51,7 @@ struct corerig_store
 		char name[32];
 		uint8_t *bytes;
 		size_t size;
-	} meta[8];
+	} meta[CORERIG_META_MAX];
 	uint32_t writes; /* of records, by STOREs */
 };
 
@@ -63,14 +64,17 @@ struct corerig_node
 	struct dyn_effects effects;
 	int peers[CORERIG_NODES_MAX + 1]; /* node by peer index; -1 */
 	struct corerig_store store;
-	bool cut;         /* no frame leaves or arrives */
-	uint64_t wall_ms; /* what its wall clock shows, all the time */
+	struct corerig_store kept; /* an older copy of it */
+	bool cut;                  /* no frame leaves or arrives */
+	uint64_t wall_ms;          /* what its wall clock shows, all the time */
 };
 
 struct corerig
 {
 	struct corerig_node nodes[CORERIG_NODES_MAX];
 	uint32_t count;
+	uint16_t partitions;
+	uint32_t anti_entropy_ms;
 	uint64_t now_ms;
 	struct corerig_event *first;
 	struct corerig_event **last;
@@ -95,6 +99,19 @@ struct corerig *corerig_new(uint32_t nodes, uint16_t partitions,
 void corerig_free(struct corerig **rig);
 
 void corerig_run(struct corerig *rig, uint64_t ms);
+
+/*
+ * A crash, and a start from what is on the disk; `as` = with this node-id, or
+ * NULL.  What was on its way to the node is lost, and the others notice.
+ */
+void corerig_restart(struct corerig *rig, uint32_t node,
+					 const struct dyn_node_id *as);
+
+/* While it is down, in effect: an empty disk; a copy of the disk is made; that
+ * copy takes its place. */
+void corerig_empty(struct corerig *rig, uint32_t node);
+void corerig_keep(struct corerig *rig, uint32_t node);
+void corerig_go_back(struct corerig *rig, uint32_t node);
 
 /* One event, now. */
 void corerig_step(struct corerig *rig, uint32_t node,
