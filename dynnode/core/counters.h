@@ -23,6 +23,7 @@
 	X(read_ops)         /* this replica's own view */                          \
 	X(replicate_ops)                                                           \
 	X(scan_pages)                                                              \
+	X(scan_hashes) /* asked for alone */                                       \
 	X(bucket_changes)                                                          \
 	X(lww_discarded) /* versions lost: the writer had not read them */         \
 	X(lww_unseeded)  /* puts whose context could not be looked up */           \

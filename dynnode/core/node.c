@@ -338,6 +338,8 @@ tree_read(struct dyn_node *node, const struct dyn_event *event)
 
 	if (request == NULL)
 		dyn_exchange_tree(node, event);
+	else if (request->type == DYN_REQUEST_SCAN)
+		dyn_scan_hashes_read(node, request, event);
 	else
 		dyn_exchange_answer_tree_read(node, request, event);
 }

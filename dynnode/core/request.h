@@ -71,7 +71,8 @@ struct dyn_request
 	const void *message;      /* unpacked, as its type says */
 	struct dyn_node_id asker; /* TREE: which node, and since when */
 	uint64_t asked_at_ms;
-	bool vouches;    /* COPY: nothing was lost here when it began */
+	bool vouches;          /* COPY: nothing was lost here when it began */
+	uint64_t *cell_hashes; /* SCAN: when they were asked for and read */
 	uint64_t parent; /* REPLICATE: for this operation of a REPAIR, for a FILL */
 	uint32_t parent_op;
 	union

@@ -1,6 +1,7 @@
 #include "core/scan.h"
 
 #include "core/cluster.h"
+#include "core/exchange.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/scrub.h"
@@ -41,11 +42,24 @@ answers_cells(struct dyn_node *node, uint32_t first, uint32_t last)
 	return true;
 }
 
+/* What is being built up has no word, neither of pages nor of hashes. */
+static bool
+is_refused(struct dyn_node *node, struct dyn_request *request,
+		   const Dyn__ScanRequest *message)
+{
+	if (answers_cells(node, message->cell_first, message->cell_last))
+		return false;
+	dyn_request_refuse(node, request, DYN_STATUS_BUILDING,
+					   dyn_status_text(DYN_STATUS_BUILDING));
+	return true;
+}
+
 static bool
 is_sound(const Dyn__ScanRequest *message)
 {
 	return message->cell_first <= message->cell_last &&
 		   message->cell_last < DYN_CELL_COUNT &&
+		   (message->cell_hashes || !message->no_items) &&
 		   message->after_cell < DYN_CELL_COUNT &&
 		   message->after_key.len <= DYN_KEY_SIZE_MAX &&
 		   message->key_min.len <= DYN_KEY_SIZE_MAX &&
@@ -59,33 +73,13 @@ copy(struct dyn_node *node, ProtobufCBinaryData bytes)
 	return dyn_arena_copy(&node->out->arena, dyn_slice_of_bytes(bytes));
 }
 
-void
-dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
-			   const Dyn__ScanRequest *message)
+static void
+read_page(struct dyn_node *node, const struct dyn_request *request)
 {
-	struct dyn_effect *effect;
+	const Dyn__ScanRequest *message = request->message;
+	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 
-	if (!is_sound(message) ||
-		dyn_bucket_check(dyn_slice_of_bytes(message->bucket)) != DYN_STATUS_OK)
-	{
-		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
-						   "not a bucket's name, or a range that is none");
-		return;
-	}
-	if (!owns_cells(node, message->cell_first, message->cell_last))
-	{
-		dyn_request_refuse(node, request, DYN_STATUS_NOT_OWNER,
-						   "the node owns no replica of some of these cells");
-		return;
-	}
-	if (!answers_cells(node, message->cell_first, message->cell_last))
-	{
-		dyn_request_refuse(node, request, DYN_STATUS_BUILDING,
-						   dyn_status_text(DYN_STATUS_BUILDING));
-		return;
-	}
 	dyn_count(node, scan_pages);
-	effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 	effect->scan.token = request->serial;
 	effect->scan.bucket = copy(node, message->bucket);
 	effect->scan.cell_first = (uint16_t) message->cell_first;
@@ -101,6 +95,93 @@ dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
 		bound(message->items_max, DYN_SCAN_ITEMS_MAX, DYN_SCAN_ITEMS_MAX);
 	effect->scan.bytes_max =
 		bound(message->bytes_max, DYN_SCAN_BYTES_DEFAULT, DYN_SCAN_BYTES_MAX);
+}
+
+static uint32_t
+cell_count(const Dyn__ScanRequest *message)
+{
+	return message->cell_last - message->cell_first + 1;
+}
+
+static void
+read_hashes(struct dyn_node *node, const struct dyn_request *request)
+{
+	const Dyn__ScanRequest *message = request->message;
+	uint32_t count = cell_count(message);
+	uint32_t *cells =
+		dyn_arena_allocate(&node->scratch, count * sizeof(*cells));
+
+	for (uint32_t i = 0; i < count; i++)
+		cells[i] = message->cell_first + i;
+	dyn_exchange_read_tree(node, request->serial, DYN_EXCHANGE_CELLS, cells,
+						   count);
+}
+
+void
+dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
+			   const Dyn__ScanRequest *message)
+{
+	if (!is_sound(message) ||
+		dyn_bucket_check(dyn_slice_of_bytes(message->bucket)) != DYN_STATUS_OK)
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
+						   "not a bucket's name, or a range that is none");
+		return;
+	}
+	if (!owns_cells(node, message->cell_first, message->cell_last))
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_NOT_OWNER,
+						   "the node owns no replica of some of these cells");
+		return;
+	}
+	if (is_refused(node, request, message))
+		return;
+	if (message->cell_hashes)
+		read_hashes(node, request);
+	else
+		read_page(node, request);
+}
+
+static void
+answer(struct dyn_node *node, struct dyn_request *request,
+	   Dyn__ScanReply *reply)
+{
+	reply->bucket_digest = node->bucket_digest;
+	reply->cell_hashes = request->cell_hashes;
+	reply->n_cell_hashes =
+		request->cell_hashes == NULL ? 0 : cell_count(request->message);
+	dyn_outbox_reply(node, request->route, DYN_MESSAGE_SCAN_REPLY,
+					 request->correlation, &reply->base);
+	dyn_request_end(node, request);
+}
+
+void
+dyn_scan_hashes_read(struct dyn_node *node, struct dyn_request *request,
+					 const struct dyn_event *event)
+{
+	const Dyn__ScanRequest *message = request->message;
+	uint32_t count = cell_count(message);
+	uint64_t *hashes =
+		dyn_arena_allocate(&request->arena, count * sizeof(*hashes));
+	Dyn__ScanReply reply = DYN__SCAN_REPLY__INIT;
+
+	if (is_refused(node, request, message))
+		return;
+	if (event->tree.status != DYN_STATUS_OK ||
+		!dyn_exchange_take_tree(node, event, DYN_EXCHANGE_CELLS, count, hashes))
+	{
+		dyn_request_refuse(node, request, DYN_STATUS_IO_ERROR,
+						   dyn_status_text(DYN_STATUS_IO_ERROR));
+		return;
+	}
+	request->cell_hashes = hashes;
+	if (!message->no_items)
+	{
+		read_page(node, request);
+		return;
+	}
+	dyn_count(node, scan_hashes);
+	answer(node, request, &reply);
 }
 
 /* keys_only: a lone version's value is what nobody wants; with siblings the
@@ -163,12 +244,8 @@ dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
 		return;
 	}
 	message = request->message;
-	if (!answers_cells(node, message->cell_first, message->cell_last))
-	{
-		dyn_request_refuse(node, request, DYN_STATUS_BUILDING,
-						   dyn_status_text(DYN_STATUS_BUILDING));
+	if (is_refused(node, request, message))
 		return;
-	}
 	items = dyn_arena_allocate(&node->scratch, count * sizeof(*items));
 	reply.items =
 		dyn_arena_allocate(&node->scratch, count * sizeof(*reply.items));
@@ -181,11 +258,8 @@ dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
 	reply.status = event->scanned.status;
 	if (event->scanned.status != DYN_STATUS_OK)
 		reply.text = (char *) dyn_status_text(event->scanned.status);
-	reply.bucket_digest = node->bucket_digest;
 	reply.end = event->scanned.end;
 	reply.after_cell = event->scanned.after_cell;
 	reply.after_key = dyn_bytes_of_slice(event->scanned.after_key);
-	dyn_outbox_reply(node, request->route, DYN_MESSAGE_SCAN_REPLY,
-					 request->correlation, &reply.base);
-	dyn_request_end(node, request);
+	answer(node, request, &reply);
 }

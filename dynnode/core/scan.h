@@ -7,6 +7,10 @@
  * answer would look like missing rows.  The reader merges the pages of R
  * owners (model/scan_merge.h).
  *
+ * When it is asked for the hashes of the cells, they are read before the page
+ * is: what the page shows is then never older than what the hashes stand
+ * for, and that is all that the reader relies on.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_CORE_SCAN_H
@@ -16,6 +20,8 @@
 
 void dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
 					const Dyn__ScanRequest *message);
+void dyn_scan_hashes_read(struct dyn_node *node, struct dyn_request *request,
+						  const struct dyn_event *event);
 void dyn_scan_done(struct dyn_node *node, const struct dyn_event *event);
 
 #endif
