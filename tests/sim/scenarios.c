@@ -414,6 +414,14 @@ overload_is_definite(struct dyn_world *world)
 	EXPECT(sum_of_counters(world, "put_ops_unknown") == 0);
 }
 
+/* Scans while replicas are late and stores slow: the checker judges. */
+static void
+scans_and_late_replicas(struct dyn_world *world)
+{
+	dyn_play_pass(world, 120000);
+	EXPECT(sum_of_counters(world, "scan_hashes") > 1000);
+}
+
 /* R + W <= N: a read may miss what was acknowledged, until the owners have
  * met.  Nothing is lost by it. */
 static void
@@ -476,6 +484,10 @@ static const struct
 	{ "overload_is_definite", overload_is_definite, CROWD },
 	{ "without_overlap_a_read_may_miss", read_may_miss,
 	  "w=1,r=1,anti_entropy_ms=1000" },
+	{ "scans_and_late_replicas", scans_and_late_replicas,
+	  "client_count=9,key_count=8,partition_count=4,think_ms=10,"
+	  "write_rate=400000,blind_rate=100000,scan_rate=1000000,"
+	  "tail_rate=300000,tail_ms_max=60,read_ms_max=30" },
 	{ "kv679_dataloss", dyn_kv679_dataloss, NULL },
 	{ "kv679_dataloss_fb", dyn_kv679_dataloss_fb, NULL },
 	{ "kv679_dataloss_fb2", dyn_kv679_dataloss_fb2, FIVE },

@@ -395,7 +395,7 @@ begin(struct dyn_world *world, struct dyn_simclient *self)
 	for (uint32_t i = 0; i < action->count; i++)
 		action->keys[i] = some_key(world, self);
 	if (chance(self, world->swarm.scan_rate))
-		dyn_simread_scan(world, self);
+		dyn_simscan_begin(world, self);
 	else if (chance(self, world->swarm.direct_rate))
 		dyn_simread_direct(world, self);
 	else

@@ -63,6 +63,17 @@ struct dyn_action
 	uint16_t cell_last;
 	uint8_t waiting_for; /* stream whose page is on its way */
 	uint32_t page_size;
+	/* SCAN that compares trees first, from this stream on */
+	bool comparing;
+	uint8_t first_heard;
+	uint8_t heard_count;
+	const uint64_t *hashes[DYN_REPLICAS_MAX];
+	struct dyn_scan_item *first_items; /* the first page of stream 0 */
+	uint32_t first_count;
+	bool first_ended;
+	/* cells that a stream is asked for */
+	uint16_t run_first[DYN_REPLICAS_MAX];
+	uint16_t run_last[DYN_REPLICAS_MAX];
 };
 
 struct dyn_simclient
@@ -102,10 +113,16 @@ uint32_t dyn_simclient_some_node(struct dyn_world *world,
 /* simread.c */
 void dyn_simread_get(struct dyn_world *world, struct dyn_simclient *self);
 void dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self);
-void dyn_simread_scan(struct dyn_world *world, struct dyn_simclient *self);
 void dyn_simread_take(struct dyn_world *world, struct dyn_simclient *self,
 					  const struct dyn_envelope *env,
 					  const ProtobufCMessage *body);
+void dyn_simread_end(struct dyn_world *world, uint32_t op,
+					 enum dyn_history_result result);
+
+/* R owners of the partition, in the action; false when the client knows none. */
+bool dyn_simread_owners(struct dyn_world *world, struct dyn_simclient *self,
+						uint16_t partition);
+
 /* No answer in time: what was begun is UNKNOWN. */
 void dyn_simread_give_up(struct dyn_world *world, struct dyn_simclient *self);
 
@@ -117,6 +134,11 @@ void dyn_sim_note_receipt(struct dyn_world *world, uint32_t op,
 
 bool dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
 					  uint32_t key, uint32_t op, struct dyn_slice object);
+
+/* simscan.c */
+void dyn_simscan_begin(struct dyn_world *world, struct dyn_simclient *self);
+void dyn_simscan_take(struct dyn_world *world, struct dyn_simclient *self,
+					  const Dyn__ScanReply *reply);
 
 /* simsync.c */
 void dyn_simsync_take(struct dyn_world *world, struct dyn_simclient *self,

@@ -1,5 +1,5 @@
 /*
- * The reads of a client: coordinated, direct, and scans of a partition.
+ * The reads of a client: coordinated and direct.
  */
 #include "model/hash.h"
 #include "tests/sim/simclient_state.h"
@@ -91,8 +91,9 @@ dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
 	return ok;
 }
 
-static void
-end_read(struct dyn_world *world, uint32_t op, enum dyn_history_result result)
+void
+dyn_simread_end(struct dyn_world *world, uint32_t op,
+				enum dyn_history_result result)
 {
 	dyn_history_end(&world->history, op, result, world->now_ms);
 }
@@ -101,7 +102,7 @@ void
 dyn_simread_give_up(struct dyn_world *world, struct dyn_simclient *self)
 {
 	for (uint32_t i = 0; i < self->action.count; i++)
-		end_read(world, self->action.ops[i], DYN_HISTORY_NO);
+		dyn_simread_end(world, self->action.ops[i], DYN_HISTORY_NO);
 	if (self->action.kind == DYN_ACTION_DIRECT ||
 		self->action.kind == DYN_ACTION_SCAN)
 		dyn_arena_destroy(&self->action.arena);
@@ -179,16 +180,17 @@ take_get(struct dyn_world *world, struct dyn_simclient *self,
 								"key %u: \"not found\" rests on a fallback",
 								action->keys[i]);
 		dyn_sim_note_receipt(world, action->ops[i], result->receipt);
-		end_read(world, action->ops[i], ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
+		dyn_simread_end(world, action->ops[i],
+						ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
 	}
 	dyn_simclient_rest(world, self);
 }
 
 /* -------------------------------------------------------------- direct read */
 
-static bool
-pick_owners(struct dyn_world *world, struct dyn_simclient *self,
-			uint16_t partition)
+bool
+dyn_simread_owners(struct dyn_world *world, struct dyn_simclient *self,
+				   uint16_t partition)
 {
 	struct dyn_action *action = &self->action;
 	uint8_t n = self->ring.replica_count;
@@ -225,7 +227,7 @@ dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self)
 		dyn_history_read(&world->history, action->keys[0], self->index,
 						 (uint8_t) world->swarm.r, true, world->now_ms);
 	dyn_arena_init(&action->arena, dyn_allocator_malloc(), 1024);
-	if (!pick_owners(
+	if (!dyn_simread_owners(
 			world, self,
 			dyn_hash_partition(record.cell, self->ring.partition_count)))
 	{
@@ -257,7 +259,8 @@ end_direct(struct dyn_world *world, struct dyn_simclient *self)
 							 dyn_simread_note(world, self, action->keys[0],
 											  action->ops[0], action->object));
 
-	end_read(world, action->ops[0], ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
+	dyn_simread_end(world, action->ops[0],
+					ok ? DYN_HISTORY_OK : DYN_HISTORY_NO);
 	dyn_arena_destroy(&action->arena);
 	if (ok)
 		dyn_simclient_rest(world, self);
@@ -301,192 +304,6 @@ take_read(struct dyn_world *world, struct dyn_simclient *self, uint8_t owner,
 		end_direct(world, self);
 }
 
-/* ---------------------------------------------------------------------- scan */
-
-static void
-ask_page(struct dyn_world *world, struct dyn_simclient *self, uint8_t stream,
-		 uint16_t after_cell, struct dyn_slice after_key)
-{
-	struct dyn_action *action = &self->action;
-	Dyn__ScanRequest request = DYN__SCAN_REQUEST__INIT;
-
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_SIM_BUCKET));
-	request.cell_first = action->cell_first;
-	request.cell_last = action->cell_last;
-	request.after_cell = after_cell;
-	request.after_key = dyn_bytes_of_slice(after_key);
-	request.hash_only = stream > 0;
-	request.items_max = action->page_size;
-	action->waiting_for = stream;
-	action->correlations[0] =
-		dyn_sim_send(world, self->index, &self->attempts,
-					 action->owners[stream], DYN_MESSAGE_SCAN, &request.base,
-					 READ_MS)
-			->correlation;
-	dyn_simclient_await(world, self, READ_MS + 500);
-}
-
-/* Keys of the partition that did not appear do not exist; those on which the
- * owners differ are read in the usual way. */
-static void
-end_scan(struct dyn_world *world, struct dyn_simclient *self,
-		 const uint32_t *diverged, uint32_t diverged_count)
-{
-	struct dyn_action *action = &self->action;
-
-	for (uint32_t i = 0; i < action->count; i++)
-		end_read(world, action->ops[i], DYN_HISTORY_OK);
-	dyn_arena_destroy(&action->arena);
-	if (diverged_count == 0)
-	{
-		dyn_simclient_rest(world, self);
-		return;
-	}
-	action->count =
-		diverged_count < DYN_SIM_BATCH_MAX ? diverged_count : DYN_SIM_BATCH_MAX;
-	memcpy(action->keys, diverged, action->count * sizeof(*diverged));
-	dyn_simread_get(world, self);
-}
-
-static uint32_t
-scanned_op(struct dyn_world *world, struct dyn_simclient *self,
-		   struct dyn_slice key)
-{
-	for (uint32_t i = 0; i < self->action.count; i++)
-	{
-		char text[32];
-		uint32_t op = self->action.ops[i];
-
-		if (dyn_slice_equal(dyn_sim_key(world->history.ops[op].key, text), key))
-			return op;
-	}
-	dyn_world_violation(world, "C2", "a scan finds a key of nobody");
-	return UINT32_MAX;
-}
-
-/* Merge as far as the pages reach. */
-static void
-go_on_scanning(struct dyn_world *world, struct dyn_simclient *self)
-{
-	struct dyn_action *action = &self->action;
-	static const struct dyn_slice none = { NULL, 0 };
-
-	for (;;)
-	{
-		struct dyn_scan_item item;
-		uint8_t stream;
-		uint32_t op;
-
-		switch (dyn_scan_merge_next(&action->merge, &item, &stream))
-		{
-			case DYN_SCAN_ITEM:
-				op = scanned_op(world, self, item.key);
-				if (op != UINT32_MAX)
-					dyn_simread_note(world, self, world->history.ops[op].key,
-									 op, item.object);
-				break;
-			case DYN_SCAN_DIVERGED:
-				op = scanned_op(world, self, item.key);
-				if (op == UINT32_MAX)
-					break;
-				end_read(world, op, DYN_HISTORY_NO);
-				self->diverged[self->diverged_count++ % DYN_SIM_BATCH_MAX] =
-					world->history.ops[op].key;
-				break;
-			case DYN_SCAN_NEED_PAGE:
-				ask_page(world, self, stream, self->after_cell[stream],
-						 self->after_key[stream].size ? self->after_key[stream]
-													  : none);
-				return;
-			case DYN_SCAN_END:
-				end_scan(world, self, self->diverged,
-						 self->diverged_count < DYN_SIM_BATCH_MAX
-							 ? self->diverged_count
-							 : DYN_SIM_BATCH_MAX);
-				return;
-			case DYN_SCAN_BAD_ORDER:
-				dyn_world_violation(world, "wire", "a scan out of order");
-				dyn_simread_give_up(world, self);
-				return;
-		}
-	}
-}
-
-void
-dyn_simread_scan(struct dyn_world *world, struct dyn_simclient *self)
-{
-	struct dyn_action *action = &self->action;
-	uint16_t q = self->ring.partition_count;
-	uint16_t partition = (uint16_t) dyn_simrandom_below(&self->random, q);
-
-	action->kind = DYN_ACTION_SCAN;
-	action->count = 0;
-	action->cell_first = dyn_hash_cell_first(partition, q);
-	action->cell_last = dyn_hash_cell_last(partition, q);
-	action->page_size = (uint32_t) dyn_simrandom_between(&self->random, 1, 9);
-	self->diverged_count = 0;
-	memset(self->after_cell, 0, sizeof(self->after_cell));
-	memset(self->after_key, 0, sizeof(self->after_key));
-	dyn_arena_init(&action->arena, dyn_allocator_malloc(), 4096);
-	for (uint32_t key = 0; key < world->history.key_count; key++)
-	{
-		char text[32];
-		uint16_t cell = dyn_sim_record_key(key, text).cell;
-
-		if (cell >= action->cell_first && cell <= action->cell_last &&
-			action->count < DYN_SIM_BATCH_MAX * 4)
-			action->ops[action->count++] =
-				dyn_history_read(&world->history, key, self->index,
-								 (uint8_t) world->swarm.r, true, world->now_ms);
-	}
-	if (!pick_owners(world, self, partition))
-	{
-		dyn_simread_give_up(world, self);
-		return;
-	}
-	dyn_scan_merge_init(&action->merge, dyn_slice_of(DYN_SIM_BUCKET),
-						action->owner_count);
-	go_on_scanning(world, self);
-}
-
-static void
-take_page(struct dyn_world *world, struct dyn_simclient *self,
-		  const Dyn__ScanReply *reply)
-{
-	struct dyn_action *action = &self->action;
-	uint8_t stream = action->waiting_for;
-	struct dyn_scan_item *items = dyn_arena_allocate(
-		&action->arena, (reply->n_items + 1) * sizeof(*items));
-
-	if (reply->status != DYN_STATUS_OK)
-	{
-		dyn_simread_give_up(world, self);
-		return;
-	}
-	for (size_t i = 0; i < reply->n_items; i++)
-	{
-		const Dyn__ScanItem *from = reply->items[i];
-
-		items[i] = (struct dyn_scan_item){
-			.key =
-				dyn_arena_copy(&action->arena, dyn_slice_of_bytes(from->key)),
-			.object = dyn_arena_copy(&action->arena,
-									 dyn_slice_of_bytes(from->object)),
-			.hash = from->hash,
-			.status = (enum dyn_status) from->status
-		};
-		dyn_world_say(world, "  stream %u: %.*s, %s", stream,
-					  (int) from->key.len, (const char *) from->key.data,
-					  dyn_status_name((enum dyn_status) from->status));
-	}
-	self->after_cell[stream] = (uint16_t) reply->after_cell;
-	self->after_key[stream] =
-		dyn_arena_copy(&action->arena, dyn_slice_of_bytes(reply->after_key));
-	dyn_scan_merge_feed(&action->merge, stream, items,
-						(uint32_t) reply->n_items, reply->end);
-	go_on_scanning(world, self);
-}
-
 /* ------------------------------------------------------------------- answers */
 
 void
@@ -511,7 +328,7 @@ dyn_simread_take(struct dyn_world *world, struct dyn_simclient *self,
 		take_read(world, self, place, (const Dyn__ReadReply *) body);
 	else if (action->kind == DYN_ACTION_SCAN &&
 			 env->type == DYN_MESSAGE_SCAN_REPLY)
-		take_page(world, self, (const Dyn__ScanReply *) body);
+		dyn_simscan_take(world, self, (const Dyn__ScanReply *) body);
 	else
 		dyn_world_violation(world, "wire", "an answer of another kind: %s",
 							dyn_message_name(env->type));
