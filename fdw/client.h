@@ -49,6 +49,8 @@ typedef struct DynamoRequestStats
 	uint64		bytes_received;
 	uint64		bytes_sent;
 	uint64		coordinated;	/* keys on which owners disagreed */
+	uint64		cells_equal;	/* scanned from one copy: owners hold the same */
+	uint64		cells_merged;	/* scanned from all owners asked */
 } DynamoRequestStats;
 
 /*

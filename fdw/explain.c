@@ -45,6 +45,13 @@ dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es)
 		return;
 	ExplainPropertyInteger("Round Trips", NULL, state->stats.round_trips, es);
 	ExplainPropertyInteger("Messages", NULL, state->stats.messages, es);
+	if (state->stats.cells_equal + state->stats.cells_merged > 0)
+	{
+		ExplainPropertyInteger("Cells Verified", NULL,
+							   state->stats.cells_equal, es);
+		ExplainPropertyInteger("Cells Merged", NULL,
+							   state->stats.cells_merged, es);
+	}
 	if (es->verbose)
 	{
 		ExplainPropertyInteger("Keys Asked", NULL, state->stats.keys, es);
