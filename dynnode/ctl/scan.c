@@ -1,24 +1,18 @@
-/* scan: a bucket, merged from R owners of each partition, or one replica. */
-#include "ctl/ctl.h"
+/*
+ * scan: a bucket, merged from R owners of each partition, or one replica.
+ * Where partitions hold enough keys, trees are compared first, and equal cells
+ * come from one copy.
+ */
+#include "ctl/streams.h"
 
 #include "model/bucket.h"
 #include "model/hash.h"
-#include "model/scan_merge.h"
+#include "model/scan_census.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* One owner's records of one partition, page after page. */
-struct stream
-{
-	struct dyn_client *client;
-	Dyn__ScanRequest request;
-	struct dyn_arena arena; /* of the present page */
-	struct dyn_scan_item *items;
-	uint8_t after_key[DYN_KEY_SIZE_MAX]; /* the cursor outlives the page */
-};
 
 struct scan
 {
@@ -28,6 +22,8 @@ struct scan
 	uint32_t r;
 	struct dyn_client *clients[DYN_MEMBERS_MAX]; /* by member, when needed */
 	bool up[DYN_MEMBERS_MAX];
+	struct dyn_scan_census census;
+	struct ctl_streams streams; /* of the present partition */
 };
 
 /* Tombstones too: whoever compares replicas wants to see them. */
@@ -102,60 +98,6 @@ print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 	return true;
 }
 
-/* The next page of a stream into the merge. */
-static bool
-feed(struct scan *self, struct stream *stream, struct dyn_scan_merge *merge,
-	 uint8_t index)
-{
-	const Dyn__ScanReply *reply;
-	struct dyn_arena *arena = &stream->arena;
-	const char *text = "";
-	void *message = NULL;
-	enum dyn_status status;
-
-	dyn_arena_reset(arena);
-	status = dyn_client_ask(stream->client,
-							(uint32_t) self->ctl->arguments.timeout_ms,
-							DYN_MESSAGE_SCAN, &stream->request.base,
-							DYN_MESSAGE_SCAN_REPLY, arena, &message, &text);
-	reply = message;
-	if (status == DYN_STATUS_OK && reply->status != DYN_STATUS_OK)
-	{
-		status = (enum dyn_status) reply->status;
-		text = reply->text;
-	}
-	if (status == DYN_STATUS_OK &&
-		reply->after_key.len > sizeof(stream->after_key))
-	{
-		status = DYN_STATUS_TOO_LARGE;
-		text = "its cursor is longer than a key";
-	}
-	if (status != DYN_STATUS_OK)
-	{
-		fprintf(stderr, "dynctl: scan: %s: %s: %s\n",
-				dyn_client_address(stream->client), dyn_status_name(status),
-				text);
-		return false;
-	}
-	stream->items = dyn_arena_allocate(arena, (reply->n_items + 1) *
-												  sizeof(*stream->items));
-	for (size_t i = 0; i < reply->n_items; i++)
-		stream->items[i] = (struct dyn_scan_item){
-			.key = dyn_slice_of_bytes(reply->items[i]->key),
-			.object = dyn_slice_of_bytes(reply->items[i]->object),
-			.hash = reply->items[i]->hash,
-			.status = (enum dyn_status) reply->items[i]->status
-		};
-	stream->request.after_cell = reply->after_cell;
-	if (reply->after_key.len != 0)
-		memcpy(stream->after_key, reply->after_key.data, reply->after_key.len);
-	stream->request.after_key =
-		(ProtobufCBinaryData){ reply->after_key.len, stream->after_key };
-	dyn_scan_merge_feed(merge, index, stream->items, (uint32_t) reply->n_items,
-						reply->end);
-	return true;
-}
-
 /* A key on which the owners differ: a coordinated read, which repairs too. */
 static bool
 print_diverged(struct scan *self, struct dyn_slice key)
@@ -198,18 +140,16 @@ print_diverged(struct scan *self, struct dyn_slice key)
 }
 
 static bool
-merge_streams(struct scan *self, struct stream *streams, uint8_t count)
+merge_streams(struct scan *self)
 {
-	struct dyn_scan_merge merge;
+	struct dyn_scan_merge *merge = &self->streams.merge;
 	struct dyn_scan_item item;
 	uint8_t which = 0;
 
-	dyn_scan_merge_init(&merge, dyn_slice_of(self->ctl->arguments.words[0]),
-						count);
 	for (;;)
 	{
 		dyn_arena_reset(&self->arena);
-		switch (dyn_scan_merge_next(&merge, &item, &which))
+		switch (dyn_scan_merge_next(merge, &item, &which))
 		{
 			case DYN_SCAN_ITEM:
 				if (!print_item(self, item.key, item.object, item.hash))
@@ -222,14 +162,15 @@ merge_streams(struct scan *self, struct stream *streams, uint8_t count)
 					return false;
 				break;
 			case DYN_SCAN_NEED_PAGE:
-				if (!feed(self, &streams[which], &merge, which))
+				if (!ctl_streams_feed(&self->streams, which))
 					return false;
 				break;
 			case DYN_SCAN_END:
 				return true;
 			case DYN_SCAN_BAD_ORDER:
-				fprintf(stderr, "dynctl: scan: %s sent records out of order\n",
-						dyn_client_address(streams[which].client));
+				fprintf(
+					stderr, "dynctl: scan: %s sent records out of order\n",
+					dyn_client_address(self->streams.streams[which].client));
 				return false;
 		}
 	}
@@ -245,26 +186,12 @@ client_of(struct scan *self, uint32_t member)
 }
 
 static void
-open_stream(struct scan *self, struct stream *stream, struct dyn_client *client,
-			uint16_t partition, bool hash_only)
+open_stream(struct scan *self, struct dyn_client *client, uint16_t partition)
 {
-	const struct ctl_arguments *arguments = &self->ctl->arguments;
+	uint16_t q = self->ring.partition_count;
 
-	memset(stream, 0, sizeof(*stream));
-	dyn_arena_init(&stream->arena, dyn_allocator_malloc(), 0);
-	stream->client = client;
-	dyn__scan_request__init(&stream->request);
-	stream->request.bucket =
-		dyn_bytes_of_slice(dyn_slice_of(arguments->words[0]));
-	stream->request.cell_first =
-		dyn_hash_cell_first(partition, self->ring.partition_count);
-	stream->request.cell_last =
-		dyn_hash_cell_last(partition, self->ring.partition_count);
-	if (arguments->prefix != NULL)
-		stream->request.prefix =
-			dyn_bytes_of_slice(dyn_slice_of(arguments->prefix));
-	stream->request.keys_only = arguments->keys_only;
-	stream->request.hash_only = hash_only;
+	ctl_streams_add(&self->streams, client, dyn_hash_cell_first(partition, q),
+					dyn_hash_cell_last(partition, q));
 }
 
 /* Which members to ask about a partition; fewer than r is an error. */
@@ -287,12 +214,22 @@ choose_owners(struct scan *self, uint16_t partition, uint32_t *members)
 }
 
 static bool
+scan_streams(struct scan *self, bool compared)
+{
+	bool good = (!compared || ctl_streams_compare(&self->streams)) &&
+				merge_streams(self);
+
+	dyn_scan_census_note(&self->census, self->streams.key_count, compared,
+						 self->streams.merge.equal_count);
+	ctl_streams_destroy(&self->streams);
+	return good;
+}
+
+static bool
 scan_partition(struct scan *self, uint16_t partition)
 {
-	struct stream streams[DYN_REPLICAS_MAX];
 	uint32_t members[DYN_REPLICAS_MAX];
 	uint8_t count = choose_owners(self, partition, members);
-	bool good;
 
 	if (count < self->r)
 	{
@@ -302,13 +239,11 @@ scan_partition(struct scan *self, uint16_t partition)
 				partition, self->r, count);
 		return false;
 	}
+	ctl_streams_init(&self->streams, self->ctl);
 	for (uint8_t i = 0; i < count; i++)
-		open_stream(self, &streams[i], client_of(self, members[i]), partition,
-					i != 0);
-	good = merge_streams(self, streams, count);
-	for (uint8_t i = 0; i < count; i++)
-		dyn_arena_destroy(&streams[i].arena);
-	return good;
+		open_stream(self, client_of(self, members[i]), partition);
+	return scan_streams(self,
+						count > 1 && dyn_scan_census_wants(&self->census));
 }
 
 /* Only what this node holds, with hashes: for comparing replicas. */
@@ -316,15 +251,11 @@ static bool
 scan_replica(struct scan *self, uint16_t partition,
 			 const struct dyn_node_id *node)
 {
-	struct stream stream;
-	bool good;
-
 	if (dyn_ring_find(&self->ring, partition, node) < 0)
 		return true;
-	open_stream(self, &stream, self->ctl->client, partition, false);
-	good = merge_streams(self, &stream, 1);
-	dyn_arena_destroy(&stream.arena);
-	return good;
+	ctl_streams_init(&self->streams, self->ctl);
+	open_stream(self, self->ctl->client, partition);
+	return scan_streams(self, false);
 }
 
 /* Asked for, else the bucket's, else the cluster's. */
@@ -366,6 +297,7 @@ ctl_scan(struct ctl *self)
 		return CTL_FAILED;
 	}
 	dyn_arena_init(&scan.arena, dyn_allocator_malloc(), 0);
+	dyn_scan_census_init(&scan.census, scan.ring.partition_count);
 	for (size_t i = 0; i < welcome->n_peer_up && i < DYN_MEMBERS_MAX; i++)
 		scan.up[i] = welcome->peer_up[i];
 	for (uint32_t p = 0; p < scan.ring.partition_count && good; p++)
