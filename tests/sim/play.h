@@ -72,6 +72,14 @@ void dyn_storm_of_hints(struct dyn_world *world);
 void dyn_storm_of_repairs(struct dyn_world *world);
 void dyn_storm_of_both(struct dyn_world *world);
 
+/* ---- refill.c: disks that were replaced, or went back ---- */
+void dyn_refill_emptied_disk(struct dyn_world *world);
+void dyn_refill_with_crashes(struct dyn_world *world);
+void dyn_refill_beside_damage(struct dyn_world *world);
+void dyn_refill_restored_backup(struct dyn_world *world);
+void dyn_refill_silent_before_told(struct dyn_world *world);
+void dyn_refill_contexts(struct dyn_world *world);
+
 /* ---- lastwrite.c ---- */
 void dyn_lastwrite_one_is_left(struct dyn_world *world);
 void dyn_lastwrite_delete(struct dyn_world *world);

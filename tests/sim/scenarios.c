@@ -451,6 +451,7 @@ read_may_miss(struct dyn_world *world)
 
 /* -------------------------------------------------------------------- list */
 
+#define REFILL "key_count=30"
 #define FIVE "node_count=5,n=5,r=2,w=2"
 #define NINE                                                                   \
 	"node_count=9,r=3,w=3,partition_count=256,key_count=4096,client_count=9,"  \
@@ -506,6 +507,13 @@ static const struct
 	{ "no_repair_storm", dyn_storm_of_repairs, NINE ",anti_entropy_ms=1000" },
 	{ "hints_and_repairs_share_credit", dyn_storm_of_both,
 	  NINE ",anti_entropy_ms=1000" },
+	{ "an_emptied_disk_is_filled", dyn_refill_emptied_disk, REFILL },
+	{ "an_emptied_disk_and_crashes", dyn_refill_with_crashes, REFILL },
+	{ "an_emptied_disk_beside_damage", dyn_refill_beside_damage, REFILL },
+	{ "a_restored_backup_is_brought_up", dyn_refill_restored_backup, REFILL },
+	{ "a_restored_backup_is_silent_before_it_is_told",
+	  dyn_refill_silent_before_told, REFILL },
+	{ "a_restored_backup_learns_contexts", dyn_refill_contexts, REFILL },
 	{ "lastwrite_one_is_left", dyn_lastwrite_one_is_left, "lww=1" },
 	{ "lastwrite_delete", dyn_lastwrite_delete, "lww=1" },
 	{ "lastwrite_chain", dyn_lastwrite_chain, "lww=1" },
