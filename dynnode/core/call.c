@@ -85,6 +85,10 @@ lose_item(struct dyn_node *node, const struct dyn_call *self,
 
 	if (self->type == DYN_MESSAGE_TREE || self->type == DYN_MESSAGE_LIST)
 		dyn_exchange_lost(node, item->serial, status);
+	else if (self->type == DYN_MESSAGE_FENCE)
+		dyn_reap_fenced(node, item->serial, item->op, NULL);
+	else if (self->type == DYN_MESSAGE_REAP)
+		dyn_reap_answered(node, item->serial, item->op, NULL);
 	if (request == NULL)
 		return;
 	if (request->type == DYN_REQUEST_HANDOFF)
@@ -209,7 +213,11 @@ fits(const struct dyn_call *self, const struct dyn_envelope *env,
 		   (self->type == DYN_MESSAGE_LIST &&
 			env->type == DYN_MESSAGE_LIST_REPLY) ||
 		   (self->type == DYN_MESSAGE_COPY &&
-			env->type == DYN_MESSAGE_COPY_REPLY);
+			env->type == DYN_MESSAGE_COPY_REPLY) ||
+		   (self->type == DYN_MESSAGE_FENCE &&
+			env->type == DYN_MESSAGE_FENCE_REPLY) ||
+		   (self->type == DYN_MESSAGE_REAP &&
+			env->type == DYN_MESSAGE_REAP_REPLY);
 }
 
 static void
@@ -272,6 +280,12 @@ dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 								 (const Dyn__ListReply *) body);
 	else if (self->type == DYN_MESSAGE_COPY)
 		answer_copy(node, self, (const Dyn__CopyReply *) body);
+	else if (self->type == DYN_MESSAGE_FENCE)
+		dyn_reap_fenced(node, self->items[0].serial, self->items[0].op,
+						(const Dyn__FenceReply *) body);
+	else if (self->type == DYN_MESSAGE_REAP)
+		dyn_reap_answered(node, self->items[0].serial, self->items[0].op,
+						  (const Dyn__ReapReply *) body);
 	else
 		answer_forwards(node, self, (const Dyn__PutReply *) body);
 	end(node, self);

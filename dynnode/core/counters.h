@@ -89,6 +89,11 @@
 	X(fenced)        /* objects refused: older than what was removed */        \
 	X(hints_fenced)  /* hints dropped: delivered in a forgotten life */        \
 	X(fence_behind)  /* others knew of removals that the store forgot */       \
+	X(reap_rounds)   /* begun here, to ask other owners */                     \
+	X(reap_blocked)  /* ... that a member said no to, or could not answer */   \
+	X(reap_refused)  /* keys that were not the same at all owners */           \
+	X(reaped)        /* records of deleted and expired keys, removed here */   \
+	X(pruned)        /* contexts made shorter here */                          \
 	X(ring_changes)
 
 enum dyn_counter

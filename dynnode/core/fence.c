@@ -196,6 +196,28 @@ dyn_fence_raise_stamp(struct dyn_node *node, uint16_t partition, uint64_t stamp)
 	return true;
 }
 
+void
+dyn_fence_note(struct dyn_node *node, uint16_t partition, uint64_t stamp)
+{
+	struct dyn_fence_place *self = place(node, partition);
+
+	if (stamp > self->heard_stamp)
+		self->heard_stamp = stamp;
+}
+
+uint64_t
+dyn_fence_next(const struct dyn_node *node, uint16_t partition)
+{
+	const struct dyn_fence_place *self = look(node, partition);
+	uint64_t next = self->stamp;
+
+	if (self->wanted_stamp > next)
+		next = self->wanted_stamp;
+	if (self->heard_stamp > next)
+		next = self->heard_stamp;
+	return next + 1;
+}
+
 /* Could it still send an object, or bring one into this node's store? */
 static bool
 makes_objects(const struct dyn_request *request)
@@ -216,6 +238,8 @@ makes_objects(const struct dyn_request *request)
 		case DYN_REQUEST_SCRUB:
 		case DYN_REQUEST_COPY: /* to whoever cannot say yes to a round */
 		case DYN_REQUEST_DISCARD:
+		case DYN_REQUEST_FENCE:
+		case DYN_REQUEST_REAP:
 			return false;
 	}
 	return true;
@@ -227,6 +251,8 @@ dyn_fence_is_drained(const struct dyn_node *node, uint16_t partition)
 	uint64_t serial = look(node, partition)->stamped_serial;
 	const struct dyn_request *request;
 
+	if (look(node, partition)->wanted_stamp != 0)
+		return false; /* another round has begun */
 	for (request = node->requests; request != NULL; request = request->hh.next)
 		if (request->serial < serial && makes_objects(request))
 			return false;

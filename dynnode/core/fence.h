@@ -46,6 +46,7 @@ struct dyn_fence_place
 	uint64_t wanted_token;   /* with this commit or a later one */
 	uint64_t stamped_serial; /* of the first request marked with stamp */
 	uint64_t owner_floor;    /* the highest one that an owner told */
+	uint64_t heard_stamp;    /* the highest one of other members */
 	uint64_t behind;         /* a stamp that this store once had; 0 = none */
 };
 
@@ -77,6 +78,10 @@ bool dyn_fence_is_behind(const struct dyn_node *node, uint16_t partition);
  */
 bool dyn_fence_raise_stamp(struct dyn_node *node, uint16_t partition,
 						   uint64_t stamp);
+
+/* Of another member; a stamp higher than all that were heard of. */
+void dyn_fence_note(struct dyn_node *node, uint16_t partition, uint64_t stamp);
+uint64_t dyn_fence_next(const struct dyn_node *node, uint16_t partition);
 
 /* Have all requests ended that began before the stamp was raised? */
 bool dyn_fence_is_drained(const struct dyn_node *node, uint16_t partition);

@@ -152,6 +152,8 @@ apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
 		dyn_handoff_apply(node, request, work.op, self);
 	else if (request->type == DYN_REQUEST_DISCARD)
 		dyn_discard_apply(node, request, work.op, self);
+	else if (request->type == DYN_REQUEST_REAP)
+		dyn_reap_apply(node, request, work.op, self);
 	else
 		dyn_replica_apply(node, request, work.op, self);
 }
@@ -404,6 +406,8 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 		dyn_handoff_committed(node, request, item->work.op, status);
 	else if (request->type == DYN_REQUEST_DISCARD)
 		dyn_discard_committed(node, request, status);
+	else if (request->type == DYN_REQUEST_REAP)
+		dyn_reap_committed(node, request, item->work.op, status);
 	else
 		dyn_replica_committed(
 			node, request, item->work.op,
@@ -476,6 +480,7 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 		dyn_building_stored(node, token, event->stored.status);
 		dyn_fence_stored(node, token, event->stored.status);
 		dyn_progress_stored(node, token, event->stored.status);
+		dyn_reap_stored(node, token, event->stored.status);
 	}
 	free_commit(self);
 }
@@ -532,6 +537,8 @@ read_loaded(struct dyn_node *node, const struct dyn_load *load,
 		dyn_replica_read_loaded(node, request, item->work.op, record);
 	else if (request->type == DYN_REQUEST_REPAIR)
 		dyn_repair_loaded(node, request, item->work.op, record);
+	else if (request->type == DYN_REQUEST_REAP)
+		dyn_reap_loaded(node, request, item->work.op, record);
 	else
 		dyn_read_loaded(node, request, item->work.op, item->slot,
 						load->view == DYN_KEY_HINT, record);

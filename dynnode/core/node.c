@@ -84,6 +84,12 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 		case DYN_REQUEST_COPY:
 			dyn_copy_begin(node, request, &env->sender, message);
 			break;
+		case DYN_REQUEST_FENCE:
+			dyn_reap_take_fence(node, request, message);
+			break;
+		case DYN_REQUEST_REAP:
+			dyn_reap_take(node, request, message);
+			break;
 		case DYN_REQUEST_HANDOFF:
 		case DYN_REQUEST_REPAIR:
 		case DYN_REQUEST_FILL:
@@ -155,6 +161,8 @@ is_allowed(enum dyn_source source, enum dyn_message_type type)
 		case DYN_MESSAGE_TREE:
 		case DYN_MESSAGE_LIST:
 		case DYN_MESSAGE_COPY:
+		case DYN_MESSAGE_FENCE:
+		case DYN_MESSAGE_REAP:
 		case DYN_MESSAGE_FORM:
 			return source == DYN_SOURCE_NODE;
 		case DYN_MESSAGE_HEARTBEAT:
@@ -193,6 +201,12 @@ take_request(struct dyn_node *node, const struct dyn_envelope *env,
 			break;
 		case DYN_MESSAGE_COPY:
 			begin_request(node, env, route, DYN_REQUEST_COPY);
+			break;
+		case DYN_MESSAGE_FENCE:
+			begin_request(node, env, route, DYN_REQUEST_FENCE);
+			break;
+		case DYN_MESSAGE_REAP:
+			begin_request(node, env, route, DYN_REQUEST_REAP);
 			break;
 		default:
 			take_notice(node, env, route);
@@ -233,7 +247,8 @@ is_other_cluster(const struct dyn_node *node, const struct dyn_envelope *env)
 		return false;
 	return env->cluster != 0 || env->type == DYN_MESSAGE_REPLICATE ||
 		   env->type == DYN_MESSAGE_TREE || env->type == DYN_MESSAGE_LIST ||
-		   env->type == DYN_MESSAGE_COPY;
+		   env->type == DYN_MESSAGE_COPY || env->type == DYN_MESSAGE_FENCE ||
+		   env->type == DYN_MESSAGE_REAP;
 }
 
 static void
@@ -311,6 +326,7 @@ tick(struct dyn_node *node)
 	dyn_discard_tick(node);
 	dyn_filling_tick(node);
 	dyn_exchange_tick(node);
+	dyn_reap_tick(node);
 }
 
 /* Of a request, or of a round of anti-entropy. */
@@ -319,6 +335,8 @@ scanned(struct dyn_node *node, const struct dyn_event *event)
 {
 	struct dyn_request *request = dyn_request_find(node, event->scanned.token);
 
+	if (dyn_reap_scanned(node, event))
+		return;
 	if (request == NULL)
 		dyn_exchange_scanned(node, event);
 	else if (request->type == DYN_REQUEST_LIST)
@@ -394,11 +412,14 @@ dyn_node_deadline(const struct dyn_node *self)
 	uint64_t calls = dyn_timers_deadline(&self->call_timers);
 	uint64_t requests = dyn_timers_deadline(&self->request_timers);
 	uint64_t exchange = dyn_exchange_deadline(self);
+	uint64_t reap = dyn_reap_deadline(self);
 
 	if (calls < deadline)
 		deadline = calls;
 	if (exchange < deadline)
 		deadline = exchange;
+	if (reap < deadline)
+		deadline = reap;
 	return requests < deadline ? requests : deadline;
 }
 
@@ -447,6 +468,8 @@ keep_config(struct dyn_node *node, const struct dyn_node_config *from)
 	set_default(&config->silence_ms, 3000);
 	set_default(&config->anti_entropy_ms, 5000);
 	set_default(&config->scrub_ms, 2000);
+	set_default(&config->tombstone_grace_ms, 24 * 60 * 60 * 1000);
+	set_default(&config->reap_ms, 60 * 1000);
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
 	set_default(&config->bytes_max, 256 * 1024 * 1024);
@@ -500,6 +523,7 @@ dyn_node_destroy(struct dyn_node **self)
 	dyn_key_destroy_all(node);
 	dyn_remember_destroy(&node->remember);
 	dyn_exchange_destroy(node);
+	dyn_reap_destroy(node);
 	dyn_cluster_destroy(node);
 	dyn_building_destroy(node);
 	dyn_memory_give(node->hints.pending);
@@ -563,6 +587,7 @@ dyn_node_check(const struct dyn_node *self)
 			   request->type == DYN_REQUEST_LIST ||
 			   request->type == DYN_REQUEST_HANDOFF ||
 			   request->type == DYN_REQUEST_COPY ||
+			   request->type == DYN_REQUEST_FENCE ||
 			   request->type == DYN_REQUEST_FILL ||
 			   request->type == DYN_REQUEST_DISCARD ||
 			   request->type == DYN_REQUEST_SCRUB || request->undecided > 0);

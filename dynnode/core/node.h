@@ -28,6 +28,7 @@ struct dyn_node;
 
 #define DYN_ANTI_ENTROPY_NEVER UINT32_MAX
 #define DYN_SCRUB_NEVER        UINT32_MAX
+#define DYN_REAP_NEVER         UINT32_MAX
 
 struct dyn_node_config
 {
@@ -59,6 +60,8 @@ struct dyn_node_config
 	uint32_t silence_ms;         /* default 3000: the longest one believed */
 	uint32_t anti_entropy_ms;    /* default 5000; or DYN_ANTI_ENTROPY_NEVER */
 	uint32_t scrub_ms;           /* default 2000; or DYN_SCRUB_NEVER */
+	uint32_t tombstone_grace_ms; /* default a day */
+	uint32_t reap_ms;            /* default 60000; or DYN_REAP_NEVER */
 	uint32_t requests_max;       /* default 4096 requests in flight */
 	uint32_t keys_max;           /* default 65536 keys with work in flight;
 								  * clients get their share (core/room.h) */

@@ -86,11 +86,11 @@ dyn_outbox_send(struct dyn_node *node, uint32_t peer_index,
 	effect = dyn_effects_add(node->out, DYN_EFFECT_SEND);
 	effect->send.peer_index = peer_index;
 	effect->send.frame = frame;
-	effect->send.plane = type == DYN_MESSAGE_HELLO ||
-								 type == DYN_MESSAGE_FORM ||
-								 type == DYN_MESSAGE_HEARTBEAT
-							 ? DYN_PLANE_CONTROL
-							 : DYN_PLANE_DATA;
+	effect->send.plane =
+		type == DYN_MESSAGE_HELLO || type == DYN_MESSAGE_FORM ||
+				type == DYN_MESSAGE_FENCE || type == DYN_MESSAGE_HEARTBEAT
+			? DYN_PLANE_CONTROL
+			: DYN_PLANE_DATA;
 }
 
 bool

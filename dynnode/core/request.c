@@ -200,6 +200,10 @@ expire(struct dyn_node *node, struct dyn_request *self)
 		case DYN_REQUEST_DISCARD:
 			dyn_discard_expire(node, self);
 			break;
+		case DYN_REQUEST_FENCE:
+		case DYN_REQUEST_REAP:
+			dyn_reap_expire(node, self);
+			break;
 	}
 }
 

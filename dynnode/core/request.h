@@ -25,6 +25,8 @@ struct dyn_read_op;
 struct dyn_repair;
 struct dyn_replica_op;
 struct dyn_handoff;
+struct dyn_fencing;
+struct dyn_reap_op;
 struct dyn_fill;
 struct dyn_discard;
 
@@ -39,6 +41,8 @@ enum dyn_request_type
 	DYN_REQUEST_TREE,      /* exchange_answer.c */
 	DYN_REQUEST_LIST,      /* exchange_answer.c */
 	DYN_REQUEST_REPAIR,    /* repair.c */
+	DYN_REQUEST_FENCE,     /* reap_answer.c */
+	DYN_REQUEST_REAP,      /* reap_answer.c */
 	DYN_REQUEST_SCRUB,     /* scrub.c */
 	DYN_REQUEST_COPY,      /* copy.c */
 	DYN_REQUEST_FILL,      /* filling.c */
@@ -82,6 +86,8 @@ struct dyn_request
 		struct dyn_read_op *reads;
 		struct dyn_replica_op *replicas;
 		struct dyn_handoff *handoff;
+		struct dyn_fencing *fencing;
+		struct dyn_reap_op *reaps;
 		struct dyn_repair *repair;
 		struct dyn_fill *fill;
 		struct dyn_discard *discard;

@@ -22,6 +22,7 @@
 #include "core/node.h"
 #include "core/progress.h"
 #include "core/random.h"
+#include "core/reap.h"
 #include "core/remember.h"
 #include "core/scrub.h"
 #include "core/timer.h"
@@ -220,6 +221,9 @@ struct dyn_node
 	struct dyn_load *open_loads[3]; /* objects; hashes; hints */
 	bool is_loading[3];
 	uint64_t token_next;
+
+	/* reap.c */
+	struct dyn_reap reap;
 
 	/* exchange.c, verified.c */
 	struct dyn_descent *descents[DYN_PEERS_MAX]; /* by peer; NULL = not mine */

@@ -428,6 +428,9 @@ dyn_config_for_core(const struct dyn_config *self)
 							   : DYN_ANTI_ENTROPY_NEVER,
 		.scrub_ms =
 			self->scrub_ms != 0 ? (uint32_t) self->scrub_ms : DYN_SCRUB_NEVER,
+		.tombstone_grace_ms = (uint32_t) self->tombstone_grace_ms,
+		.reap_ms =
+			self->reap_ms != 0 ? (uint32_t) self->reap_ms : DYN_REAP_NEVER,
 		.requests_max = (uint32_t) self->requests_max
 	};
 }

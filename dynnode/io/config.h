@@ -40,6 +40,8 @@ struct dyn_config
 	uint64_t silence_ms;
 	uint64_t anti_entropy_ms; /* 0 = never */
 	uint64_t scrub_ms;        /* 0 = never */
+	uint64_t tombstone_grace_ms;
+	uint64_t reap_ms; /* 0 = never */
 	uint64_t requests_max;
 	uint64_t insecure_listen; /* 0 or 1 */
 

@@ -60,6 +60,10 @@ enum
 	X(LIST_REPLY, 22, ListReply)                                               \
 	X(COPY, 23, CopyRequest)                                                   \
 	X(COPY_REPLY, 24, CopyReply)                                               \
+	X(FENCE, 25, FenceRequest)                                                 \
+	X(FENCE_REPLY, 26, FenceReply)                                             \
+	X(REAP, 27, ReapRequest)                                                   \
+	X(REAP_REPLY, 28, ReapReply)                                               \
 	X(BUCKET, 30, BucketRequest)                                               \
 	X(BUCKET_REPLY, 31, BucketReply)
 

@@ -27,6 +27,10 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 	[DYN_MESSAGE_LIST_REPLY] = &dyn__list_reply__descriptor,
 	[DYN_MESSAGE_COPY] = &dyn__copy_request__descriptor,
 	[DYN_MESSAGE_COPY_REPLY] = &dyn__copy_reply__descriptor,
+	[DYN_MESSAGE_FENCE] = &dyn__fence_request__descriptor,
+	[DYN_MESSAGE_FENCE_REPLY] = &dyn__fence_reply__descriptor,
+	[DYN_MESSAGE_REAP] = &dyn__reap_request__descriptor,
+	[DYN_MESSAGE_REAP_REPLY] = &dyn__reap_reply__descriptor,
 	[DYN_MESSAGE_BUCKET] = &dyn__bucket_request__descriptor,
 	[DYN_MESSAGE_BUCKET_REPLY] = &dyn__bucket_reply__descriptor
 };
@@ -123,6 +127,10 @@ operation_count(enum dyn_message_type type, const ProtobufCMessage *body)
 			return ((const Dyn__ListRequest *) body)->n_items;
 		case DYN_MESSAGE_COPY_REPLY:
 			return ((const Dyn__CopyReply *) body)->n_items;
+		case DYN_MESSAGE_FENCE:
+			return ((const Dyn__FenceRequest *) body)->n_partitions;
+		case DYN_MESSAGE_REAP:
+			return ((const Dyn__ReapRequest *) body)->n_items;
 		default:
 			return 0;
 	}

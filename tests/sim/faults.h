@@ -53,6 +53,8 @@
 	X(store_rolled_back)                                                       \
 	X(store_cloned)                                                            \
 	X(twin_refused)                                                            \
+	X(record_reaped) /* no fault, but what faults must not prevent */          \
+	X(context_pruned)                                                          \
 	/* clients */                                                              \
 	X(write_blind)                                                             \
 	X(write_stale)                                                             \

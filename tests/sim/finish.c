@@ -17,6 +17,8 @@ enum
 	CONVERGE_MAX_MS = 60000, /* beyond some rounds of anti-entropy */
 	CONVERGE_ROUNDS = 6,
 	CONVERGE_STEP_MS = 500,
+	REAP_MAX_MS = 60000, /* beyond the grace, and some rounds */
+	REAP_ROUNDS = 20,
 	IDLE_TRIES = 20
 };
 
@@ -89,6 +91,31 @@ converge(struct dyn_world *self)
 	if (rule != NULL)
 		dyn_world_violation(self, rule, "after %d s of peace: %s",
 							(int) (max_ms / 1000), why);
+}
+
+/* C13: what is dead goes, when everybody is there. */
+static void
+reap(struct dyn_world *self)
+{
+	uint64_t slowest = self->swarm.clock_slowest;
+	uint64_t max_ms =
+		REAP_MAX_MS + self->swarm.grace_ms * UINT64_C(2) +
+		REAP_ROUNDS * (uint64_t) self->swarm.reap_ms * 1000 / slowest;
+	uint64_t until_ms = self->now_ms + max_ms;
+	uint32_t key = 0;
+
+	/* By clocks that jump nobody can tell how long it has been held. */
+	if (self->swarm.reap_ms == 0 || self->swarm.anti_entropy_ms == 0 ||
+		self->swarm.wall_period_ms > 0)
+		return;
+	while (key < self->history.key_count && self->now_ms < until_ms)
+		if (dyn_whitebox_is_dead(self, key))
+			dyn_world_run_until(self, self->now_ms + CONVERGE_STEP_MS);
+		else
+			key++;
+	if (key < self->history.key_count)
+		dyn_world_violation(self, "C13", "key %u is not reaped in %d s", key,
+							(int) (max_ms / 1000));
 }
 
 /* Read a key at r until it answers: everything is well, so it must. */
@@ -213,6 +240,8 @@ dyn_world_finish(struct dyn_world *self)
 	for (uint32_t node = 0; node < self->swarm.node_count; node++)
 		write_finally(self, node);
 	dyn_world_run_until(self, self->now_ms + QUIET_MS);
+	reap(self);
+	converge(self);
 	check_idle(self);
 	check_disks(self);
 	check_history(self);

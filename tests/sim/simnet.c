@@ -75,6 +75,27 @@ dyn_simnet_free(struct dyn_simnet **self)
 }
 
 void
+dyn_simnet_each_request(struct dyn_world *world,
+						void (*look)(void *context, uint32_t to,
+									 struct dyn_slice frame),
+						void *context)
+{
+	for (uint32_t i = 0; i < world->queue.count; i++)
+	{
+		const struct dyn_simevent *event = &world->queue.items[i];
+		struct frame *frame = event->data;
+		uint32_t to;
+
+		if (event->kind != DYN_WORLD_FRAME || frame == NULL || frame->back)
+			continue;
+		to = world->net->links[frame->link].to;
+		if (dyn_simnode_is_up(world, to) &&
+			world->nodes[to].life == frame->to_life)
+			look(context, to, (struct dyn_slice){ frame->bytes, frame->size });
+	}
+}
+
+void
 dyn_simnet_drop(struct dyn_simevent *event)
 {
 	free(event->data);

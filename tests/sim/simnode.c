@@ -390,6 +390,8 @@ boot(struct dyn_world *world, uint32_t index)
 		.request_timeout_ms = swarm->request_timeout_ms,
 		.hedge_ms = swarm->hedge_ms,
 		.heartbeat_ms = swarm->heartbeat_ms,
+		.reap_ms = swarm->reap_ms ? swarm->reap_ms : DYN_REAP_NEVER,
+		.tombstone_grace_ms = swarm->grace_ms,
 		.scrub_ms = swarm->scrub_ms ? swarm->scrub_ms : DYN_SCRUB_NEVER,
 		.anti_entropy_ms = swarm->anti_entropy_ms ? swarm->anti_entropy_ms
 												  : DYN_ANTI_ENTROPY_NEVER,

@@ -202,6 +202,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom nodes = dyn_simrandom_stream(seed, 0x6e6f6465);
 	struct dyn_simrandom stores = dyn_simrandom_stream(seed, 0x73746f72);
 	struct dyn_simrandom bucket = dyn_simrandom_stream(seed, 0x6275636b);
+	struct dyn_simrandom reap = dyn_simrandom_stream(seed, 0x72656170);
 
 	dyn_swarm_calm(self);
 	draw_cluster(self, &cluster);
@@ -218,4 +219,10 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 		self->own_quorum_rate = 0;
 	self->lww = sometimes(&bucket, 20, 1, 1);
 	self->ttl_ms = sometimes(&bucket, 15, 2000, 120000);
+	self->reap_ms = sometimes(&reap, 80, 300, 6000);
+	/* What one owner could not remove comes back to the others, or stays. */
+	if (self->anti_entropy_ms == 0)
+		self->reap_ms = 0;
+	self->grace_ms = between(&reap, 0, 2) ? between(&reap, 1, 3000)
+										  : between(&reap, 3000, 60000);
 }

@@ -31,6 +31,8 @@
 	X(heartbeat_ms, 300)                                                       \
 	X(anti_entropy_ms, 0) /* 0 = never */                                      \
 	X(scrub_ms, 0)        /* 0 = never */                                      \
+	X(reap_ms, 0)         /* 0 = never */                                      \
+	X(grace_ms, 1000)     /* how long what is deleted is kept */               \
 	X(request_timeout_ms, 5000)                                                \
 	X(requests_max, 0)                                                         \
 	X(keys_max, 0)                                                             \

@@ -51,6 +51,8 @@ dyn_whitebox_free(struct dyn_whitebox **self)
 	for (uint32_t i = 0; i < (*self)->write_capacity; i++)
 		free((*self)->writes[i].items);
 	free((*self)->writes);
+	for (uint32_t i = 0; i < DYN_SIM_KEYS_MAX; i++)
+		free((*self)->given_up[i].ranges);
 	dyn_arena_destroy(&(*self)->arena);
 	free(*self);
 	*self = NULL;
@@ -253,6 +255,8 @@ void
 dyn_whitebox_store(struct dyn_world *world, uint32_t node,
 				   const struct dyn_effect *effect)
 {
+	for (uint32_t i = 0; i < effect->store.write_count; i++)
+		dyn_whitebox_reap(world, node, &effect->store.writes[i]);
 	for (uint32_t i = 0; i < effect->store.write_count; i++)
 		if (effect->store.writes[i].table != DYN_TABLE_META &&
 			effect->store.writes[i].object.size != 0)

@@ -8,6 +8,8 @@
  *     W2 ack durable   when a write's OK leaves a node, W disks hold it, or
  *                      what replaced it
  *     W3 context sane  row clocks cover their own version and no other row's
+ *     W5 reaped        what owners remove, all of them know, no hint or frame
+ *                      could bring it back, and nothing does
  *     W6 corrupt       a damaged record is never "not found"
  *     W7 committed     what an owner answers to a READ is on its disk
  *     W8 owners say no "not found" rests on owners only (simread.c)
@@ -17,6 +19,7 @@
  *     C7 trees         ... and so are their hashes of each cell, which are
  *                      those of the records
  *     C8 placement     no record on a node that is not an owner
+ *     C13 reaped       at the end nothing is left of what is dead for the grace
  *     C11 answered     a request that arrived is answered in its time
  *
  *-------------------------------------------------------------------------
@@ -85,6 +88,9 @@ void dyn_whitebox_object(struct dyn_world *world, uint32_t key,
  * no hints are left): its rule, and where it is. NULL when there is none. */
 const char *dyn_whitebox_unequal(struct dyn_world *world, uint32_t key,
 								 char why[DYN_WHITEBOX_WHY]);
+
+/* C13: does an owner hold it as deleted or expired, since some time? */
+bool dyn_whitebox_is_dead(struct dyn_world *world, uint32_t key);
 
 /* C7, of all disks. */
 void dyn_whitebox_trees(struct dyn_world *world);

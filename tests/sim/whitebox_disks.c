@@ -50,6 +50,7 @@ covers_write(const struct dyn_world *world, const struct dyn_object *object,
 	const struct dyn_whitebox *self = world->whitebox;
 	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
 	struct dyn_clock context;
+	struct dyn_clock known;
 
 	for (uint32_t i = 0;
 		 op < self->write_capacity && i < self->writes[op].count; i++)
@@ -62,12 +63,35 @@ covers_write(const struct dyn_world *world, const struct dyn_object *object,
 	if (dyn_clock_decode(write->context, false,
 						 &world->whitebox->arena.allocator,
 						 &context) != DYN_STATUS_OK ||
-		!dyn_clock_descends(&object->context, &context))
+		dyn_clock_union(&object->context, &self->given_up[write->key],
+						&world->whitebox->arena.allocator,
+						&known) != DYN_STATUS_OK ||
+		!dyn_clock_descends(&known, &context))
 		return false;
 	for (uint32_t i = 0; i < object->version_count; i++)
 		if (dyn_clock_covers(&context, object->versions[i].dot))
 			return false;
 	return true;
+}
+
+/* Have its owners removed it, with what had replaced it? */
+static bool
+was_reaped(const struct dyn_world *world, uint32_t op)
+{
+	const struct dyn_whitebox *self = world->whitebox;
+	const struct dyn_simwrite *write = dyn_simwrite_of(world, op);
+	const struct dyn_clock *given_up = &self->given_up[write->key];
+	struct dyn_clock context;
+
+	for (uint32_t i = 0;
+		 op < self->write_capacity && i < self->writes[op].count; i++)
+		if (dyn_clock_covers(given_up, self->writes[op].items[i]))
+			return true;
+	return world->history.ops[op].kind == DYN_HISTORY_DELETE &&
+		   write->context.size != 0 &&
+		   dyn_clock_decode(write->context, false, &self->arena.allocator,
+							&context) == DYN_STATUS_OK &&
+		   dyn_clock_descends(given_up, &context);
 }
 
 static bool
@@ -118,7 +142,8 @@ dyn_whitebox_holders(const struct dyn_world *world, uint32_t op,
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
 		/* Who asks for takers asks who can tell a retry of it: owners. */
 		if (!takers_only || (owners[i] && took(world->whitebox, i, op)))
-			count += is_held_by(world, i, op, owners);
+			count += is_held_by(world, i, op, owners) ||
+					 (owners[i] && was_reaped(world, op));
 	return count;
 }
 
@@ -192,7 +217,8 @@ dyn_whitebox_told(struct dyn_world *world, uint32_t node,
 	dyn_arena_reset(&world->whitebox->arena);
 	(void) read_record(world, node, DYN_TABLE_MAIN, key, &record);
 	for (uint32_t i = 0; i < object->version_count; i++)
-		if (!dyn_clock_covers(&record.context, object->versions[i].dot))
+		if (!dyn_clock_covers(&record.context, object->versions[i].dot) &&
+			!dyn_whitebox_gave_up(world, key, object->versions[i].dot))
 			dyn_world_violation(world, "W7",
 								"node %u tells of key %u what is not on its "
 								"disk",

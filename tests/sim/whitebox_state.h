@@ -28,12 +28,21 @@ struct dyn_whitebox
 	struct dyn_write_dots *writes; /* by operation */
 	uint32_t write_capacity;
 	uint64_t seen[4096]; /* hashes of records looked at lately */
+	struct dyn_clock given_up[DYN_SIM_KEYS_MAX]; /* whitebox_reap.c */
 	struct dyn_arena arena;
 };
 
 /* whitebox_disks.c; W7: the node tells somebody this object. */
 void dyn_whitebox_told(struct dyn_world *world, uint32_t node,
 					   const struct dyn_object *object);
+
+/* whitebox_reap.c; W5: a write leaves the core. */
+void dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
+					   const struct dyn_write *write);
+
+/* Has an owner given it up, with others, as nothing of it is left? */
+bool dyn_whitebox_gave_up(const struct dyn_world *world, uint32_t key,
+						  struct dyn_dot dot);
 
 /* whitebox_disks.c; W2: the OK of this write leaves the node. */
 void dyn_whitebox_acknowledged(struct dyn_world *world, uint32_t node,
