@@ -126,6 +126,10 @@ make_node(struct dyn_loop *loop, const struct dyn_config *config)
 	dyn_arena_init(&arena, allocator, 0);
 	status = loop->store->ops->read_meta(loop->store, &arena.allocator, &names,
 										 &values, &boot.record_count);
+	if (status == DYN_STATUS_OK &&
+		!loop->store->ops->count(loop->store, DYN_TABLE_HINTS,
+								 &boot.hint_count))
+		status = DYN_STATUS_IO_ERROR;
 	if (status != DYN_STATUS_OK ||
 		getrandom(&boot.start_id, sizeof(boot.start_id), 0) < 0 ||
 		getrandom(&boot.prng_seed, sizeof(boot.prng_seed), 0) < 0)

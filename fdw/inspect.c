@@ -286,12 +286,13 @@ dynamo_nodes(PG_FUNCTION_ARGS)
 		add_slot_counts(&rows, ring, &member->id);
 		add_datum(&rows, BoolGetDatum(replies[i] != NULL));
 		if (replies[i] == NULL)
-			add_nulls(&rows, 3);
+			add_nulls(&rows, 4);
 		else
 		{
 			add_datum(&rows, BoolGetDatum(replies[i]->writable));
 			add_text(&rows, replies[i]->version);
 			add_interval(&rows, replies[i]->uptime_ms);
+			add_datum(&rows, Int64GetDatum((int64) replies[i]->hints));
 		}
 		end_row(&rows);
 	}

@@ -15,7 +15,7 @@ SELECT count(*), bool_and(answers AND writable), bool_and(status = 'valid'),
        string_agg(address, ',' ORDER BY address) = :'nodes' AS addresses
   FROM dynamo_nodes('inspect_store');
 SELECT sum(slots) = 3 * sum(first_slots) AS three_each,
-       max(first_slots) - min(first_slots) <= 1 AS balanced
+       max(first_slots) - min(first_slots) <= 1 AS balanced, max(hints) AS hints
   FROM dynamo_nodes('inspect_store');
 -- the ring: every slot, distinct nodes in each partition
 SELECT count(DISTINCT partition) = max(partition) + 1 AS all_partitions,

@@ -38,6 +38,9 @@ fill_peers(struct dyn_node *node, Dyn__StatusReply *reply)
 		peers[i].silent_ms = peer->detector.heard_at_ms
 								 ? node->now_ms - peer->detector.heard_at_ms
 								 : 0;
+		peers[i].granted = dyn_credit_grant(node, peer);
+		peers[i].sending = peer->sending;
+		peers[i].sending_max = peer->sending_max;
 		reply->peers[i] = &peers[i];
 	}
 }
@@ -138,6 +141,8 @@ dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	reply.formed = node->cluster.formed;
 	reply.writable = node->writable;
 	reply.uptime_ms = node->now_ms - node->started_at_ms;
+	reply.hints = node->hints.count;
+	reply.hints_max = node->config.hints_max;
 	fill_peers(node, &reply);
 	fill_counters(node, &reply);
 	if (node->cluster.formed)

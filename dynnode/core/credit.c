@@ -116,39 +116,37 @@ may_have(const struct dyn_node *node, uint32_t peer_index)
 	return dyn_peer_is_reachable(node, (int32_t) peer_index);
 }
 
-/* Everybody has the same, this node too. */
-static void
-share_with_all(struct dyn_node *node)
+/* Who wants; or everybody, when nobody does. */
+static bool
+has_part(const struct dyn_node *node, uint32_t peer_index, bool anybody)
 {
-	uint64_t share = node->credit.budget / node->cluster.ring.member_count;
-
-	node->credit.own_share = share;
-	for (uint32_t i = 0; i < node->peer_count; i++)
-		node->peers[i]->granted = may_have(node, i) ? share : 0;
+	return (node->peers[peer_index]->wants || !anybody) &&
+		   may_have(node, peer_index);
 }
 
 /* As many of those who want as there is enough for, from behind those who had
  * the last turn; this node always.  (To repair a key takes a share on both
  * sides: two rare turns would hardly ever meet.) */
 static void
-share_in_turns(struct dyn_node *node, uint32_t wanting)
+share_in_turns(struct dyn_node *node, uint32_t count, bool anybody)
 {
 	struct dyn_credit *self = &node->credit;
 	uint32_t begin = self->last + 1;
-	uint64_t places = self->budget / DYN_CREDIT_SHARE_MIN;
+	uint64_t places = self->budget /
+					  (anybody ? DYN_CREDIT_SHARE_MIN : DYN_CREDIT_SHARE_SMALL);
 	uint64_t share;
 
 	if (places == 0)
 		places = 1;
-	if (places > wanting)
-		places = wanting;
+	if (places > count)
+		places = count;
 	share = self->budget / (places + self->own_wants);
 	self->own_share = self->own_wants ? share : 0;
 	for (uint32_t i = 0; i < node->peer_count && places != 0; i++)
 	{
 		uint32_t index = (begin + i) % node->peer_count;
 
-		if (!node->peers[index]->wants || !may_have(node, index))
+		if (!has_part(node, index, anybody))
 			continue;
 		node->peers[index]->granted = share;
 		self->last = index;
@@ -160,23 +158,23 @@ void
 dyn_credit_turn(struct dyn_node *node)
 {
 	struct dyn_credit *self = &node->credit;
-	uint32_t wanting = 0;
+	bool anybody = self->own_wants;
+	uint32_t count = 0;
 
 	self->own_share = 0;
 	for (uint32_t i = 0; i < node->peer_count; i++)
 	{
 		node->peers[i]->granted = 0;
-		wanting += node->peers[i]->wants && may_have(node, i);
+		anybody |= node->peers[i]->wants && may_have(node, i);
 	}
 	if (!node->cluster.formed || self->turn++ % DYN_CREDIT_REST == 0)
 		return;
-	if (wanting == 0 && !self->own_wants && under_way(self) == 0 &&
-		self->budget > DYN_CREDIT_FIRST)
+	if (!anybody && under_way(self) == 0)
 		self->budget = DYN_CREDIT_FIRST;
-	if (wanting == 0 && !self->own_wants)
-		share_with_all(node);
-	else
-		share_in_turns(node, wanting);
+	for (uint32_t i = 0; i < node->peer_count; i++)
+		count += has_part(node, i, anybody);
+	self->own_wants |= !anybody;
+	share_in_turns(node, count, anybody);
 	self->own_wants = false;
 }
 

@@ -17,7 +17,7 @@
  *
  * Who has something to bring says so in its heartbeats.  A budget that is too
  * small for all of these goes to some of them, in turns; when nobody says so,
- * everybody has a small share, for what comes up.
+ * everybody has such turns with a small share, for what comes up.
  *
  * A sender never has more on its way than the receiver's last grant, but for
  * a single object that is larger, alone (credit_oversize counts).
@@ -38,9 +38,10 @@ enum
 	DYN_CREDIT_FIRST = 64 * 1024,
 	DYN_CREDIT_MIN = 16 * 1024,
 	DYN_CREDIT_SHARE_MIN = 32 * 1024, /* of one in a turn; else fewer have it */
-	DYN_CREDIT_SLICE_MAX = 512 * 1024, /* one page of hints */
-	DYN_CREDIT_COMMITS = 16,           /* judged together */
-	DYN_CREDIT_REST = 8                /* every so many turns are nobody's */
+	DYN_CREDIT_SHARE_SMALL = 12 * 1024, /* ... when nobody wants any */
+	DYN_CREDIT_SLICE_MAX = 512 * 1024,  /* one page of hints */
+	DYN_CREDIT_COMMITS = 16,            /* judged together */
+	DYN_CREDIT_REST = 8                 /* every so many turns are nobody's */
 };
 
 /* The receiver's side. */

@@ -37,16 +37,12 @@ struct dyn_handoff
 /* ---------------------------------------------------------------- what is */
 
 void
-dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots,
-				 int change)
+dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots)
 {
-	if (node->hints.pending != NULL)
-	{
-		node->hints.pending[partition] |= slots;
-		node->hints.walked[partition] &= (uint8_t) ~slots;
-	}
-	if (change >= 0 || node->hints.count != 0)
-		node->hints.count += (uint64_t) change;
+	if (node->hints.pending == NULL)
+		return;
+	node->hints.pending[partition] |= slots;
+	node->hints.walked[partition] &= (uint8_t) ~slots;
 }
 
 bool
@@ -59,7 +55,7 @@ dyn_handoff_may_hold(const struct dyn_node *node, uint16_t partition)
 bool
 dyn_handoff_has_room(const struct dyn_node *node)
 {
-	return node->hints.count < node->config.hints_max;
+	return node->hints.count + node->hints.writing < node->config.hints_max;
 }
 
 static int
@@ -101,7 +97,8 @@ dyn_handoff_wants(const struct dyn_node *node, uint32_t peer_index)
 	return false;
 }
 
-/* After a start nobody knows; what this node owns it keeps no hints of. */
+/* After a start nobody knows where they are, if there are any; what this node
+ * owns it keeps no hints of. */
 static void
 learn_partitions(struct dyn_node *node)
 {
@@ -109,7 +106,7 @@ learn_partitions(struct dyn_node *node)
 
 	node->hints.pending = dyn_memory_take(count);
 	node->hints.walked = dyn_memory_take(count);
-	for (uint32_t p = 0; p < count; p++)
+	for (uint32_t p = 0; p < count && node->hints.count != 0; p++)
 		if (dyn_cluster_own_slot(node, (uint16_t) p) < 0)
 			node->hints.pending[p] = (uint8_t) ((1U << node->cluster.n) - 1);
 }

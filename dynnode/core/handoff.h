@@ -28,10 +28,9 @@
 
 struct dyn_handoff;
 
-/* A hint for these slots was written (+1) or removed (-1) or changed (0) in
- * memory; and once more (0) when that is on disk, where walks look. */
-void dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots,
-					  int change);
+/* A hint for these slots was written or changed in memory; and once more when
+ * that is on disk, where walks look. */
+void dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots);
 
 /* Is there something for the peer, as far as is known? */
 bool dyn_handoff_wants(const struct dyn_node *node, uint32_t peer_index);

@@ -21,6 +21,7 @@ struct dyn_commit_item
 	struct dyn_work work;
 	struct dyn_request_id *ids;
 	uint32_t id_count;
+	bool is_there; /* the record, after it */
 };
 
 struct dyn_commit
@@ -249,8 +250,9 @@ open_commit(struct dyn_node *node)
 }
 
 static void
-add_item(struct dyn_commit *commit, struct dyn_key *key, struct dyn_work work,
-		 const struct dyn_request_id *ids, uint32_t id_count)
+add_item(struct dyn_node *node, struct dyn_commit *commit, struct dyn_key *key,
+		 struct dyn_work work, const struct dyn_request_id *ids,
+		 uint32_t id_count)
 {
 	struct dyn_commit_item *item;
 
@@ -260,7 +262,8 @@ add_item(struct dyn_commit *commit, struct dyn_key *key, struct dyn_work work,
 	item = &commit->items[commit->item_count++];
 	*item = (struct dyn_commit_item){ .key = key,
 									  .work = work,
-									  .id_count = id_count };
+									  .id_count = id_count,
+									  .is_there = key->object.size != 0 };
 	if (id_count != 0)
 	{
 		item->ids = dyn_memory_take(id_count * sizeof(*ids));
@@ -268,6 +271,7 @@ add_item(struct dyn_commit *commit, struct dyn_key *key, struct dyn_work work,
 	}
 	key->commit_count++;
 	key->last_commit = commit;
+	node->hints.writing += key->table == DYN_TABLE_HINTS;
 }
 
 static struct dyn_write *
@@ -289,7 +293,8 @@ holds(struct dyn_node *node, struct dyn_key *self,
 		self->slots != value->slots || self->state > DYN_LOADED_ABSENT)
 		return false;
 	if (self->commit_count != 0)
-		add_item(self->last_commit, self, work, value->ids, value->id_count);
+		add_item(node, self->last_commit, self, work, value->ids,
+				 value->id_count);
 	else
 		for (uint32_t i = 0; i < value->id_count; i++)
 			dyn_remember_committed(&node->remember, &value->ids[i],
@@ -322,8 +327,7 @@ set_value(struct dyn_node *node, struct dyn_key *self,
 	self->flags = value->flags;
 
 	if (self->table == DYN_TABLE_HINTS)
-		dyn_handoff_note(node, self->partition, value->slots,
-						 is_there - was_there);
+		dyn_handoff_note(node, self->partition, value->slots);
 	set_object(node, self, value->object);
 	self->slots = value->slots;
 	self->state = is_there ? DYN_LOADED_FOUND : DYN_LOADED_ABSENT;
@@ -362,7 +366,7 @@ dyn_key_write(struct dyn_node *node, struct dyn_key *self,
 	write->slots = value->slots;
 	write->flags = self->flags;
 	write->object = value->object;
-	add_item(commit, self, work, value->ids, value->id_count);
+	add_item(node, commit, self, work, value->ids, value->id_count);
 	return false;
 }
 
@@ -381,6 +385,24 @@ dyn_key_write_meta(struct dyn_node *node, const char *name,
 }
 
 static void
+hint_committed(struct dyn_node *node, const struct dyn_commit_item *item,
+			   enum dyn_status status)
+{
+	struct dyn_key *key = item->key;
+
+	/* A walk that began before the commit did not see it. */
+	dyn_handoff_note(node, key->partition, key->slots);
+	node->hints.writing--;
+	if (status != DYN_STATUS_OK || item->is_there == key->on_disk)
+		return;
+	key->on_disk = item->is_there;
+	if (key->on_disk)
+		node->hints.count++;
+	else
+		node->hints.count--;
+}
+
+static void
 committed(struct dyn_node *node, const struct dyn_commit_item *item,
 		  enum dyn_status status)
 {
@@ -389,9 +411,8 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 	/* A later commit of the key carries what this one did not write. */
 	bool carried = item->key->commit_count != 0;
 
-	/* A walk that began before the commit did not see it. */
 	if (item->key->table == DYN_TABLE_HINTS)
-		dyn_handoff_note(node, item->key->partition, item->key->slots, 0);
+		hint_committed(node, item, status);
 	for (uint32_t i = 0; i < item->id_count; i++)
 		if (status == DYN_STATUS_OK)
 			dyn_remember_committed(&node->remember, &item->ids[i],
@@ -509,6 +530,8 @@ key_loaded(struct dyn_node *node, struct dyn_key *self,
 
 	self->loading = false;
 	self->state = record->state;
+	self->on_disk = record->state == DYN_LOADED_FOUND ||
+					record->state == DYN_LOADED_CORRUPT;
 	if (record->state == DYN_LOADED_FOUND)
 	{
 		set_object(node, self, record->object);

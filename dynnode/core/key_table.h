@@ -33,13 +33,14 @@ struct dyn_key
 	UT_hash_handle hh;    /* by bytes: bucket, 0, key */
 	enum dyn_table table; /* MAIN of an owner, HINTS of anybody else */
 	bool loading;
-	enum dyn_loaded_state state;    /* FOUND, ABSENT, or unreadable */
-	uint8_t slots;                  /* HINTS: whom it is kept for */
-	uint8_t flags;                  /* DYN_RECORD_... of the object */
-	uint64_t hash;                  /* of the object */
-	uint64_t held_at_ms;            /* since when it has this hash; 0 = as
+	bool on_disk;                /* there is a record, as of the last commit */
+	enum dyn_loaded_state state; /* FOUND, ABSENT, or unreadable */
+	uint8_t slots;               /* HINTS: whom it is kept for */
+	uint8_t flags;               /* DYN_RECORD_... of the object */
+	uint64_t hash;               /* of the object */
+	uint64_t held_at_ms;         /* since when it has this hash; 0 = as
 									 * long as anybody remembers */
-	struct dyn_slice object;        /* encoded; memory of its own */
+	struct dyn_slice object;     /* encoded; memory of its own */
 	struct dyn_commit *last_commit; /* the newest one that holds this key */
 	uint32_t write_index;           /* of its write in that one */
 	uint32_t commit_count;

@@ -492,6 +492,7 @@ dyn_node_new(const struct dyn_node_config *config, const struct dyn_boot *boot,
 	node->start_id = boot->start_id;
 	node->epoch_next = node->epoch_floor = 1;
 	node->writable = boot->writable;
+	node->hints.count = boot->hint_count;
 	node->started_at_ms = now_ms;
 	node->heartbeat_at_ms = now_ms + node->config.heartbeat_ms;
 	/* Numbers of an earlier life must not be taken for this one's. */
@@ -564,6 +565,12 @@ dyn_node_load(const struct dyn_node *self, uint32_t *requests, uint32_t *keys)
 {
 	*requests = self->request_count;
 	*keys = self->key_count;
+}
+
+uint64_t
+dyn_node_hint_count(const struct dyn_node *self)
+{
+	return self->hints.count;
 }
 
 void

@@ -81,7 +81,8 @@ struct dyn_boot
 	 * none for a new store. */
 	const struct dyn_meta_record *records;
 	uint32_t record_count;
-	bool writable; /* false: the store is FULL */
+	bool writable;       /* false: the store is FULL */
+	uint64_t hint_count; /* records of DYN_TABLE_HINTS */
 };
 
 struct dyn_meta_record
@@ -121,6 +122,9 @@ const char *dyn_node_counter(const struct dyn_node *self, uint32_t index,
 /* Requests and keys in flight: both 0 when the node is idle. */
 void dyn_node_load(const struct dyn_node *self, uint32_t *requests,
 				   uint32_t *keys);
+
+/* Objects that it keeps for others, on disk. */
+uint64_t dyn_node_hint_count(const struct dyn_node *self);
 
 /* Restates ARCHITECTURE.md's invariants about one node's memory by
  * assertions; tests and the simulator call it after every step. */

@@ -126,7 +126,8 @@ struct dyn_cluster
 /* What is known of the table of hints without reading it. */
 struct dyn_hints
 {
-	uint64_t count;   /* records written less those removed, since the start */
+	uint64_t count;   /* records on disk */
+	uint64_t writing; /* operations on some whose commit is under way */
 	/* By partition, bits by slot (handoff.c). */
 	uint8_t *pending; /* may it hold some for the slot? */
 	uint8_t *walked;  /* a walk began, and nothing was written since */

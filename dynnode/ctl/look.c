@@ -108,18 +108,22 @@ status_json(const Dyn__StatusReply *status)
 	printf(", \"version\": ");
 	ctl_print_json(dyn_slice_of(status->version));
 	printf(", \"formed\": %s, \"writable\": %s, \"uptime_ms\": %" PRIu64
-		   ", \"peers\": [",
+		   ", \"hints\": %" PRIu64 ", \"hints_max\": %" PRIu64 ", \"peers\": [",
 		   status->formed ? "true" : "false",
-		   status->writable ? "true" : "false", status->uptime_ms);
+		   status->writable ? "true" : "false", status->uptime_ms,
+		   status->hints, status->hints_max);
 	for (size_t i = 0; i < status->n_peers; i++)
 	{
 		printf("%s{\"address\": ", i ? ", " : "");
 		ctl_print_json(dyn_slice_of(status->peers[i]->address));
 		printf(", \"node\": \"");
 		print_id(status->peers[i]->node);
-		printf("\", \"up\": %s, \"silent_ms\": %" PRIu64 "}",
+		printf("\", \"up\": %s, \"silent_ms\": %" PRIu64
+			   ", \"granted\": %" PRIu64 ", \"sending\": %" PRIu64
+			   ", \"sending_max\": %" PRIu64 "}",
 			   status->peers[i]->up ? "true" : "false",
-			   status->peers[i]->silent_ms);
+			   status->peers[i]->silent_ms, status->peers[i]->granted,
+			   status->peers[i]->sending, status->peers[i]->sending_max);
 	}
 	exchanges_json(status);
 	printf("], \"counters\": {");
@@ -135,10 +139,11 @@ status_text(const Dyn__StatusReply *status)
 	printf("node      ");
 	print_id(status->node);
 	printf("\naddress   %s\nversion   %s\nformed    %s\nwritable  %s\n"
-		   "up since  %" PRIu64 " s\n\n%-24s %-5s %s\n",
+		   "up since  %" PRIu64 " s\nhints     %" PRIu64 " (of %" PRIu64
+		   " at most)\n\n%-24s %-5s %s\n",
 		   status->address, status->version, status->formed ? "yes" : "no",
-		   status->writable ? "yes" : "no", status->uptime_ms / 1000, "peer",
-		   "up", "last heard");
+		   status->writable ? "yes" : "no", status->uptime_ms / 1000,
+		   status->hints, status->hints_max, "peer", "up", "last heard");
 	for (size_t i = 0; i < status->n_peers; i++)
 		printf("%-24s %-5s %" PRIu64 " ms ago\n", status->peers[i]->address,
 			   status->peers[i]->up ? "yes" : "no",

@@ -49,6 +49,10 @@ struct dyn_store_ops
 								 struct dyn_slice **names,
 								 struct dyn_slice **values, uint32_t *count);
 
+	/* How many records there are, for dyn_boot; false = cannot be read. */
+	bool (*count)(struct dyn_store *self, enum dyn_table table,
+				  uint64_t *count);
+
 	/* Finish what was submitted, close, free. */
 	void (*close)(struct dyn_store **self);
 };

@@ -218,6 +218,14 @@ read_meta(struct dyn_store *base, const struct dyn_allocator *allocator,
 							   count);
 }
 
+static bool
+count_records(struct dyn_store *base, enum dyn_table table, uint64_t *count)
+{
+	struct dyn_store_state *self = (struct dyn_store_state *) base;
+
+	return dyn_store_read_count(&self->load_reader, table, count);
+}
+
 void
 dyn_store_lmdb_stats(struct dyn_store *base, struct dyn_store_lmdb_stats *out)
 {
@@ -303,6 +311,7 @@ static const struct dyn_store_ops store_ops = { .submit = submit,
 												.wakeup_fd = wakeup_fd,
 												.dispatch = dispatch,
 												.read_meta = read_meta,
+												.count = count_records,
 												.close = close_store };
 
 static struct dyn_store_state *

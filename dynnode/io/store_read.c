@@ -268,3 +268,19 @@ dyn_store_read_meta(struct dyn_store_reader *reader,
 	dyn_store_reader_end(reader);
 	return status;
 }
+
+bool
+dyn_store_read_count(struct dyn_store_reader *reader, enum dyn_table table,
+					 uint64_t *count)
+{
+	MDB_stat table_stat;
+	bool ok;
+
+	if (dyn_store_reader_begin(reader) != 0)
+		return false;
+	ok = mdb_stat(reader->txn, reader->env->tables[table], &table_stat) == 0;
+	if (ok)
+		*count = table_stat.ms_entries;
+	dyn_store_reader_end(reader);
+	return ok;
+}

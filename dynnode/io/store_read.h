@@ -33,6 +33,9 @@ dyn_store_read_load(struct dyn_store_reader *reader,
 					const struct dyn_effect *effect, uint64_t *corrupt);
 
 /* All records of the meta table (struct dyn_store_ops). */
+bool dyn_store_read_count(struct dyn_store_reader *reader, enum dyn_table table,
+						  uint64_t *count);
+
 enum dyn_status dyn_store_read_meta(struct dyn_store_reader *reader,
 									const struct dyn_allocator *allocator,
 									struct dyn_slice **names,

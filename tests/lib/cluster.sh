@@ -93,11 +93,17 @@ node_fds() {
     find "/proc/$(node_pid "$1")/fd" -mindepth 1 2>/dev/null | wc -l
 }
 
-# node_counter I NAME
-node_counter() {
+# node_status I PYTHON: run it with what the node tells in `status`
+node_status() {
     "$dynctl" status --node "$(node_address "$1")" --json |
         python3 -c 'import json, sys
-print(json.load(sys.stdin)["counters"][sys.argv[1]])' "$2"
+status = json.load(sys.stdin)
+exec(sys.argv[1])' "$2"
+}
+
+# node_counter I NAME
+node_counter() {
+    node_status "$1" "print(status[\"counters\"][\"$2\"])"
 }
 
 cluster_store() {

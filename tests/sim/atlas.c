@@ -105,5 +105,7 @@ bool
 dyn_atlas_may_damage(struct dyn_world *world, uint32_t node,
 					 const struct dyn_simrecord *record)
 {
-	return !record->corrupt && may_lose_record(world, node, NULL, record, true);
+	/* Owners mend it, and would know nothing of what stands on a hint. */
+	return !record->corrupt &&
+		   may_lose_record(world, node, NULL, record, false);
 }

@@ -101,6 +101,7 @@ dyn_play_lose_hints(struct dyn_world *world, uint32_t node)
 {
 	struct dyn_simdisk *disk = world->nodes[node].disk;
 
+	world->nodes[node].hints_lost = true;
 	while (dyn_simdisk_count(disk, DYN_TABLE_HINTS) != 0)
 	{
 		struct dyn_record_key place =

@@ -225,6 +225,23 @@ notice_circles(struct dyn_world *world, uint32_t index)
 	self->dying = true;
 }
 
+/* W9: a node that writes nothing counts the hints that it has on disk. */
+static void
+check_hint_count(struct dyn_world *world, uint32_t index)
+{
+	const struct dyn_simnode *self = &world->nodes[index];
+	uint32_t count = dyn_simdisk_count(self->disk, DYN_TABLE_HINTS);
+	uint32_t requests;
+	uint32_t keys;
+
+	dyn_node_load(self->node, &requests, &keys);
+	if (keys == 0 && !self->hints_lost &&
+		dyn_node_hint_count(self->node) != count)
+		dyn_world_violation(world, "W9",
+							"node %u counts %" PRIu64 " hints, it has %u",
+							index, dyn_node_hint_count(self->node), count);
+}
+
 static void
 step(struct dyn_world *world, uint32_t index, struct dyn_event *event)
 {
@@ -240,6 +257,7 @@ step(struct dyn_world *world, uint32_t index, struct dyn_event *event)
 				  &self->effects);
 	dyn_node_check(self->node);
 	perform_all(world, index);
+	check_hint_count(world, index);
 }
 
 void
@@ -415,6 +433,8 @@ boot(struct dyn_world *world, uint32_t index)
 	allocator = arena.allocator;
 	self->store->ops->read_meta(self->store, &allocator, &names, &values,
 								&record.record_count);
+	self->store->ops->count(self->store, DYN_TABLE_HINTS, &record.hint_count);
+	self->hints_lost = false;
 	records = dyn_arena_allocate(&arena,
 								 (record.record_count + 1) * sizeof(*records));
 	for (uint32_t i = 0; i < record.record_count; i++)

@@ -835,6 +835,13 @@ read_meta(struct dyn_store *store, const struct dyn_allocator *allocator,
 	return DYN_STATUS_OK;
 }
 
+static bool
+count_records(struct dyn_store *store, enum dyn_table table, uint64_t *count)
+{
+	*count = dyn_simdisk_count(((struct simstore *) store)->disk, table);
+	return true;
+}
+
 static void
 free_store(struct simstore *self)
 {
@@ -894,6 +901,7 @@ dyn_simstore_open(struct dyn_simdisk *disk,
 		.wakeup_fd = wakeup_fd,
 		.dispatch = dispatch,
 		.read_meta = read_meta,
+		.count = count_records,
 		.close = close_store,
 	};
 	struct simstore *self = dyn_sim_allocate(sizeof(*self));

@@ -88,6 +88,7 @@ struct dyn_simnode
 	uint8_t snipe;        /* enum dyn_snipe: crash then */
 	uint32_t snipe_count; /* ... at so many of these from now */
 	uint64_t snipe_delay_ms;
+	bool hints_lost; /* behind its back */
 	bool dying; /* stop it when the step is over */
 };
 
