@@ -67,6 +67,13 @@ void dyn_equal_without_reads(struct dyn_world *world);
 void dyn_equal_after_a_partition(struct dyn_world *world);
 void dyn_equal_under_load(struct dyn_world *world);
 
+/* ---- reaping.c ---- */
+void dyn_reaping_delete_and_make_again(struct dyn_world *world);
+void dyn_reaping_late_frame(struct dyn_world *world);
+void dyn_reaping_waits_for_a_fallback(struct dyn_world *world);
+void dyn_reaping_expired_keys(struct dyn_world *world);
+void dyn_reaping_prunes(struct dyn_world *world);
+
 /* ---- storm.c ---- */
 void dyn_storm_of_hints(struct dyn_world *world);
 void dyn_storm_of_repairs(struct dyn_world *world);

@@ -452,7 +452,8 @@ read_may_miss(struct dyn_world *world)
 /* -------------------------------------------------------------------- list */
 
 #define REFILL "key_count=30"
-#define FIVE "node_count=5,n=5,r=2,w=2"
+#define REAP   "reap_ms=1000,grace_ms=2000,anti_entropy_ms=1000,scrub_ms=3000"
+#define FIVE   "node_count=5,n=5,r=2,w=2"
 #define NINE                                                                   \
 	"node_count=9,r=3,w=3,partition_count=256,key_count=4096,client_count=9,"  \
 	"think_ms=20,blind_rate=1000000,value_size_max=8000,lww=1,"                \
@@ -514,6 +515,13 @@ static const struct
 	{ "a_restored_backup_is_silent_before_it_is_told",
 	  dyn_refill_silent_before_told, REFILL },
 	{ "a_restored_backup_learns_contexts", dyn_refill_contexts, REFILL },
+	{ "a_deleted_key_is_made_again", dyn_reaping_delete_and_make_again, REAP },
+	{ "a_late_frame_brings_nothing_back", dyn_reaping_late_frame, REAP },
+	{ "a_fallback_away_blocks_reaping", dyn_reaping_waits_for_a_fallback,
+	  REAP ",node_count=5" },
+	{ "expired_keys_go_without_repairs", dyn_reaping_expired_keys,
+	  REAP ",ttl_ms=3000,key_count=300" },
+	{ "long_contexts_are_pruned", dyn_reaping_prunes, REAP },
 	{ "lastwrite_one_is_left", dyn_lastwrite_one_is_left, "lww=1" },
 	{ "lastwrite_delete", dyn_lastwrite_delete, "lww=1" },
 	{ "lastwrite_chain", dyn_lastwrite_chain, "lww=1" },
