@@ -11,15 +11,18 @@ void
 dyn_put_notice_amnesia(struct dyn_node *node, const struct dyn_clock *record,
 					   const struct dyn_clock *other)
 {
-	struct dyn_actor actor;
+	for (uint32_t i = 0; i < other->range_count; i++)
+	{
+		struct dyn_actor actor = other->ranges[i].actor;
 
-	if (!dyn_clock_latest_actor(other, node->start_id, &actor))
+		if (actor.start != node->start_id || actor.epoch < node->epoch_floor ||
+			dyn_clock_covers(record,
+							 (struct dyn_dot){ actor, other->ranges[i].last }))
+			continue;
+		dyn_count(node, amnesia);
+		node->epoch_floor = node->epoch_next;
 		return;
-	if (dyn_clock_covers(
-			record, (struct dyn_dot){ actor, dyn_clock_counter(other, actor) }))
-		return;
-	dyn_count(node, amnesia);
-	node->epoch_floor = node->epoch_next;
+	}
 }
 
 /*
@@ -186,12 +189,12 @@ dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 		change.expires_at_ms = node->wall_ms + bucket->ttl_ms;
 	if (lww)
 		make_last_write(node, put, base, &seen, &change);
+	/* A delete, too: what it brings into the record is gone on with by the
+	 * next put, and the record may have forgotten more (reap.h). */
+	dyn_put_notice_amnesia(node, record, &context);
+	dyn_put_notice_amnesia(node, record, &base->context);
 	if (change.value_count != 0)
-	{
-		dyn_put_notice_amnesia(node, record, &context);
-		dyn_put_notice_amnesia(node, record, &base->context);
 		actor = choose_actor(node, record, &context, &base->context);
-	}
 	status = dyn_object_put(base, &change, actor, allocator, next);
 	if (status == DYN_STATUS_OK && next->version_count > DYN_SIBLINGS_MAX &&
 		next->version_count > base->version_count)
