@@ -4,6 +4,9 @@
 #include "core/exchange.h"
 #include "core/outbox.h"
 #include "core/peer.h"
+#include "core/text.h"
+
+#include <string.h>
 
 static const char *const counter_names[] = {
 #define DYN_COUNTER_NAME(name) #name,
@@ -128,6 +131,34 @@ fill_partitions(struct dyn_node *node, Dyn__StatusReply *reply)
 	}
 }
 
+static void
+fill_reap(struct dyn_node *node, Dyn__StatusReply *reply)
+{
+	const struct dyn_reap *reap = &node->reap;
+	Dyn__ReapStatus *to = dyn_arena_allocate(&node->scratch, sizeof(*to));
+	struct dyn_text text;
+
+	dyn__reap_status__init(to);
+	dyn_text_set(&text, "");
+	if (reap->block != DYN_REAP_DONE)
+	{
+		dyn_text_add(&text, reap->block_address);
+		dyn_text_add(&text, " ");
+		dyn_text_add(&text, dyn_reap_block_text(reap->block));
+	}
+	to->state = node->config.reap_ms == DYN_REAP_NEVER
+					? "never"
+					: (char *) dyn_reap_state(node);
+	to->waiting = reap->waiting > reap->left ? reap->waiting : reap->left;
+	to->blocked =
+		(char *) dyn_arena_copy(
+			&node->scratch, (struct dyn_slice){ (const uint8_t *) text.bytes,
+												strlen(text.bytes) + 1 })
+			.data;
+	to->grace_ms = node->config.tombstone_grace_ms;
+	reply->reap = to;
+}
+
 void
 dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
 				 const Dyn__StatusRequest *message)
@@ -148,6 +179,7 @@ dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	if (node->cluster.formed)
 	{
 		fill_exchanges(node, &reply);
+		fill_reap(node, &reply);
 		if (message->partitions)
 			fill_partitions(node, &reply);
 	}

@@ -343,8 +343,10 @@ take_item(struct dyn_node *node, const struct dyn_scanned *item)
 		return;
 	if (node->wall_ms > margin_ms &&
 		dyn_object_is_dead(&object, node->wall_ms - margin_ms))
-		add_key(round, item, partition, item->hash)->dies_at_ms =
-			dies_at(&object);
+		add_key(round, item, partition,
+				object.version_count == 0 ? item->hash
+										  : dyn_hash_bytes(item->object))
+			->dies_at_ms = dies_at(&object);
 	else if (round->prune_count < PRUNES_MAX &&
 			 (count =
 				  dyn_prune_choose(node, &object, &round->arena, &actors)) != 0)
@@ -389,7 +391,10 @@ dyn_reap_scanned(struct dyn_node *node, const struct dyn_event *event)
 		round->pages < PAGES_MAX)
 		read_page(node);
 	else if (round->key_count == 0)
+	{
+		self->block = DYN_REAP_DONE;
 		end_round(node, false);
+	}
 	else if (may_go_on(node))
 		ask_owners(node);
 	return true;
@@ -584,7 +589,8 @@ take_status(struct dyn_node *node, uint32_t member, struct key *key,
 			enum dyn_status status)
 {
 	key->refused |= status != DYN_STATUS_OK;
-	key->differs |= key->actor_count != 0 && status == DYN_STATUS_CONFLICT;
+	key->differs |= (key->actor_count != 0 || key->dies_at_ms != 0) &&
+					status == DYN_STATUS_CONFLICT;
 	/* What this node has removed is no longer waited for. */
 	if (node->reap.round->state == REMOVING && is_self(node, member) &&
 		status == DYN_STATUS_OK && key->actor_count == 0 &&

@@ -99,6 +99,32 @@ exchanges_text(const Dyn__StatusReply *status)
 }
 
 static void
+reap_json(const Dyn__ReapStatus *reap)
+{
+	if (reap == NULL)
+		return;
+	printf(", \"reaping\": {\"state\": ");
+	ctl_print_json(dyn_slice_of(reap->state));
+	printf(", \"waiting\": %" PRIu64 ", \"grace_ms\": %" PRIu64
+		   ", \"blocked\": ",
+		   reap->waiting, reap->grace_ms);
+	ctl_print_json(dyn_slice_of(reap->blocked));
+	printf("}");
+}
+
+static void
+reap_text(const Dyn__ReapStatus *reap)
+{
+	if (reap == NULL)
+		return;
+	printf("\ndeleted or expired and not yet removed: %" PRIu64
+		   " (kept for %" PRIu64 " s; %s)\n",
+		   reap->waiting, reap->grace_ms / 1000, reap->state);
+	if (reap->blocked[0] != 0)
+		printf("not removed now, as %s\n", reap->blocked);
+}
+
+static void
 status_json(const Dyn__StatusReply *status)
 {
 	printf("{\"node\": \"");
@@ -126,7 +152,9 @@ status_json(const Dyn__StatusReply *status)
 			   status->peers[i]->sending, status->peers[i]->sending_max);
 	}
 	exchanges_json(status);
-	printf("], \"counters\": {");
+	printf("]");
+	reap_json(status->reap);
+	printf(", \"counters\": {");
 	for (size_t i = 0; i < status->n_counters; i++)
 		printf("%s\"%s\": %" PRIu64, i ? ", " : "", status->counters[i]->name,
 			   status->counters[i]->value);
@@ -149,6 +177,7 @@ status_text(const Dyn__StatusReply *status)
 			   status->peers[i]->up ? "yes" : "no",
 			   status->peers[i]->silent_ms);
 	exchanges_text(status);
+	reap_text(status->reap);
 	printf("\n");
 	for (size_t i = 0; i < status->n_counters; i++)
 		if (status->counters[i]->value != 0)

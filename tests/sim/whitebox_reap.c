@@ -322,6 +322,11 @@ dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 					   : before.context;
 	if (!removal.pruned)
 		removal.object = before;
+	/* Its removal, or another owner's part of it, was looked at already, and
+	 * is not on this disk yet. */
+	else if (dyn_clock_descends(&world->whitebox->given_up[removal.key],
+								&removal.dots))
+		return;
 	give_up(&removal);
 }
 
