@@ -1,48 +1,30 @@
 #include "core/reap.h"
 
 #include "core/building.h"
-#include "core/call.h"
 #include "core/cluster.h"
-#include "core/outbox.h"
 #include "core/peer.h"
 #include "core/prune.h"
-#include "core/repair.h"
-#include "core/request.h"
+#include "core/reap_round.h"
 #include "model/hash.h"
 
 #include <string.h>
 
 enum
 {
-	KEYS_MAX = 2048, /* of one round, and up to a page more */
 	PRUNES_MAX = 64,
-	PAGE_ITEMS_MAX = 256,
 	PAGE_BYTES_MAX = 4 * 1024 * 1024,
 	PAGE_VISITS_MAX = 16 * 1024,
-	PAGES_MAX = 64, /* of one round */
-	PAUSE_MS = 100,
 	CLOCKS_APART_MS = 60 * 1000 /* as much as clocks may differ */
 };
 
-enum state
-{
-	WALKING,
-	ASKING,
-	STAMPING,
-	DRAINING,
-	FLOOR_AT_OTHERS,
-	FLOOR_AT_OWNERS,
-	REMOVING
-};
-
 static const char *const state_names[] = {
-	[WALKING] = "walking",
-	[ASKING] = "asking",
-	[STAMPING] = "raising stamps",
-	[DRAINING] = "waiting for older requests",
-	[FLOOR_AT_OTHERS] = "raising floors",
-	[FLOOR_AT_OWNERS] = "raising floors at owners",
-	[REMOVING] = "removing",
+	[DYN_REAP_WALKING] = "walking",
+	[DYN_REAP_ASKING] = "asking",
+	[DYN_REAP_STAMPING] = "raising stamps",
+	[DYN_REAP_DRAINING] = "waiting for older requests",
+	[DYN_REAP_FLOOR_AT_OTHERS] = "raising floors",
+	[DYN_REAP_FLOOR_AT_OWNERS] = "raising floors at owners",
+	[DYN_REAP_REMOVING] = "removing",
 };
 
 static const char *const block_texts[] = {
@@ -53,46 +35,6 @@ static const char *const block_texts[] = {
 	[DYN_REAP_BUILDING] = "is being built up",
 	[DYN_REAP_FULL] = "takes no writes",
 	[DYN_REAP_AWAY] = "cannot be reached",
-};
-
-struct key
-{
-	struct dyn_slice bucket;
-	struct dyn_slice key;
-	uint64_t hash;
-	uint64_t dies_at_ms;
-	uint16_t partition;
-	bool refused;             /* in this step: it is not so at somebody's */
-	bool failed;              /* it is out */
-	bool differs;             /* in its context, maybe */
-	struct dyn_actor *actors; /* whose entries go; none = the record does */
-	uint32_t actor_count;
-};
-
-struct part
-{
-	uint16_t partition;
-	bool refused; /* in this step, for good */
-	bool dropped; /* it is out */
-	uint64_t fence;
-	uint64_t done; /* this step, by member */
-};
-
-struct dyn_reap_round
-{
-	struct dyn_arena arena;
-	enum state state;
-	bool pausing;
-	uint64_t until_ms; /* the step is tried again */
-	uint64_t ring_digest;
-	uint64_t processes[DYN_MEMBERS_MAX];
-	uint32_t waiting; /* answers */
-	uint32_t pages;
-	struct key keys[KEYS_MAX + PAGE_ITEMS_MAX];
-	uint32_t key_count;
-	uint32_t prune_count;
-	struct part *parts;
-	uint32_t part_count;
 };
 
 /* ------------------------------------------------------------------- views */
@@ -129,21 +71,10 @@ dyn_reap_is_due(const struct dyn_node *node, uint64_t held_at_ms)
 		   node->wall_ms - held_at_ms >= node->config.tombstone_grace_ms;
 }
 
-static bool
-is_self(const struct dyn_node *node, uint32_t member)
+bool
+dyn_reap_is_self(const struct dyn_node *node, uint32_t member)
 {
 	return node->cluster.member_peer[member] == DYN_PEER_SELF;
-}
-
-static bool
-owns(const struct dyn_node *node, uint32_t member, uint16_t partition)
-{
-	const struct dyn_cluster *cluster = &node->cluster;
-
-	for (uint8_t slot = 0; slot < cluster->n; slot++)
-		if (cluster->slot_member[partition * cluster->n + slot] == member)
-			return true;
-	return false;
 }
 
 /* -------------------------------------------------------------- life */
@@ -173,8 +104,8 @@ dyn_reap_destroy(struct dyn_node *node)
 	free_round(node);
 }
 
-static void
-end_round(struct dyn_node *node, bool go_on)
+void
+dyn_reap_end(struct dyn_node *node, bool go_on)
 {
 	uint64_t pause_ms = node->config.reap_ms / 4;
 
@@ -184,11 +115,13 @@ end_round(struct dyn_node *node, bool go_on)
 		node->reap.at_ms = next_round_at(node);
 	else
 		node->reap.at_ms =
-			node->now_ms + (pause_ms < PAUSE_MS ? pause_ms : PAUSE_MS) + 1;
+			node->now_ms +
+			(pause_ms < DYN_REAP_PAUSE_MS ? pause_ms : DYN_REAP_PAUSE_MS) + 1;
 }
 
-static void
-note_block(struct dyn_node *node, uint32_t member, enum dyn_reap_block block)
+void
+dyn_reap_note_block(struct dyn_node *node, uint32_t member,
+					enum dyn_reap_block block)
 {
 	const char *address = node->cluster.ring.members[member].address;
 	struct dyn_reap *self = &node->reap;
@@ -217,23 +150,23 @@ find_away(const struct dyn_node *node, const struct dyn_reap_round *round)
 }
 
 /* False when the round has ended. */
-static bool
-may_go_on(struct dyn_node *node)
+bool
+dyn_reap_may_go_on(struct dyn_node *node)
 {
 	struct dyn_reap_round *round = node->reap.round;
 	int32_t away = find_away(node, round);
 
 	if (away >= 0)
-		note_block(node, (uint32_t) away, DYN_REAP_AWAY);
+		dyn_reap_note_block(node, (uint32_t) away, DYN_REAP_AWAY);
 	if (away < 0 && node->writable &&
 		round->ring_digest == node->cluster.ring_digest)
 		return true;
-	end_round(node, false);
+	dyn_reap_end(node, false);
 	return false;
 }
 
-static void
-await(struct dyn_node *node, enum state state)
+void
+dyn_reap_await(struct dyn_node *node, enum dyn_reap_phase state)
 {
 	struct dyn_reap_round *round = node->reap.round;
 
@@ -257,14 +190,14 @@ read_page(struct dyn_node *node)
 {
 	struct dyn_effect *effect;
 
-	await(node, WALKING);
+	dyn_reap_await(node, DYN_REAP_WALKING);
 	node->reap.round->pages++;
 	effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 	effect->scan.token = node->reap.serial;
 	effect->scan.table = DYN_TABLE_MAIN;
 	effect->scan.cell_last = DYN_CELL_COUNT - 1;
 	effect->scan.flags = DYN_RECORD_MORTAL | DYN_RECORD_CROWDED;
-	effect->scan.items_max = PAGE_ITEMS_MAX;
+	effect->scan.items_max = DYN_REAP_PAGE_ITEMS_MAX;
 	effect->scan.bytes_max = PAGE_BYTES_MAX;
 	effect->scan.visits_max = PAGE_VISITS_MAX;
 	dyn_walk_resume(&node->reap.place, effect, &node->out->arena);
@@ -277,7 +210,7 @@ begin_round(struct dyn_node *node)
 	struct dyn_reap_round *round;
 
 	if (away >= 0)
-		note_block(node, (uint32_t) away, DYN_REAP_AWAY);
+		dyn_reap_note_block(node, (uint32_t) away, DYN_REAP_AWAY);
 	if (away >= 0 || !node->writable)
 	{
 		node->reap.at_ms = next_round_at(node);
@@ -288,22 +221,24 @@ begin_round(struct dyn_node *node)
 	round->ring_digest = node->cluster.ring_digest;
 	for (uint32_t i = 0; i < node->cluster.ring.member_count; i++)
 		round->processes[i] =
-			is_self(node, i)
+			dyn_reap_is_self(node, i)
 				? node->start_id
 				: node->peers[node->cluster.member_peer[i]]->process;
 	read_page(node);
 }
 
-static struct key *
+static struct dyn_reap_key *
 add_key(struct dyn_reap_round *round, const struct dyn_scanned *item,
 		uint16_t partition, uint64_t hash)
 {
-	struct key *key = &round->keys[round->key_count++];
+	struct dyn_reap_key *key = &round->keys[round->key_count++];
 
-	*key = (struct key){ .bucket = dyn_arena_copy(&round->arena, item->bucket),
-						 .key = dyn_arena_copy(&round->arena, item->key),
-						 .partition = partition,
-						 .hash = hash };
+	*key =
+		(struct dyn_reap_key){ .bucket =
+								   dyn_arena_copy(&round->arena, item->bucket),
+							   .key = dyn_arena_copy(&round->arena, item->key),
+							   .partition = partition,
+							   .hash = hash };
 	return key;
 }
 
@@ -351,7 +286,7 @@ take_item(struct dyn_node *node, const struct dyn_scanned *item)
 			 (count =
 				  dyn_prune_choose(node, &object, &round->arena, &actors)) != 0)
 	{
-		struct key *key =
+		struct dyn_reap_key *key =
 			add_key(round, item, partition, dyn_hash_bytes(item->object));
 
 		key->actors = actors;
@@ -360,8 +295,6 @@ take_item(struct dyn_node *node, const struct dyn_scanned *item)
 	}
 }
 
-static void ask_owners(struct dyn_node *node);
-
 bool
 dyn_reap_scanned(struct dyn_node *node, const struct dyn_event *event)
 {
@@ -369,12 +302,12 @@ dyn_reap_scanned(struct dyn_node *node, const struct dyn_event *event)
 	struct dyn_reap_round *round = self->round;
 
 	if (self->serial == 0 || event->scanned.token != self->serial ||
-		round->state != WALKING)
+		round->state != DYN_REAP_WALKING)
 		return false;
 	if (event->scanned.status != DYN_STATUS_OK)
 	{
 		self->place = (struct dyn_walk){ 0 };
-		end_round(node, false);
+		dyn_reap_end(node, false);
 		return true;
 	}
 	for (uint32_t i = 0; i < event->scanned.item_count; i++)
@@ -387,476 +320,17 @@ dyn_reap_scanned(struct dyn_node *node, const struct dyn_event *event)
 	}
 	else
 		dyn_walk_keep(&self->place, event);
-	if (!event->scanned.end && round->key_count < KEYS_MAX &&
-		round->pages < PAGES_MAX)
+	if (!event->scanned.end && round->key_count < DYN_REAP_KEYS_MAX &&
+		round->pages < DYN_REAP_PAGES_MAX)
 		read_page(node);
 	else if (round->key_count == 0)
 	{
 		self->block = DYN_REAP_DONE;
-		end_round(node, false);
+		dyn_reap_end(node, false);
 	}
-	else if (may_go_on(node))
-		ask_owners(node);
+	else if (dyn_reap_may_go_on(node))
+		dyn_reap_ask_owners(node);
 	return true;
-}
-
-/* --------------------------------------------------------- asking, removing */
-
-/* Is the key among those that this member is asked about, or told to remove? */
-static bool
-is_listed(const struct dyn_node *node, const struct key *key, uint32_t member)
-{
-	return !key->failed && owns(node, member, key->partition);
-}
-
-static Dyn__ReapItem *
-make_item(const struct key *key, uint64_t fence, struct dyn_arena *arena)
-{
-	Dyn__ReapItem *item = dyn_arena_allocate(arena, sizeof(*item));
-	Dyn__ReapActor *actors =
-		dyn_arena_allocate(arena, key->actor_count * sizeof(*actors));
-
-	dyn__reap_item__init(item);
-	item->bucket = dyn_bytes_of_slice(key->bucket);
-	item->key = dyn_bytes_of_slice(key->key);
-	item->hash = key->hash;
-	item->fence = fence;
-	item->dies_at_ms = key->dies_at_ms;
-	item->n_actors = key->actor_count;
-	item->actors =
-		dyn_arena_allocate(arena, key->actor_count * sizeof(*item->actors));
-	for (uint32_t i = 0; i < key->actor_count; i++)
-	{
-		dyn__reap_actor__init(&actors[i]);
-		actors[i].start = key->actors[i].start;
-		actors[i].epoch = key->actors[i].epoch;
-		item->actors[i] = &actors[i];
-	}
-	return item;
-}
-
-static uint64_t
-fence_of(const struct dyn_reap_round *round, uint16_t partition)
-{
-	for (uint32_t i = 0; i < round->part_count; i++)
-		if (round->parts[i].partition == partition)
-			return round->parts[i].fence;
-	return 0;
-}
-
-static void
-send(struct dyn_node *node, uint32_t member, enum dyn_message_type type,
-	 const ProtobufCMessage *message)
-{
-	uint32_t peer_index = (uint32_t) node->cluster.member_peer[member];
-	uint32_t timeout_ms = node->config.request_timeout_ms;
-	struct dyn_call *call = dyn_call_new(node, peer_index, type);
-	struct dyn_call_item item = { .serial = node->reap.serial,
-								  .op = member,
-								  .deadline_ms = node->now_ms + timeout_ms };
-
-	dyn_call_add(call, &item);
-	dyn_outbox_send(node, peer_index, type, call->correlation, timeout_ms,
-					message);
-	dyn_call_await(node, call);
-}
-
-static void
-send_reap(struct dyn_node *node, uint32_t member, uint32_t step)
-{
-	struct dyn_reap_round *round = node->reap.round;
-	struct dyn_request *request =
-		is_self(node, member) ? dyn_request_new(node, DYN_REQUEST_REAP, 0, NULL)
-							  : NULL;
-	struct dyn_arena *arena = request ? &request->arena : &node->scratch;
-	Dyn__ReapRequest *message = dyn_arena_allocate(arena, sizeof(*message));
-
-	dyn__reap_request__init(message);
-	message->step = step;
-	message->process = round->processes[member];
-	message->items =
-		dyn_arena_allocate(arena, round->key_count * sizeof(*message->items));
-	for (uint32_t i = 0; i < round->key_count; i++)
-		if (is_listed(node, &round->keys[i], member))
-			message->items[message->n_items++] =
-				make_item(&round->keys[i],
-						  fence_of(round, round->keys[i].partition), arena);
-	round->waiting++;
-	if (request != NULL)
-	{
-		request->parent = node->reap.serial;
-		request->parent_op = member;
-		request->message = message;
-		dyn_reap_take(node, request, message);
-		return;
-	}
-	send(node, member, DYN_MESSAGE_REAP, &message->base);
-}
-
-/* Owners of something; for ASK this node has asked itself already. */
-static void
-send_reaps(struct dyn_node *node, uint32_t step)
-{
-	struct dyn_reap_round *round = node->reap.round;
-
-	for (uint32_t m = 0; m < node->cluster.ring.member_count; m++)
-	{
-		bool any = false;
-
-		for (uint32_t i = 0; i < round->key_count && !any; i++)
-			any = is_listed(node, &round->keys[i], m);
-		if (any && (step != DYN_REAP_ASK || !is_self(node, m)))
-			send_reap(node, m, step);
-	}
-}
-
-static void begin_fences(struct dyn_node *node);
-
-/* All have answered: what somebody said no to is left out from now on. */
-static bool
-take_refusals(struct dyn_node *node)
-{
-	struct dyn_reap_round *round = node->reap.round;
-	bool any = false;
-
-	for (uint32_t i = 0; i < round->key_count; i++)
-	{
-		struct key *key = &round->keys[i];
-		struct dyn_repair_key again = { .bucket = key->bucket,
-										.key = key->key };
-
-		/* Contexts that differ are nothing to anti-entropy: a read of all
-		 * owners makes them the same, for a later round. */
-		if (key->differs)
-			dyn_repair_mend(node, &again, 1);
-		key->differs = false;
-
-		if (key->refused && !key->failed)
-			dyn_count(node, reap_refused);
-		key->failed |= key->refused;
-		any |= !key->failed;
-	}
-	return any;
-}
-
-static void
-reap_answered(struct dyn_node *node)
-{
-	struct dyn_reap_round *round = node->reap.round;
-
-	if (--round->waiting != 0)
-		return;
-	if (round->state == ASKING)
-	{
-		if (take_refusals(node) && may_go_on(node))
-			begin_fences(node);
-		else if (node->reap.round != NULL)
-			end_round(node, round->key_count >= KEYS_MAX);
-		return;
-	}
-	take_refusals(node);
-	node->reap.block = DYN_REAP_DONE;
-	end_round(node, round->key_count >= KEYS_MAX || round->pages >= PAGES_MAX);
-}
-
-static void
-ask_owners(struct dyn_node *node)
-{
-	dyn_count(node, reap_rounds);
-	await(node, ASKING);
-	send_reaps(node, DYN_REAP_ASK);
-	reap_answered(node);
-}
-
-static void
-remove_keys(struct dyn_node *node)
-{
-	await(node, REMOVING);
-	send_reaps(node, DYN_REAP_REMOVE);
-	reap_answered(node);
-}
-
-/* A member cannot, or does not, answer. */
-static void
-lose(struct dyn_node *node, uint32_t member)
-{
-	note_block(node, member, DYN_REAP_AWAY);
-	end_round(node, false);
-}
-
-static void
-take_status(struct dyn_node *node, uint32_t member, struct key *key,
-			enum dyn_status status)
-{
-	key->refused |= status != DYN_STATUS_OK;
-	key->differs |= (key->actor_count != 0 || key->dies_at_ms != 0) &&
-					status == DYN_STATUS_CONFLICT;
-	/* What this node has removed is no longer waited for. */
-	if (node->reap.round->state == REMOVING && is_self(node, member) &&
-		status == DYN_STATUS_OK && key->actor_count == 0 &&
-		node->reap.waiting != 0)
-		node->reap.waiting--;
-}
-
-void
-dyn_reap_answered(struct dyn_node *node, uint64_t serial, uint32_t member,
-				  const Dyn__ReapReply *reply)
-{
-	struct dyn_reap_round *round = node->reap.round;
-	size_t count = 0;
-
-	if (round == NULL || serial != node->reap.serial ||
-		(round->state != ASKING && round->state != REMOVING))
-		return;
-	for (uint32_t i = 0; i < round->key_count; i++)
-		count += is_listed(node, &round->keys[i], member);
-	if (reply == NULL || reply->n_statuses != count)
-	{
-		lose(node, member);
-		return;
-	}
-	count = 0;
-	for (uint32_t i = 0; i < round->key_count; i++)
-		if (is_listed(node, &round->keys[i], member))
-			take_status(node, member, &round->keys[i],
-						(enum dyn_status) reply->statuses[count++]);
-	reap_answered(node);
-}
-
-/* ------------------------------------------------------------------ fences */
-
-static uint32_t
-fence_step(enum state state)
-{
-	if (state == STAMPING)
-		return DYN_FENCE_STAMP;
-	return state == DRAINING ? DYN_FENCE_DRAIN : DYN_FENCE_FLOOR;
-}
-
-/* Has this member still to do its part of the step for the partition? */
-static bool
-is_open(const struct dyn_node *node, const struct part *part, uint32_t member)
-{
-	enum state state = node->reap.round->state;
-
-	if (part->dropped || (part->done >> member & 1) != 0)
-		return false;
-	if (state == FLOOR_AT_OTHERS)
-		return !owns(node, member, part->partition);
-	return state != FLOOR_AT_OWNERS || owns(node, member, part->partition);
-}
-
-static void
-send_fence(struct dyn_node *node, uint32_t member)
-{
-	struct dyn_reap_round *round = node->reap.round;
-	struct dyn_request *request =
-		is_self(node, member)
-			? dyn_request_new(node, DYN_REQUEST_FENCE, 0, NULL)
-			: NULL;
-	struct dyn_arena *arena = request ? &request->arena : &node->scratch;
-	Dyn__FenceRequest *message = dyn_arena_allocate(arena, sizeof(*message));
-
-	dyn__fence_request__init(message);
-	message->step = fence_step(round->state);
-	message->process = round->processes[member];
-	message->partitions = dyn_arena_allocate(
-		arena, round->part_count * sizeof(*message->partitions));
-	message->fences =
-		dyn_arena_allocate(arena, round->part_count * sizeof(*message->fences));
-	for (uint32_t i = 0; i < round->part_count; i++)
-		if (is_open(node, &round->parts[i], member))
-		{
-			message->partitions[message->n_partitions++] =
-				round->parts[i].partition;
-			message->fences[message->n_fences++] = round->parts[i].fence;
-		}
-	round->waiting++;
-	if (request != NULL)
-	{
-		request->parent = node->reap.serial;
-		request->parent_op = member;
-		request->message = message;
-		dyn_reap_take_fence(node, request, message);
-		return;
-	}
-	send(node, member, DYN_MESSAGE_FENCE, &message->base);
-}
-
-static void fence_answered(struct dyn_node *node);
-
-static void
-send_fences(struct dyn_node *node, enum state state)
-{
-	struct dyn_reap_round *round = node->reap.round;
-
-	await(node, state);
-	for (uint32_t m = 0; m < node->cluster.ring.member_count; m++)
-	{
-		bool any = false;
-
-		for (uint32_t i = 0; i < round->part_count && !any; i++)
-			any = is_open(node, &round->parts[i], m);
-		if (any)
-			send_fence(node, m);
-	}
-	fence_answered(node);
-}
-
-static void
-begin_fence_step(struct dyn_node *node, enum state state)
-{
-	struct dyn_reap_round *round = node->reap.round;
-
-	for (uint32_t i = 0; i < round->part_count; i++)
-		round->parts[i].done = 0;
-	send_fences(node, state);
-}
-
-static void
-drop_part(struct dyn_reap_round *round, struct part *part)
-{
-	part->dropped = true;
-	for (uint32_t i = 0; i < round->key_count; i++)
-		if (round->keys[i].partition == part->partition)
-			round->keys[i].failed = true;
-}
-
-/* False when nothing of the round is left. */
-static bool
-has_parts(struct dyn_node *node)
-{
-	struct dyn_reap_round *round = node->reap.round;
-
-	for (uint32_t i = 0; i < round->part_count; i++)
-		if (!round->parts[i].dropped)
-			return true;
-	end_round(node, false);
-	return false;
-}
-
-static void
-next_step(struct dyn_node *node)
-{
-	switch (node->reap.round->state)
-	{
-		case STAMPING:
-			begin_fence_step(node, DRAINING);
-			break;
-		case DRAINING:
-			begin_fence_step(node, FLOOR_AT_OTHERS);
-			break;
-		case FLOOR_AT_OTHERS:
-			begin_fence_step(node, FLOOR_AT_OWNERS);
-			break;
-		case FLOOR_AT_OWNERS:
-			remove_keys(node);
-			break;
-		case WALKING:
-		case ASKING:
-		case REMOVING:
-			break;
-	}
-}
-
-/* All that were asked have answered: on, or once more after a pause. */
-static void
-fence_answered(struct dyn_node *node)
-{
-	struct dyn_reap_round *round = node->reap.round;
-	bool late = node->now_ms >= round->until_ms;
-	bool open = false;
-
-	if (--round->waiting != 0)
-		return;
-	for (uint32_t i = 0; i < round->part_count; i++)
-	{
-		bool undone = false;
-
-		for (uint32_t m = 0; m < node->cluster.ring.member_count; m++)
-			undone |= is_open(node, &round->parts[i], m);
-		if (round->parts[i].refused || (undone && late))
-			drop_part(round, &round->parts[i]);
-		open |= undone && !round->parts[i].dropped;
-	}
-	if (!has_parts(node) || !may_go_on(node))
-		return;
-	if (!open)
-	{
-		next_step(node);
-		return;
-	}
-	round->pausing = true;
-	node->reap.serial = 0;
-	node->reap.at_ms = node->now_ms + PAUSE_MS;
-}
-
-/* Will it be otherwise in a moment? */
-static bool
-may_pass(enum dyn_reap_block block)
-{
-	return block == DYN_REAP_REQUESTS || block == DYN_REAP_HINTS;
-}
-
-void
-dyn_reap_fenced(struct dyn_node *node, uint64_t serial, uint32_t member,
-				const Dyn__FenceReply *reply)
-{
-	struct dyn_reap_round *round = node->reap.round;
-	size_t count = 0;
-
-	if (round == NULL || serial != node->reap.serial)
-		return;
-	for (uint32_t i = 0; i < round->part_count; i++)
-		count += is_open(node, &round->parts[i], member);
-	if (reply == NULL || reply->n_blocks != count || reply->n_stamps != count)
-	{
-		lose(node, member);
-		return;
-	}
-	count = 0;
-	for (uint32_t i = 0; i < round->part_count; i++)
-	{
-		struct part *part = &round->parts[i];
-		enum dyn_reap_block block;
-
-		if (!is_open(node, part, member))
-			continue;
-		block = (enum dyn_reap_block) reply->blocks[count];
-		dyn_fence_note(node, part->partition, reply->stamps[count++]);
-		if (block == DYN_REAP_DONE)
-		{
-			part->done |= 1ULL << member;
-			continue;
-		}
-		note_block(node, member, block);
-		if (!may_pass(block))
-			part->refused = true;
-	}
-	fence_answered(node);
-}
-
-static void
-begin_fences(struct dyn_node *node)
-{
-	struct dyn_reap_round *round = node->reap.round;
-
-	round->parts =
-		dyn_arena_allocate(&round->arena, node->cluster.ring.partition_count *
-											  sizeof(*round->parts));
-	round->part_count = 0;
-	for (uint32_t p = 0; p < node->cluster.ring.partition_count; p++)
-	{
-		bool any = false;
-
-		for (uint32_t i = 0; i < round->key_count && !any; i++)
-			any = !round->keys[i].failed && round->keys[i].partition == p;
-		if (any)
-			round->parts[round->part_count++] =
-				(struct part){ .partition = (uint16_t) p,
-							   .fence = dyn_fence_next(node, (uint16_t) p) };
-	}
-	begin_fence_step(node, STAMPING);
 }
 
 /* -------------------------------------------------------------------- time */
@@ -876,9 +350,9 @@ dyn_reap_tick(struct dyn_node *node)
 	else if (self->round == NULL)
 		begin_round(node);
 	else if (!self->round->pausing)
-		end_round(node, false);
-	else if (may_go_on(node))
-		send_fences(node, self->round->state);
+		dyn_reap_end(node, false);
+	else if (dyn_reap_may_go_on(node))
+		dyn_reap_send_fences(node, self->round->state);
 }
 
 uint64_t
