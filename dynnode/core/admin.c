@@ -106,6 +106,36 @@ fill_exchanges(struct dyn_node *node, Dyn__StatusReply *reply)
 	}
 }
 
+/* How the filling of a partition goes. */
+static void
+fill_building(struct dyn_node *node, uint16_t partition,
+			  Dyn__PartitionStatus *to)
+{
+	const struct dyn_building_part *part;
+
+	to->building = dyn_building_is(node, partition);
+	if (!to->building)
+		return;
+	part = &node->building.parts[partition];
+	to->told =
+		dyn_arena_allocate(&node->scratch, node->cluster.n * sizeof(*to->told));
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+		if (part->pulled & (1U << slot))
+			to->told[to->n_told++] = slot;
+}
+
+static void
+count_building(struct dyn_node *node, Dyn__StatusReply *reply)
+{
+	reply->in_doubt = node->progress.in_doubt;
+	for (uint32_t p = 0; p < node->cluster.ring.partition_count; p++)
+		if (dyn_cluster_own_slot(node, (uint16_t) p) >= 0)
+		{
+			reply->owned++;
+			reply->building += dyn_building_is(node, (uint16_t) p);
+		}
+}
+
 static void
 fill_partitions(struct dyn_node *node, Dyn__StatusReply *reply)
 {
@@ -127,6 +157,7 @@ fill_partitions(struct dyn_node *node, Dyn__StatusReply *reply)
 			&node->scratch, ring->replica_count * sizeof(*to->verified_ms));
 		for (uint8_t slot = 0; slot < ring->replica_count; slot++)
 			to->verified_ms[slot] = since(node, dyn_verified_at(node, p, slot));
+		fill_building(node, p, to);
 		reply->partitions[reply->n_partitions++] = to++;
 	}
 }
@@ -180,6 +211,7 @@ dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	{
 		fill_exchanges(node, &reply);
 		fill_reap(node, &reply);
+		count_building(node, &reply);
 		if (message->partitions)
 			fill_partitions(node, &reply);
 	}

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void
 print_id(ProtobufCBinaryData bytes)
@@ -69,7 +70,15 @@ exchanges_json(const Dyn__StatusReply *status)
 			printf("%s", s ? ", " : "");
 			print_ms(partition->verified_ms[s]);
 		}
-		printf("]}");
+		printf("]");
+		if (partition->building)
+		{
+			printf(", \"building\": true, \"told\": [");
+			for (size_t s = 0; s < partition->n_told; s++)
+				printf("%s%" PRIu32, s ? ", " : "", partition->told[s]);
+			printf("]");
+		}
+		printf("}");
 	}
 }
 
@@ -134,10 +143,13 @@ status_json(const Dyn__StatusReply *status)
 	printf(", \"version\": ");
 	ctl_print_json(dyn_slice_of(status->version));
 	printf(", \"formed\": %s, \"writable\": %s, \"uptime_ms\": %" PRIu64
-		   ", \"hints\": %" PRIu64 ", \"hints_max\": %" PRIu64 ", \"peers\": [",
+		   ", \"hints\": %" PRIu64 ", \"hints_max\": %" PRIu64
+		   ", \"owned\": %" PRIu32 ", \"building\": %" PRIu32
+		   ", \"in_doubt\": %s, \"peers\": [",
 		   status->formed ? "true" : "false",
 		   status->writable ? "true" : "false", status->uptime_ms,
-		   status->hints, status->hints_max);
+		   status->hints, status->hints_max, status->owned, status->building,
+		   status->in_doubt ? "true" : "false");
 	for (size_t i = 0; i < status->n_peers; i++)
 	{
 		printf("%s{\"address\": ", i ? ", " : "");
@@ -161,6 +173,31 @@ status_json(const Dyn__StatusReply *status)
 	printf("}}\n");
 }
 
+static uint64_t
+counter_of(const Dyn__StatusReply *status, const char *name)
+{
+	for (size_t i = 0; i < status->n_counters; i++)
+		if (strcmp(status->counters[i]->name, name) == 0)
+			return status->counters[i]->value;
+	return 0;
+}
+
+/* Only when there is something to tell. */
+static void
+building_text(const Dyn__StatusReply *status)
+{
+	if (status->in_doubt)
+		printf("reads     not yet: has not met the other nodes since its "
+			   "start\n");
+	if (status->building == 0)
+		return;
+	printf("building  %" PRIu32 " of %" PRIu32
+		   " partitions answer no reads until they are filled; %" PRIu64
+		   " records (%" PRIu64 " bytes) copied\n",
+		   status->building, status->owned, counter_of(status, "fill_objects"),
+		   counter_of(status, "fill_bytes"));
+}
+
 static void
 status_text(const Dyn__StatusReply *status)
 {
@@ -168,10 +205,12 @@ status_text(const Dyn__StatusReply *status)
 	print_id(status->node);
 	printf("\naddress   %s\nversion   %s\nformed    %s\nwritable  %s\n"
 		   "up since  %" PRIu64 " s\nhints     %" PRIu64 " (of %" PRIu64
-		   " at most)\n\n%-24s %-5s %s\n",
+		   " at most)\n",
 		   status->address, status->version, status->formed ? "yes" : "no",
 		   status->writable ? "yes" : "no", status->uptime_ms / 1000,
-		   status->hints, status->hints_max, "peer", "up", "last heard");
+		   status->hints, status->hints_max);
+	building_text(status);
+	printf("\n%-24s %-5s %s\n", "peer", "up", "last heard");
 	for (size_t i = 0; i < status->n_peers; i++)
 		printf("%-24s %-5s %" PRIu64 " ms ago\n", status->peers[i]->address,
 			   status->peers[i]->up ? "yes" : "no",

@@ -2,9 +2,8 @@
 cluster (round_.cluster) while clients read and write, and may look at what
 that does; whatever it leaves broken is healed after it.
 
-What a class may lose: nothing.  `outside`: a node that lost its disk may stay
-outside of the cluster.  `must_fail`: the other way round, a class that no
-store can survive, to see that the checker would notice.  After round_.relax()
+What a class may lose: nothing.  `must_fail`: the other way round, a class that
+no store can survive, to see that the checker would notice.  After round_.relax()
 strict reads may miss writes, because a replica has gone back in time.
 """
 import os
@@ -36,7 +35,6 @@ class Class:
         self.delete_rate = options.pop("delete_rate", 0.15)
         # Must everything that was deleted be gone from all disks at the end?
         self.reaped = options.pop("reaped", False)
-        self.outside = options.pop("outside", False)
         self.must_fail = options.pop("must_fail", None)
         # How a node may end: by our hand (kill -9, SIGTERM), or as the class
         # makes it.  None: LMDB itself may do what it likes.
@@ -455,7 +453,7 @@ def corrupt_pages(path, random_, count):
             file.write(random_.randbytes(64))
 
 
-@fault_class(outside=True, ends=None)
+@fault_class(ends=None)
 def corrupt_page(round_):
     """Pages of a stopped node's file are overwritten.  LMDB has no checksums
     of pages, so the node may end; then its disk counts as lost."""
@@ -474,34 +472,63 @@ def corrupt_page(round_):
     round_.suspects.append(node)
 
 
-@fault_class(outside=True)
+def check_built(round_, node):
+    round_.check(round_.wait_until(30, node.is_built),
+                 "%s is not built up after 30 s" % node)
+
+
+@fault_class()
 def emptied(round_):
-    """A node's disk is lost and replaced by an empty one."""
+    """A node's disk is lost and replaced by an empty one, twice: nothing is
+    lost, and no read misses anything while it is filled."""
+    for _ in range(2):
+        node = round_.pick()
+        round_.say("empty the disk of %s" % node)
+        node.replace_disk()
+        round_.sleep(0, 0.5)
+        round_.check(node.start(), "%s does not start on an empty disk" % node)
+        check_built(round_, node)
+        round_.check(node.counter("buildings_done") > 0,
+                     "%s has not been built up" % node)
+        round_.sleep(0.5, 1)
+
+
+@fault_class()
+def emptied_without_id(round_):
+    """An emptied node that is not told whose place it takes stays outside,
+    says how to go on, and is then let in."""
     node = round_.pick()
-    round_.relax()
-    node.kill()
     round_.say("empty the disk of %s" % node)
+    node.kill()
     shutil.rmtree(node.data)
-    round_.sleep(0, 0.5)
-    round_.check(node.start(), "%s does not start on an empty disk" % node)
-    round_.sleep(1.5, 3)
+    node.start()
+    round_.check(round_.wait_until(10, lambda: "--node-id " + node.id
+                                   in node.log_text()),
+                 "%s does not say how it gets its place back" % node)
+    round_.check(not (node.status() or {"formed": False})["formed"],
+                 "%s is in the cluster without a word" % node)
+    node.replace_disk()
+    round_.check(node.start(), "%s does not start" % node)
+    check_built(round_, node)
 
 
 @fault_class()
 def rolled_back(round_):
-    """An old copy of a node's disk is put back."""
+    """An old copy of a node's disk is put back: it notices, and is filled
+    before it answers."""
     node = round_.pick()
     copy = os.path.join(node.dir, "copy")
     node.stop()
     copy_data(node.data, copy)
     node.start()
-    round_.sleep(1.5, 2.5)
-    round_.relax()
+    round_.sleep(2, 3)
     node.kill()
     round_.say("put an old copy of the disk of %s back" % node)
     copy_data(copy, node.data)
     round_.check(node.start(), "%s does not start" % node)
-    round_.sleep(1, 2)
+    check_built(round_, node)
+    round_.check(node.counter("rollbacks") > 0,
+                 "%s has not noticed that it went back" % node)
 
 
 @fault_class()
@@ -620,5 +647,5 @@ def storm(round_):
 # What `make check` runs: together they must stay below three minutes.
 DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "partition", "lossy",
            "full_disk", "failing_sync", "power_cut", "clock_jump",
-           "corrupt_records", "rolled_back", "hints_lost", "lying_disks"]
+           "corrupt_records", "emptied", "rolled_back", "hints_lost", "lying_disks"]
 PARTITIONS = ["isolate", "halves", "one_way", "bridge"]

@@ -102,6 +102,7 @@ class Node:
         self.prefix = []      # commands that run it
         self.flags = []
         self.paused = False
+        self.id = None        # once the cluster stands
         os.makedirs(directory)
         self.control = Control(os.path.join(directory, "control"))
 
@@ -169,6 +170,21 @@ class Node:
         self.control.heal()
         self.spawn()
         return done
+
+    def replace_disk(self):
+        """By an empty one; it comes back in its own place."""
+        self.kill()
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.take_place()
+
+    def take_place(self):
+        if "--node-id" not in self.flags:
+            self.flags = self.flags + ["--node-id", self.id]
+
+    def is_built(self):
+        status = self.status()
+        return (status is not None and status["formed"]
+                and status["building"] == 0 and not status["in_doubt"])
 
     def pause(self):
         self.signal(signal.SIGSTOP)
@@ -311,22 +327,23 @@ class Cluster:
         if not self.is_whole():
             raise Trouble("the cluster does not start: "
                           + self.nodes[0].log_text()[-300:])
-
-    def is_whole(self, outside=()):
-        """Do all see all, and take writes?"""
-        expected = len(self.nodes) - 1 - len(outside)
         for node in self.nodes:
-            if node in outside:
-                continue
+            node.id = node.status()["node"]
+
+    def is_whole(self):
+        """Do all see all, take writes, and answer reads?"""
+        expected = len(self.nodes) - 1
+        for node in self.nodes:
             status = node.status()
             if (status is None or not status["formed"]
-                    or not status["writable"]
+                    or not status["writable"] or status["building"] != 0
+                    or status["in_doubt"]
                     or sum(peer["up"] for peer in status["peers"]) < expected):
                 return False
         return True
 
-    def wait_whole(self, seconds, outside=()):
-        return wait_for(seconds, lambda: self.is_whole(outside))
+    def wait_whole(self, seconds):
+        return wait_for(seconds, self.is_whole)
 
     def tmpfs(self, node, megabytes):
         """Give a node a small disk of its own. Needs root."""
