@@ -144,6 +144,17 @@ begin_stream(DynamoScan *scan, Partition *partition, int which)
 							  ALLOCSET_DEFAULT_SIZES);
 }
 
+static bool
+wants_comparing(const DynamoScan *scan)
+{
+	DynamoCompare setting = dynfdw_compare_trees();
+
+	if (scan->r < 2 || setting == DYNAMO_COMPARE_OFF)
+		return false;
+	return setting == DYNAMO_COMPARE_ON ||
+		dyn_scan_census_wants(&scan->census);
+}
+
 void
 dynfdw_partition_begin(DynamoScan *scan, Partition *partition)
 {
@@ -154,7 +165,7 @@ dynfdw_partition_begin(DynamoScan *scan, Partition *partition)
 	partition->nstreams = scan->r;
 	partition->nkeys = 0;
 	partition->compared = false;
-	partition->comparing = scan->r > 1 && dyn_scan_census_wants(&scan->census);
+	partition->comparing = wants_comparing(scan);
 	dyn_scan_merge_init(&partition->merge, scan->spec.bucket,
 						(uint8_t) scan->r);
 	for (int i = 0; i < scan->r; i++)

@@ -64,6 +64,16 @@ extern DynamoColumnRole dynfdw_column_role(Oid relid, AttrNumber attnum,
 extern const char *dynfdw_role_name(DynamoColumnRole role);
 extern void dynfdw_define_settings(void);
 
+/* Do scans compare trees?  AUTO: where model/scan_census.h wants it. */
+typedef enum DynamoCompare
+{
+	DYNAMO_COMPARE_AUTO,
+	DYNAMO_COMPARE_ON,
+	DYNAMO_COMPARE_OFF
+} DynamoCompare;
+
+extern DynamoCompare dynfdw_compare_trees(void);
+
 /* ---- error.c ---- */
 
 extern int	dynfdw_sqlstate(enum dyn_status status);

@@ -80,6 +80,7 @@ static int	guc_timeout;
 static int	guc_insert_mode;
 static int	guc_conflict_mode;
 static int	guc_write_at;
+static int	guc_compare_trees;
 
 /* ---------------------------------------------------------------- values */
 
@@ -405,6 +406,19 @@ static const struct config_enum_entry write_at_entries[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry compare_trees_entries[] = {
+	{"auto", DYNAMO_COMPARE_AUTO, false},
+	{"on", DYNAMO_COMPARE_ON, false},
+	{"off", DYNAMO_COMPARE_OFF, false},
+	{NULL, 0, false}
+};
+
+DynamoCompare
+dynfdw_compare_trees(void)
+{
+	return (DynamoCompare) guc_compare_trees;
+}
+
 void
 dynfdw_define_settings(void)
 {
@@ -433,5 +447,10 @@ dynfdw_define_settings(void)
 							 "When writes are sent: at commit, or with each statement.",
 							 NULL, &guc_write_at, -1, write_at_entries,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("dynamo_fdw.compare_trees",
+							 "Whether scans compare what owners hold before reading one copy.",
+							 NULL, &guc_compare_trees, DYNAMO_COMPARE_AUTO,
+							 compare_trees_entries, PGC_USERSET, 0, NULL,
+							 NULL, NULL);
 	dynfdw_reserve_guc_prefix("dynamo_fdw");
 }
