@@ -275,8 +275,19 @@ take_items(Stream *stream, const Dyn__ScanReply *reply)
 			.key = dyn_slice_of_bytes(reply->items[i]->key),
 			.object = dyn_slice_of_bytes(reply->items[i]->object),
 			.hash = reply->items[i]->hash,
-			.status = (enum dyn_status) reply->items[i]->status
+			.status = (enum dyn_status) reply->items[i]->status,
+			.cell = (uint16_t) reply->items[i]->cell
 	};
+}
+
+/* Which key is missing for it?  Nobody else is there who could tell. */
+static bool
+has_misnamed(const DynamoScan *scan, const Stream *stream)
+{
+	for (uint32 i = 0; i < stream->nitems; i++)
+		if (dyn_scan_item_is_misnamed(scan->spec.bucket, &stream->items[i]))
+			return true;
+	return false;
 }
 
 /* Take what the stream's call has brought; when the owner failed, another one
@@ -299,6 +310,11 @@ take_page(DynamoScan *scan, Partition *partition, Stream *stream)
 	}
 	dynfdw_cluster_bucket_digest(scan->cluster, reply->bucket_digest);
 	take_items(stream, reply);
+	if (scan->r == 1 && has_misnamed(scan, stream))
+	{
+		switch_owner(scan, partition, stream, "a record is damaged");
+		return;
+	}
 	stream->taken = true;
 	stream->ended = reply->end;
 	/* A node that knows nothing of hashes leaves them out. */

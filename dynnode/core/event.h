@@ -58,6 +58,7 @@ struct dyn_scanned
 {
 	enum dyn_loaded_state state; /* FOUND or CORRUPT */
 	struct dyn_slice bucket;     /* empty when the SCAN named one */
+	uint16_t cell;               /* that it lies in, whatever its key says */
 	struct dyn_slice key;
 	uint64_t hash;
 	uint64_t held_at_ms;

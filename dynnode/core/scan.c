@@ -214,6 +214,7 @@ fill_item(struct dyn_node *node, const Dyn__ScanRequest *message,
 	{
 		dyn_count(node, records_unreadable);
 		item->status = DYN_STATUS_CORRUPT;
+		item->cell = from->cell;
 		return;
 	}
 	item->hash = from->hash;

@@ -158,6 +158,16 @@ merge_streams(struct scan *self)
 			case DYN_SCAN_DIVERGED:
 				if (self->ctl->arguments.replica)
 					printf("(unreadable record)\n");
+				else if (self->streams.count == 1 &&
+						 dyn_scan_item_is_misnamed(merge->bucket, &item))
+				{
+					fprintf(
+						stderr,
+						"dynctl: scan: %s: a key is damaged; with --r 2 "
+						"it may be found elsewhere\n",
+						dyn_client_address(self->streams.streams[0].client));
+					return false;
+				}
 				else if (!print_diverged(self, item.key))
 					return false;
 				break;

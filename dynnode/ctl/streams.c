@@ -120,7 +120,8 @@ read_page(struct ctl_streams *self, struct ctl_stream *stream)
 			.key = dyn_slice_of_bytes(reply->items[i]->key),
 			.object = dyn_slice_of_bytes(reply->items[i]->object),
 			.hash = reply->items[i]->hash,
-			.status = (enum dyn_status) reply->items[i]->status
+			.status = (enum dyn_status) reply->items[i]->status,
+			.cell = (uint16_t) reply->items[i]->cell
 		};
 	stream->hashes = reply->cell_hashes;
 	stream->hash_count = (uint32_t) reply->n_cell_hashes;

@@ -278,6 +278,7 @@ add(struct page *page, const struct found *found)
 	const struct dyn_effect *effect = page->effect;
 	struct dyn_record record = { 0 };
 	struct dyn_scanned item = { .state = DYN_LOADED_FOUND,
+								.cell = found->place.cell,
 								.key = found->place.key };
 	size_t size;
 

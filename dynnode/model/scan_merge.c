@@ -13,6 +13,16 @@ dyn_scan_merge_init(struct dyn_scan_merge *self, struct dyn_slice bucket,
 	self->stream_count = stream_count;
 }
 
+/* For the order check. */
+static void
+remember(struct dyn_scan_stream *stream, uint16_t cell, struct dyn_slice key)
+{
+	memcpy(stream->last_key_bytes, key.data, key.size);
+	stream->last_key = (struct dyn_slice){ stream->last_key_bytes, key.size };
+	stream->last_cell = cell;
+	stream->has_last = true;
+}
+
 /* ---- equal cells ---- */
 
 static bool
@@ -73,12 +83,18 @@ dyn_scan_merge_last(const struct dyn_scan_merge *self, uint16_t *cell,
 void
 dyn_scan_merge_distrust(struct dyn_scan_merge *self)
 {
+	const struct dyn_scan_stream *first = &self->streams[0];
+
 	memset(self->equal, 0, sizeof(self->equal));
 	self->equal_count = 0;
 	for (uint8_t i = 1; i < self->stream_count; i++)
 	{
-		self->streams[i].has_page = self->streams[i].ended = false;
-		self->streams[i].has_last = false;
+		struct dyn_scan_stream *stream = &self->streams[i];
+
+		stream->has_page = stream->ended = false;
+		stream->has_last = false;
+		if (first->has_last)
+			remember(stream, first->last_cell, first->last_key);
 	}
 }
 
@@ -121,9 +137,24 @@ head(const struct dyn_scan_stream *stream)
 }
 
 static uint16_t
-cell_of(const struct dyn_scan_merge *self, struct dyn_slice key)
+true_cell(struct dyn_slice bucket, struct dyn_slice key)
 {
-	return dyn_hash_cell(dyn_hash_position(self->bucket, key));
+	return dyn_hash_cell(dyn_hash_position(bucket, key));
+}
+
+bool
+dyn_scan_item_is_misnamed(struct dyn_slice bucket,
+						  const struct dyn_scan_item *item)
+{
+	return item->status != DYN_STATUS_OK &&
+		   true_cell(bucket, item->key) != item->cell;
+}
+
+static uint16_t
+cell_of(const struct dyn_scan_merge *self, const struct dyn_scan_item *item)
+{
+	return item->status == DYN_STATUS_OK ? true_cell(self->bucket, item->key)
+										 : item->cell;
 }
 
 static int
@@ -135,16 +166,11 @@ compare_places(uint16_t cell_a, struct dyn_slice a, uint16_t cell_b,
 	return dyn_slice_compare(a, b);
 }
 
-/* Step over a stream's head, and remember it for the order check. */
+/* Step over a stream's head. */
 static void
 consume(struct dyn_scan_stream *stream, uint16_t cell)
 {
-	struct dyn_slice key = stream->items[stream->position++].key;
-
-	memcpy(stream->last_key_bytes, key.data, key.size);
-	stream->last_key = (struct dyn_slice){ stream->last_key_bytes, key.size };
-	stream->last_cell = cell;
-	stream->has_last = true;
+	remember(stream, cell, stream->items[stream->position++].key);
 }
 
 /* A stream that must have a page before anything can be said. */
@@ -163,19 +189,15 @@ find_hungry(const struct dyn_scan_merge *self, uint8_t *stream)
 	return false;
 }
 
-enum dyn_scan_merge_step
-dyn_scan_merge_next(struct dyn_scan_merge *self, struct dyn_scan_item *item,
-					uint8_t *stream)
+/* The stream with the least head, or stream_count when no head is left; false:
+ * *stream broke the order.  cells[i] is that of stream i's head. */
+static bool
+find_least(const struct dyn_scan_merge *self, uint16_t *cells, uint8_t *least,
+		   uint8_t *stream)
 {
-	uint16_t cells[DYN_REPLICAS_MAX];
-	const struct dyn_scan_item *least = NULL;
-	uint16_t least_cell = 0;
-	uint8_t agreeing = 0;
-	uint8_t needed = self->stream_count;
-	bool diverged = false;
+	const struct dyn_scan_item *item = NULL;
 
-	if (find_hungry(self, stream))
-		return DYN_SCAN_NEED_PAGE;
+	*least = self->stream_count;
 	for (uint8_t i = 0; i < self->stream_count; i++)
 	{
 		const struct dyn_scan_stream *one = &self->streams[i];
@@ -185,33 +207,70 @@ dyn_scan_merge_next(struct dyn_scan_merge *self, struct dyn_scan_item *item,
 			continue;
 		*stream = i;
 		if (dyn_key_check(first->key) != DYN_STATUS_OK)
-			return DYN_SCAN_BAD_ORDER;
-		cells[i] = cell_of(self, first->key);
-		if (one->has_last && compare_places(one->last_cell, one->last_key,
-											cells[i], first->key) >= 0)
-			return DYN_SCAN_BAD_ORDER;
-		if (least == NULL ||
-			compare_places(cells[i], first->key, least_cell, least->key) < 0)
-		{
-			least = first;
-			least_cell = cells[i];
-		}
+			return false;
+		cells[i] = cell_of(self, first);
+		if (cells[i] >= DYN_CELL_COUNT ||
+			(one->has_last && compare_places(one->last_cell, one->last_key,
+											 cells[i], first->key) >= 0))
+			return false;
+		if (item != NULL &&
+			compare_places(cells[i], first->key, cells[*least], item->key) >= 0)
+			continue;
+		item = first;
+		*least = i;
 	}
-	if (least == NULL)
-		return DYN_SCAN_END;
-	*item = *least;
-	if (least == head(&self->streams[0]) && is_equal(self, least_cell))
-		needed = 1;
+	return true;
+}
+
+/* Step over this place in all streams that have it; do enough of them, and
+ * agree? */
+static bool
+take_place(struct dyn_scan_merge *self, const uint16_t *cells, uint8_t least,
+		   struct dyn_scan_item *item)
+{
+	uint16_t cell = cells[least];
+	uint8_t needed =
+		least == 0 && is_equal(self, cell) ? 1 : self->stream_count;
+	uint8_t agreeing = 0;
+	bool diverged = false;
+
+	*item = *head(&self->streams[least]);
 	for (uint8_t i = 0; i < self->stream_count; i++)
 	{
 		const struct dyn_scan_item *first = head(&self->streams[i]);
 
-		if (first == NULL || !dyn_slice_equal(first->key, item->key))
+		if (first == NULL || cells[i] != cell ||
+			!dyn_slice_equal(first->key, item->key))
 			continue;
 		agreeing++;
 		diverged |= first->status != DYN_STATUS_OK || first->hash != item->hash;
-		consume(&self->streams[i], cells[i]);
+		consume(&self->streams[i], cell);
 	}
-	/* All agree: then the first stream's item was the least one. */
-	return diverged || agreeing < needed ? DYN_SCAN_DIVERGED : DYN_SCAN_ITEM;
+	return !diverged && agreeing >= needed;
+}
+
+enum dyn_scan_merge_step
+dyn_scan_merge_next(struct dyn_scan_merge *self, struct dyn_scan_item *item,
+					uint8_t *stream)
+{
+	uint16_t cells[DYN_REPLICAS_MAX];
+	uint8_t least;
+
+	for (;;)
+	{
+		if (find_hungry(self, stream))
+			return DYN_SCAN_NEED_PAGE;
+		if (!find_least(self, cells, &least, stream))
+			return DYN_SCAN_BAD_ORDER;
+		if (least == self->stream_count)
+			return DYN_SCAN_END;
+		if (self->stream_count == 1 ||
+			!dyn_scan_item_is_misnamed(self->bucket,
+									   head(&self->streams[least])))
+			break;
+		consume(&self->streams[least], cells[least]);
+	}
+	/* When all agree, the first stream's item is the least one. */
+	return take_place(self, cells, least, item) ? DYN_SCAN_ITEM
+												: DYN_SCAN_DIVERGED;
 }

@@ -30,7 +30,11 @@
  *
  * The merge does no I/O and owns nothing: pages are borrowed, and a page must
  * live until next() asks for that stream's following page or returns END.
- * Streams are ordered by (cell, key); a page out of order is BAD_REQUEST.
+ * Streams are ordered by (cell, key); a page out of order is BAD_REQUEST.  A
+ * damaged record stands where it lies, whatever its key says.  One that is
+ * misnamed is passed over: the true key is missing from its stream, so it
+ * comes from another one, as diverged.  To a lone stream nobody can come to
+ * help: its caller must not take a page with a misnamed record for an answer.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,6 +49,7 @@ struct dyn_scan_item
 	struct dyn_slice object; /* empty in a stream of hashes */
 	uint64_t hash;
 	enum dyn_status status; /* OK or CORRUPT */
+	uint16_t cell;          /* CORRUPT: where it lies; its key may be damaged */
 };
 
 enum dyn_scan_merge_step
@@ -77,6 +82,10 @@ struct dyn_scan_merge
 	uint32_t equal_count;              /* cells of which all hold the same */
 	uint8_t equal[DYN_CELL_COUNT / 8]; /* bit of a cell: it is one */
 };
+
+/* A damaged record whose key cannot be the one that it was written under. */
+bool dyn_scan_item_is_misnamed(struct dyn_slice bucket,
+							   const struct dyn_scan_item *item);
 
 /* Requires 1 <= stream_count <= DYN_REPLICAS_MAX. */
 void dyn_scan_merge_init(struct dyn_scan_merge *self, struct dyn_slice bucket,

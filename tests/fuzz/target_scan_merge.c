@@ -2,7 +2,9 @@
  * Pages that owners sent, in whatever order.  Byte 0 tells the number of
  * streams; whenever a page is asked for, the bytes that follow make it: a
  * count, then for each item the size of its key, the key, its hash and whether
- * it is damaged.  When the bytes end, so do the streams.
+ * it is damaged, and then in which cell.  When the bytes end, so do the
+ * streams.  Byte 1 tells which cells' hashes are equal, and between pages a
+ * byte may say that another owner takes over.
  */
 #include "fuzz/targets.h"
 
@@ -42,18 +44,42 @@ next_item(struct reader *reader)
 	item.hash = next_byte(reader) % 4;
 	item.status =
 		next_byte(reader) % 8 == 7 ? DYN_STATUS_CORRUPT : DYN_STATUS_OK;
+	if (item.status != DYN_STATUS_OK)
+		item.cell = (uint16_t) (next_byte(reader) << 8 | next_byte(reader));
 	return item;
 }
 
-/* Is this key behind the last one? */
-static bool
-is_behind(struct dyn_slice bucket, struct dyn_slice last, struct dyn_slice key)
+static uint16_t
+cell_of(struct dyn_slice bucket, const struct dyn_scan_item *item)
 {
-	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
-	uint16_t last_cell = dyn_hash_cell(dyn_hash_position(bucket, last));
+	if (item->status != DYN_STATUS_OK)
+		return item->cell;
+	return dyn_hash_cell(dyn_hash_position(bucket, item->key));
+}
+
+/* Is this item behind the last one? */
+static bool
+is_behind(struct dyn_slice bucket, const struct dyn_scan_item *last,
+		  const struct dyn_scan_item *item)
+{
+	uint16_t cell = cell_of(bucket, item);
+	uint16_t last_cell = cell_of(bucket, last);
 
 	return cell > last_cell ||
-		   (cell == last_cell && dyn_slice_compare(key, last) > 0);
+		   (cell == last_cell && dyn_slice_compare(item->key, last->key) > 0);
+}
+
+/* Cells of which the number has a bit in common are not equal. */
+static void
+compare(struct dyn_scan_merge *merge, uint8_t bits)
+{
+	static uint64_t own[DYN_CELL_COUNT];
+	static uint64_t theirs[DYN_CELL_COUNT];
+	const uint64_t *hashes[3] = { own, theirs, theirs };
+
+	for (uint32_t i = 0; i < DYN_CELL_COUNT; i++)
+		theirs[i] = (i & bits) != 0;
+	dyn_scan_merge_compare(merge, 0, hashes, DYN_CELL_COUNT);
 }
 
 void
@@ -64,10 +90,11 @@ fuzz_scan_merge(const uint8_t *data, size_t size)
 	struct dyn_scan_item pages[3][PAGE_ITEMS_MAX];
 	struct dyn_scan_merge merge;
 	struct dyn_scan_item item;
-	struct dyn_slice last = { NULL, 0 };
+	struct dyn_scan_item last = { .key = { NULL, 0 } };
 	uint8_t stream;
 
 	dyn_scan_merge_init(&merge, bucket, (uint8_t) (1 + next_byte(&reader) % 3));
+	compare(&merge, next_byte(&reader));
 	for (;;)
 	{
 		enum dyn_scan_merge_step step =
@@ -83,13 +110,15 @@ fuzz_scan_merge(const uint8_t *data, size_t size)
 		{
 			uint32_t count = next_byte(&reader) % PAGE_ITEMS_MAX;
 
+			if (stream == 0 && next_byte(&reader) % 8 == 7)
+				dyn_scan_merge_distrust(&merge);
 			for (uint32_t i = 0; i < count; i++)
 				pages[stream][i] = next_item(&reader);
 			dyn_scan_merge_feed(&merge, stream, pages[stream], count,
 								reader.at == reader.end);
 			continue;
 		}
-		FUZZ_REQUIRE(last.data == NULL || is_behind(bucket, last, item.key));
-		last = item.key;
+		FUZZ_REQUIRE(last.key.data == NULL || is_behind(bucket, &last, &item));
+		last = item;
 	}
 }

@@ -306,6 +306,7 @@ scanned(struct corerig_event *event, const struct dyn_effect *effect,
 	struct dyn_scanned item = {
 		.state = DYN_LOADED_CORRUPT,
 		.bucket = keep(event, record->bucket, strlen(record->bucket)),
+		.cell = record->cell,
 		.key = keep(event, record->key, strlen(record->key))
 	};
 

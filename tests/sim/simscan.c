@@ -250,7 +250,8 @@ take_items(struct dyn_world *world, struct dyn_simclient *self,
 			.key = dyn_arena_copy(arena, dyn_slice_of_bytes(from->key)),
 			.object = dyn_arena_copy(arena, dyn_slice_of_bytes(from->object)),
 			.hash = from->hash,
-			.status = (enum dyn_status) from->status
+			.status = (enum dyn_status) from->status,
+			.cell = (uint16_t) from->cell
 		};
 		dyn_world_say(world, "  stream %u: %.*s, %s", self->action.waiting_for,
 					  (int) from->key.len, (const char *) from->key.data,

@@ -651,6 +651,7 @@ deliver_scan(struct simstore *self, struct job *job, struct dyn_event *event)
 			items[i].bucket = job->records[i].key.bucket;
 		items[i].key = job->records[i].key.key;
 		items[i].hash = job->records[i].hash;
+		items[i].cell = job->records[i].key.cell;
 		items[i].held_at_ms = job->records[i].held_at_ms;
 		items[i].slots = job->records[i].slots;
 		items[i].flags = job->records[i].flags;

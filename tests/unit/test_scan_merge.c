@@ -31,6 +31,12 @@ struct holding
 	bool corrupt;
 };
 
+static uint16_t
+cell_of_key(int k)
+{
+	return dyn_hash_cell(dyn_hash_position(dyn_slice_of(bucket), keys[k]));
+}
+
 static int
 compare_keys(const void *a, const void *b)
 {
@@ -74,7 +80,8 @@ list(struct lister *lister, const struct holding *holdings)
 										.hash = holdings[k].hash,
 										.status = holdings[k].corrupt
 													  ? DYN_STATUS_CORRUPT
-													  : DYN_STATUS_OK };
+													  : DYN_STATUS_OK,
+										.cell = cell_of_key(k) };
 }
 
 /* Do all streams hold the same readable record of a key? */
@@ -206,8 +213,8 @@ a_key_of_impossible_size_is_noticed(void **unused)
 /*
  * What owners hold of a key: versions 1, 2, ... of which each includes those
  * before it, as merging makes it.  `told` is what the hash of its cell stands
- * for, `held` what a page finds later.  A record whose key is damaged is found
- * at the place of the next key, which is nobody's.
+ * for, `held` what a page finds later.  A record whose key is damaged lies where
+ * it was, under the name of the next key, which is nobody's.
  */
 struct copy
 {
@@ -226,12 +233,6 @@ struct owner
 };
 
 static struct owner owners[STREAMS];
-
-static uint16_t
-cell_of_key(int k)
-{
-	return dyn_hash_cell(dyn_hash_position(dyn_slice_of(bucket), keys[k]));
-}
 
 static void
 tell_hash(struct owner *owner, int k)
@@ -276,17 +277,17 @@ list_owner(struct owner *owner, const struct dyn_scan_merge *merge,
 	owner->count = 0;
 	for (int k = 0; k < KEYS; k++)
 	{
-		const struct copy *copy = &owner->copies[k - k % 2];
+		const struct copy *copy = &owner->copies[k];
 		uint16_t cell = cell_of_key(k);
 		bool wanted = is_first || dyn_scan_merge_differing(merge, &cell,
 														   &(uint16_t){ cell });
-		bool is_here = copy->held != 0 && (k % 2 == 1) == copy->misnamed;
 
-		if (begun && wanted && is_here)
+		if (begun && wanted && copy->held != 0)
 			owner->items[owner->count++] = (struct dyn_scan_item){
-				.key = keys[k],
+				.key = keys[k + copy->misnamed],
 				.hash = copy->held,
-				.status = copy->damaged ? DYN_STATUS_CORRUPT : DYN_STATUS_OK
+				.status = copy->damaged ? DYN_STATUS_CORRUPT : DYN_STATUS_OK,
+				.cell = cell_of_key(k)
 			};
 		begun |= dyn_slice_equal(keys[k], last);
 	}
@@ -447,6 +448,53 @@ a_third_owner_that_differs_makes_the_cell_differ(void **unused)
 	assert_int_equal(merge.equal_count, 0);
 }
 
+/* What a lone stream shows under a wrong name, nobody else can show under the
+ * right one: the caller hears of it. */
+static void
+a_misnamed_record_is_passed_over_only_where_others_list_the_true_one(
+	void **unused)
+{
+	struct dyn_scan_item misnamed = { .key = keys[1],
+									  .status = DYN_STATUS_CORRUPT,
+									  .cell = cell_of_key(0) };
+	struct dyn_scan_item sound = { .key = keys[0],
+								   .hash = 1,
+								   .status = DYN_STATUS_OK };
+	struct dyn_scan_merge merge;
+	struct dyn_scan_item item;
+	uint8_t which;
+
+	assert_true(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &misnamed));
+	assert_false(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &sound));
+	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 2);
+	dyn_scan_merge_feed(&merge, 0, &misnamed, 1, true);
+	dyn_scan_merge_feed(&merge, 1, &sound, 1, true);
+	assert_int_equal(dyn_scan_merge_next(&merge, &item, &which),
+					 DYN_SCAN_DIVERGED);
+	assert_true(dyn_slice_equal(item.key, keys[0]));
+	assert_int_equal(dyn_scan_merge_next(&merge, &item, &which), DYN_SCAN_END);
+	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 1);
+	dyn_scan_merge_feed(&merge, 0, &misnamed, 1, true);
+	assert_int_equal(dyn_scan_merge_next(&merge, &item, &which),
+					 DYN_SCAN_DIVERGED);
+	assert_true(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &item));
+}
+
+static void
+a_cell_that_is_none_is_noticed(void **unused)
+{
+	struct dyn_scan_item item = { .key = keys[0],
+								  .status = DYN_STATUS_CORRUPT,
+								  .cell = DYN_CELL_COUNT };
+	struct dyn_scan_merge merge;
+	uint8_t which;
+
+	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 1);
+	dyn_scan_merge_feed(&merge, 0, &item, 1, true);
+	assert_int_equal(dyn_scan_merge_next(&merge, &item, &which),
+					 DYN_SCAN_BAD_ORDER);
+}
+
 /* ---- is it worth it? ---- */
 
 static void
@@ -490,6 +538,9 @@ main(void)
 			one_copy_of_equal_cells_shows_what_reads_of_all_owners_would),
 		cmocka_unit_test(only_cells_that_differ_are_asked_for),
 		cmocka_unit_test(a_third_owner_that_differs_makes_the_cell_differ),
+		cmocka_unit_test(
+			a_misnamed_record_is_passed_over_only_where_others_list_the_true_one),
+		cmocka_unit_test(a_cell_that_is_none_is_noticed),
 		cmocka_unit_test(few_keys_are_listed_many_are_compared),
 		cmocka_unit_test(where_most_cells_differ_comparing_rests_for_a_while),
 	};

@@ -495,7 +495,7 @@ is_item(const struct dyn_effect *effect, const struct dyn_scanned *item,
 	if (effect->scan.bucket.size == 0)
 		bucket = key->place.bucket;
 	return dyn_slice_equal(item->bucket, bucket) &&
-		   item->state == DYN_LOADED_FOUND &&
+		   item->state == DYN_LOADED_FOUND && item->cell == key->place.cell &&
 		   dyn_slice_equal(item->key, key->place.key) &&
 		   are_slots(effect->scan.table, version, item->slots) &&
 		   item->held_at_ms == held_at_of(version) &&
