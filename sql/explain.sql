@@ -48,6 +48,26 @@ SET plan_cache_mode = force_generic_plan;
 SELECT trips('EXECUTE p(''k3'')');
 RESET plan_cache_mode;
 
+-- every cell of a scan comes from one copy, or from R
+CREATE FUNCTION cells(query text, OUT verified int, OUT merged int) LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
+    verified := coalesce(substring(line FROM 'Cells Verified: (\d+)')::int, verified);
+    merged := coalesce(substring(line FROM 'Cells Merged: (\d+)')::int, merged);
+  END LOOP;
+END $$;
+SELECT * FROM cells('SELECT * FROM kv');
+SET dynamo_fdw.compare_trees = on;
+SELECT verified > 0 AS verified, verified + merged AS all FROM cells('SELECT * FROM kv');
+SET dynamo_fdw.compare_trees = off;
+SELECT * FROM cells('SELECT * FROM kv');
+RESET dynamo_fdw.compare_trees;
+SET dynamo_fdw.r = 1;
+SELECT * FROM cells('SELECT * FROM kv');
+RESET dynamo_fdw.r;
+DROP FUNCTION cells(text);
+
 EXPLAIN (COSTS OFF) INSERT INTO kv VALUES ('x', 'y');
 EXPLAIN (COSTS OFF) UPDATE kv SET value = 'y' WHERE key = 'x';
 EXPLAIN (COSTS OFF) DELETE FROM kv WHERE key = 'x';
