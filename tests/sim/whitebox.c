@@ -284,6 +284,8 @@ dyn_whitebox_send(struct dyn_world *world, uint32_t node,
 		const Dyn__ReplicateRequest *request = (Dyn__ReplicateRequest *) body;
 
 		for (size_t i = 0; i < request->n_ops; i++)
+			dyn_whitebox_mark(world, node, request, request->ops[i]);
+		for (size_t i = 0; i < request->n_ops; i++)
 			note_object(world, node, dyn_slice_of_bytes(request->ops[i]->key),
 						dyn_slice_of_bytes(request->ops[i]->object), NULL);
 	}

@@ -330,6 +330,30 @@ dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 	give_up(&removal);
 }
 
+void
+dyn_whitebox_mark(struct dyn_world *world, uint32_t node,
+				  const Dyn__ReplicateRequest *request,
+				  const Dyn__ReplicateOp *op)
+{
+	uint64_t floor;
+	uint32_t key;
+	bool owners[DYN_SIM_NODES_MAX];
+
+	/* A write carries its request, a repair says so: what is left are hints on
+	 * their way home. */
+	if (node >= world->swarm.node_count || request->repair ||
+		request->hint_slots != 0 || op->n_request_ids != 0 ||
+		!dyn_sim_key_number(dyn_slice_of_bytes(op->key), &key) ||
+		!dyn_whitebox_owners(world, key, owners) || owners[node])
+		return;
+	floor = dyn_fence_floor(world->nodes[node].node, partition_of(world, key));
+	if (op->fence > floor)
+		dyn_world_violation(world, "W5",
+							"node %u marks a hint of key %u with %d, its floor "
+							"is %d",
+							node, key, (int) op->fence, (int) floor);
+}
+
 bool
 dyn_whitebox_gave_up(const struct dyn_world *world, uint32_t key,
 					 struct dyn_dot dot)

@@ -40,6 +40,11 @@ void dyn_whitebox_told(struct dyn_world *world, uint32_t node,
 void dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 					   const struct dyn_write *write);
 
+/* ... what a node sends: hints are marked with the floor of their keeper. */
+void dyn_whitebox_mark(struct dyn_world *world, uint32_t node,
+					   const Dyn__ReplicateRequest *request,
+					   const Dyn__ReplicateOp *op);
+
 /* Has an owner given it up, with others, as nothing of it is left? */
 bool dyn_whitebox_gave_up(const struct dyn_world *world, uint32_t key,
 						  struct dyn_dot dot);
