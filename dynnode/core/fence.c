@@ -245,18 +245,26 @@ makes_objects(const struct dyn_request *request)
 	return true;
 }
 
-bool
-dyn_fence_is_drained(const struct dyn_node *node, uint16_t partition)
+uint64_t
+dyn_fence_oldest(const struct dyn_node *node)
 {
-	uint64_t serial = look(node, partition)->stamped_serial;
 	const struct dyn_request *request;
+	uint64_t oldest = UINT64_MAX;
 
-	if (look(node, partition)->wanted_stamp != 0)
-		return false; /* another round has begun */
 	for (request = node->requests; request != NULL; request = request->hh.next)
-		if (request->serial < serial && makes_objects(request))
-			return false;
-	return true;
+		if (request->serial < oldest && makes_objects(request))
+			oldest = request->serial;
+	return oldest;
+}
+
+bool
+dyn_fence_is_drained(const struct dyn_node *node, uint16_t partition,
+					 uint64_t oldest)
+{
+	const struct dyn_fence_place *self = look(node, partition);
+
+	/* A stamp on its way to disk is of another round. */
+	return self->wanted_stamp == 0 && oldest >= self->stamped_serial;
 }
 
 void
@@ -343,25 +351,32 @@ has_met_owners(const struct dyn_node *node, uint16_t partition)
 }
 
 static bool
-has_let_go(struct dyn_node *node, uint16_t partition)
+has_let_go(struct dyn_node *node, uint16_t partition, const bool *held)
 {
 	if (!dyn_building_takes(node, partition))
 		return false;
 	if (dyn_cluster_own_slot(node, partition) < 0)
-		return !dyn_handoff_may_hold(node, partition);
+		return !held[partition];
 	return has_met_owners(node, partition);
 }
 
 void
 dyn_fence_tick(struct dyn_node *node)
 {
+	const bool *held = NULL;
 	bool any = false;
 
 	if (!node->cluster.formed || !node->writable || node->fence.places == NULL)
 		return;
 	for (uint16_t i = 0; i < node->cluster.ring.partition_count; i++)
-		if (node->fence.places[i].behind != 0 && has_let_go(node, i))
+	{
+		if (node->fence.places[i].behind == 0)
+			continue;
+		if (held == NULL)
+			held = dyn_handoff_held(node);
+		if (has_let_go(node, i, held))
 			any |= dyn_fence_raise_stamp(node, i, node->fence.places[i].behind);
+	}
 	if (any)
 		dyn_fence_store(node);
 }

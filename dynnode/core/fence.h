@@ -83,8 +83,13 @@ bool dyn_fence_raise_stamp(struct dyn_node *node, uint16_t partition,
 void dyn_fence_note(struct dyn_node *node, uint16_t partition, uint64_t stamp);
 uint64_t dyn_fence_next(const struct dyn_node *node, uint16_t partition);
 
+/* The serial of the oldest request that could still send an object, or bring
+ * one into this store; UINT64_MAX = none. */
+uint64_t dyn_fence_oldest(const struct dyn_node *node);
+
 /* Have all requests ended that began before the stamp was raised? */
-bool dyn_fence_is_drained(const struct dyn_node *node, uint16_t partition);
+bool dyn_fence_is_drained(const struct dyn_node *node, uint16_t partition,
+						  uint64_t oldest);
 
 /* Raise a floor, at once. dyn_fence_store must follow. */
 void dyn_fence_raise_floor(struct dyn_node *node, uint16_t partition,

@@ -45,11 +45,16 @@ dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots)
 	node->hints.walked[partition] &= (uint8_t) ~slots;
 }
 
-bool
-dyn_handoff_may_hold(const struct dyn_node *node, uint16_t partition)
+bool *
+dyn_handoff_held(struct dyn_node *node)
 {
-	return node->hints.pending == NULL || node->hints.pending[partition] != 0 ||
-		   dyn_key_holds_hints(node, partition);
+	uint32_t count = node->cluster.ring.partition_count;
+	bool *held = dyn_arena_allocate(&node->scratch, count * sizeof(*held));
+
+	for (uint32_t p = 0; p < count; p++)
+		held[p] = node->hints.pending == NULL || node->hints.pending[p] != 0;
+	dyn_key_mark_hints(node, held);
+	return held;
 }
 
 bool

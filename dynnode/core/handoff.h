@@ -35,8 +35,9 @@ void dyn_handoff_note(struct dyn_node *node, uint16_t partition, uint8_t slots);
 /* Is there something for the peer, as far as is known? */
 bool dyn_handoff_wants(const struct dyn_node *node, uint32_t peer_index);
 
-/* May hints of this partition lie here, or be on their way to disk? */
-bool dyn_handoff_may_hold(const struct dyn_node *node, uint16_t partition);
+/* By partition: may hints lie here, or be on their way to disk? In the step's
+ * memory. */
+bool *dyn_handoff_held(struct dyn_node *node);
 
 /* May one more be taken? */
 bool dyn_handoff_has_room(const struct dyn_node *node);

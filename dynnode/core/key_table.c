@@ -225,15 +225,14 @@ dyn_key_do(struct dyn_node *node, struct dyn_slice bucket, struct dyn_slice key,
 	return true;
 }
 
-bool
-dyn_key_holds_hints(const struct dyn_node *node, uint16_t partition)
+void
+dyn_key_mark_hints(const struct dyn_node *node, bool *by_partition)
 {
 	const struct dyn_key *self;
 
 	for (self = node->keys; self != NULL; self = self->hh.next)
-		if (self->table == DYN_TABLE_HINTS && self->partition == partition)
-			return true;
-	return false;
+		if (self->table == DYN_TABLE_HINTS)
+			by_partition[self->partition] = true;
 }
 
 /* ---------------------------------------------------------------- commits */

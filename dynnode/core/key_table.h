@@ -101,8 +101,8 @@ void dyn_key_load(struct dyn_node *node, struct dyn_slice bucket,
 				  struct dyn_slice key, enum dyn_key_view view,
 				  struct dyn_work work, uint8_t slot);
 
-/* Is work under way on hints of this partition? */
-bool dyn_key_holds_hints(const struct dyn_node *node, uint16_t partition);
+/* Partitions on whose hints work is under way. */
+void dyn_key_mark_hints(const struct dyn_node *node, bool *by_partition);
 
 void dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event);
 void dyn_key_stored(struct dyn_node *node, const struct dyn_event *event);

@@ -13,7 +13,7 @@ enum
 {
 	PRUNES_MAX = 64,
 	PAGE_BYTES_MAX = 4 * 1024 * 1024,
-	PAGE_VISITS_MAX = 16 * 1024,
+	PAGE_VISITS_MAX = 4 * 1024,
 	CLOCKS_APART_MS = 60 * 1000 /* as much as clocks may differ */
 };
 

@@ -91,18 +91,20 @@ raise_stamp(struct dyn_node *node, uint16_t partition, uint64_t fence)
 }
 
 static enum dyn_reap_block
-drain(struct dyn_node *node, uint16_t partition, uint64_t fence)
+drain(struct dyn_node *node, uint16_t partition, uint64_t fence,
+	  uint64_t oldest)
 {
 	if (dyn_fence_stamp(node, partition) < fence)
 		return DYN_REAP_STAMPED; /* not what it was when it said yes */
-	return dyn_fence_is_drained(node, partition) ? DYN_REAP_DONE
-												 : DYN_REAP_REQUESTS;
+	return dyn_fence_is_drained(node, partition, oldest) ? DYN_REAP_DONE
+														 : DYN_REAP_REQUESTS;
 }
 
 static enum dyn_reap_block
-raise_floor(struct dyn_node *node, uint16_t partition, uint64_t fence)
+raise_floor(struct dyn_node *node, uint16_t partition, uint64_t fence,
+			uint64_t oldest, const bool *held)
 {
-	enum dyn_reap_block block = drain(node, partition, fence);
+	enum dyn_reap_block block = drain(node, partition, fence, oldest);
 
 	if (block != DYN_REAP_DONE)
 		return block;
@@ -113,7 +115,7 @@ raise_floor(struct dyn_node *node, uint16_t partition, uint64_t fence)
 		return DYN_REAP_BUILDING;
 	if (dyn_cluster_own_slot(node, partition) < 0)
 	{
-		if (dyn_handoff_may_hold(node, partition))
+		if (held[partition])
 			return DYN_REAP_HINTS;
 	}
 	else if (!dyn_building_answers(node, partition))
@@ -127,6 +129,9 @@ dyn_reap_take_fence(struct dyn_node *node, struct dyn_request *request,
 					const Dyn__FenceRequest *message)
 {
 	struct dyn_fencing *self;
+	uint64_t oldest = dyn_fence_oldest(node);
+	const bool *held =
+		message->step == DYN_FENCE_FLOOR ? dyn_handoff_held(node) : NULL;
 	bool any = false;
 
 	if (!is_sound(node, message) || message->process != node->start_id)
@@ -150,8 +155,9 @@ dyn_reap_take_fence(struct dyn_node *node, struct dyn_request *request,
 			message->step == DYN_FENCE_STAMP
 				? raise_stamp(node, partition, message->fences[i])
 			: message->step == DYN_FENCE_DRAIN
-				? drain(node, partition, message->fences[i])
-				: raise_floor(node, partition, message->fences[i]);
+				? drain(node, partition, message->fences[i], oldest)
+				: raise_floor(node, partition, message->fences[i], oldest,
+							  held);
 		any |= self->blocks[i] == DYN_REAP_DONE;
 	}
 	if (any && message->step != DYN_FENCE_DRAIN)

@@ -6,6 +6,11 @@
 #include "core/repair.h"
 #include "core/request.h"
 
+enum
+{
+	MENDS_MAX = 64 /* keys whose contexts are made equal, of one round */
+};
+
 static bool
 owns(const struct dyn_node *node, uint32_t member, uint16_t partition)
 {
@@ -137,6 +142,7 @@ static bool
 take_refusals(struct dyn_node *node)
 {
 	struct dyn_reap_round *round = node->reap.round;
+	uint32_t mends = 0;
 	bool any = false;
 
 	for (uint32_t i = 0; i < round->key_count; i++)
@@ -147,10 +153,9 @@ take_refusals(struct dyn_node *node)
 
 		/* Contexts that differ are nothing to anti-entropy: a read of all
 		 * owners makes them the same, for a later round. */
-		if (key->differs)
+		if (key->differs && mends++ < MENDS_MAX)
 			dyn_repair_mend(node, &again, 1);
 		key->differs = false;
-
 		if (key->refused && !key->failed)
 			dyn_count(node, reap_refused);
 		key->failed |= key->refused;

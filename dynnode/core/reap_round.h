@@ -18,7 +18,7 @@ enum
 {
 	DYN_REAP_KEYS_MAX = 2048, /* of one round, and up to a page more */
 	DYN_REAP_PAGE_ITEMS_MAX = 256,
-	DYN_REAP_PAGES_MAX = 64, /* of one round */
+	DYN_REAP_PAGES_MAX = 256, /* of one round */
 	DYN_REAP_PAUSE_MS = 100
 };
 
