@@ -239,6 +239,70 @@ floors_outlive_the_process(void **unused)
 	done(&rig);
 }
 
+/* A client's put or delete; the context of what is there afterwards. */
+static struct dyn_slice
+write_key(struct corerig *rig, const char *value, struct dyn_slice context)
+{
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp op = DYN__PUT_OP__INIT;
+	Dyn__PutOp *ops = &op;
+	ProtobufCBinaryData bytes =
+		dyn_bytes_of_slice(dyn_slice_of(value ? value : ""));
+	static uint8_t id[16];
+	const Dyn__PutReply *reply;
+
+	id[1]++;
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
+	request.n_ops = 1;
+	request.ops = &ops;
+	op.key = dyn_bytes_of_slice(dyn_slice_of("k"));
+	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
+	op.context = dyn_bytes_of_slice(context);
+	op.values = &bytes;
+	op.n_values = value != NULL;
+	reply = corerig_ask(rig, 0, DYN_MESSAGE_PUT, &request.base);
+	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
+	assert_int_equal(reply->results[0]->status, DYN_STATUS_OK);
+	corerig_run(rig, 50);
+	return dyn_arena_copy(&rig->arena,
+						  dyn_slice_of_bytes(reply->results[0]->context));
+}
+
+/* What was removed is no longer known to have been written. */
+static void
+a_delete_with_an_old_context_makes_a_new_actor(void **unused)
+{
+	struct corerig *rig = start();
+	struct dyn_slice none = { NULL, 0 };
+	struct dyn_slice first = write_key(rig, "v", none);
+	const struct corerig_record *record;
+	struct dyn_object object;
+	struct dyn_actor actor;
+
+	write_key(rig, "w", first);
+	record = corerig_get(rig, 0, "cart", "k");
+	assert_int_equal(
+		dyn_object_decode(
+			(struct dyn_slice){ record->object, record->object_size },
+			&arena.allocator, &object),
+		DYN_STATUS_OK);
+	actor = object.versions[0].dot.actor;
+	assert_int_equal(object.versions[0].dot.counter, 2);
+	put_all(rig, "k", none);
+	write_key(rig, NULL, first);
+	write_key(rig, "x", none);
+	record = corerig_get(rig, 0, "cart", "k");
+	assert_int_equal(
+		dyn_object_decode(
+			(struct dyn_slice){ record->object, record->object_size },
+			&arena.allocator, &object),
+		DYN_STATUS_OK);
+	assert_int_equal(object.version_count, 1);
+	assert_int_not_equal(dyn_actor_compare(object.versions[0].dot.actor, actor),
+						 0);
+	done(&rig);
+}
+
 /* ------------------------------------------------------------------ pruning */
 
 /* Anything that may still meet the object: what it has of the object's past is
@@ -347,6 +411,7 @@ main(void)
 			nothing_goes_while_a_member_is_away_and_status_says_who),
 		cmocka_unit_test(an_aborted_removal_is_made_up_for_later),
 		cmocka_unit_test(floors_outlive_the_process),
+		cmocka_unit_test(a_delete_with_an_old_context_makes_a_new_actor),
 		cmocka_unit_test(pruning_removes_no_value_and_makes_nothing_dominated),
 		cmocka_unit_test(a_crowded_context_is_pruned_everywhere_to_ten_entries),
 	};
