@@ -85,10 +85,10 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 			dyn_copy_begin(node, request, &env->sender, message);
 			break;
 		case DYN_REQUEST_FENCE:
-			dyn_reap_take_fence(node, request, message);
+			dyn_reap_take_fence(node, request, &env->sender, message);
 			break;
 		case DYN_REQUEST_REAP:
-			dyn_reap_take(node, request, message);
+			dyn_reap_take(node, request, &env->sender, message);
 			break;
 		case DYN_REQUEST_HANDOFF:
 		case DYN_REQUEST_REPAIR:

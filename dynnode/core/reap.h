@@ -117,8 +117,10 @@ uint64_t dyn_reap_margin_ms(const struct dyn_node *node);
 
 /* A member's part; for an own one, parent tells the serial of the step. */
 void dyn_reap_take_fence(struct dyn_node *node, struct dyn_request *request,
+						 const struct dyn_node_id *asker,
 						 const Dyn__FenceRequest *message);
 void dyn_reap_take(struct dyn_node *node, struct dyn_request *request,
+				   const struct dyn_node_id *asker,
 				   const Dyn__ReapRequest *message);
 
 /* Its time is up. */

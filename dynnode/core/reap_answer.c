@@ -44,6 +44,16 @@ dyn_reap_expire(struct dyn_node *node, struct dyn_request *request)
 
 /* ------------------------------------------------------------------ fences */
 
+/* A member, who speaks to this process and no earlier one. */
+static enum dyn_status
+check_asker(const struct dyn_node *node, const struct dyn_node_id *asker,
+			uint64_t process)
+{
+	if (dyn_ring_member(&node->cluster.ring, asker) == NULL)
+		return DYN_STATUS_NOT_AUTH;
+	return process == node->start_id ? DYN_STATUS_OK : DYN_STATUS_NOT_READY;
+}
+
 static bool
 is_sound(const struct dyn_node *node, const Dyn__FenceRequest *message)
 {
@@ -126,6 +136,7 @@ raise_floor(struct dyn_node *node, uint16_t partition, uint64_t fence,
 
 void
 dyn_reap_take_fence(struct dyn_node *node, struct dyn_request *request,
+					const struct dyn_node_id *asker,
 					const Dyn__FenceRequest *message)
 {
 	struct dyn_fencing *self;
@@ -133,13 +144,13 @@ dyn_reap_take_fence(struct dyn_node *node, struct dyn_request *request,
 	const bool *held =
 		message->step == DYN_FENCE_FLOOR ? dyn_handoff_held(node) : NULL;
 	bool any = false;
+	enum dyn_status status = check_asker(node, asker, message->process);
 
-	if (!is_sound(node, message) || message->process != node->start_id)
+	if (!is_sound(node, message))
+		status = DYN_STATUS_BAD_REQUEST;
+	if (status != DYN_STATUS_OK)
 	{
-		dyn_request_refuse(node, request,
-						   is_sound(node, message) ? DYN_STATUS_NOT_READY
-												   : DYN_STATUS_BAD_REQUEST,
-						   "not a step of reaping, or for an earlier process");
+		dyn_request_refuse(node, request, status, dyn_status_text(status));
 		return;
 	}
 	self = dyn_arena_allocate(&request->arena, sizeof(*self));
@@ -282,22 +293,19 @@ take_items(struct dyn_node *node, struct dyn_request *request,
 
 void
 dyn_reap_take(struct dyn_node *node, struct dyn_request *request,
-			  const Dyn__ReapRequest *message)
+			  const struct dyn_node_id *asker, const Dyn__ReapRequest *message)
 {
 	uint32_t count = (uint32_t) message->n_items;
-	enum dyn_status status = DYN_STATUS_OK;
+	enum dyn_status status = check_asker(node, asker, message->process);
 
 	request->reaps =
 		dyn_arena_allocate(&request->arena, count * sizeof(*request->reaps));
 	if (count == 0 || message->step >= DYN_REAP_STEP_COUNT ||
 		!take_items(node, request, message))
 		status = DYN_STATUS_BAD_REQUEST;
-	else if (message->process != node->start_id)
-		status = DYN_STATUS_NOT_READY;
 	if (status != DYN_STATUS_OK)
 	{
-		dyn_request_refuse(node, request, status,
-						   "not a step of reaping, or for an earlier process");
+		dyn_request_refuse(node, request, status, dyn_status_text(status));
 		return;
 	}
 	request->op_count = request->undecided = count;

@@ -112,7 +112,7 @@ send_reap(struct dyn_node *node, uint32_t member, uint32_t step)
 		request->parent = node->reap.serial;
 		request->parent_op = member;
 		request->message = message;
-		dyn_reap_take(node, request, message);
+		dyn_reap_take(node, request, &node->id, message);
 		return;
 	}
 	send(node, member, DYN_MESSAGE_REAP, &message->base);
@@ -305,7 +305,7 @@ send_fence(struct dyn_node *node, uint32_t member)
 		request->parent = node->reap.serial;
 		request->parent_op = member;
 		request->message = message;
-		dyn_reap_take_fence(node, request, message);
+		dyn_reap_take_fence(node, request, &node->id, message);
 		return;
 	}
 	send(node, member, DYN_MESSAGE_FENCE, &message->base);

@@ -16,6 +16,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum
+{
+	FUZZ_PROCESS = 4711 /* of the node in fuzznode.c */
+};
+
 static struct dyn_arena arena;
 static const char *top;
 
@@ -451,6 +456,50 @@ write_exchange_messages(void)
 }
 
 static void
+write_reap_messages(void)
+{
+	Dyn__FenceRequest fence = DYN__FENCE_REQUEST__INIT;
+	Dyn__FenceReply fence_reply = DYN__FENCE_REPLY__INIT;
+	Dyn__ReapActor actor = DYN__REAP_ACTOR__INIT;
+	Dyn__ReapActor *actors[1] = { &actor };
+	Dyn__ReapItem dead = DYN__REAP_ITEM__INIT;
+	Dyn__ReapItem crowded = DYN__REAP_ITEM__INIT;
+	Dyn__ReapItem *items[2] = { &dead, &crowded };
+	Dyn__ReapRequest reap = DYN__REAP_REQUEST__INIT;
+	Dyn__ReapReply reap_reply = DYN__REAP_REPLY__INIT;
+	uint32_t partitions[3] = { 0, 1, 3 };
+	uint64_t fences[3] = { 1, 2, UINT64_MAX };
+
+	fence.step = 2;
+	fence.n_partitions = fence.n_fences = 3;
+	fence.partitions = partitions;
+	fence.fences = fences;
+	fence.process = reap.process = FUZZ_PROCESS;
+	write_message(DYN_MESSAGE_FENCE, &fence.base);
+	fence_reply.n_blocks = fence_reply.n_stamps = 3;
+	fence_reply.blocks = partitions;
+	fence_reply.stamps = fences;
+	write_message(DYN_MESSAGE_FENCE_REPLY, &fence_reply.base);
+	actor.start = 42;
+	actor.epoch = 1;
+	dead.bucket = bytes_of("cart");
+	dead.key = bytes_of("alice");
+	dead.hash = 42;
+	dead.fence = crowded.fence = 1;
+	dead.dies_at_ms = 1000;
+	crowded.key = bytes_of("bob");
+	crowded.n_actors = 1;
+	crowded.actors = actors;
+	reap.step = 1;
+	reap.n_items = 2;
+	reap.items = items;
+	write_message(DYN_MESSAGE_REAP, &reap.base);
+	reap_reply.n_statuses = 3;
+	reap_reply.statuses = partitions;
+	write_message(DYN_MESSAGE_REAP_REPLY, &reap_reply.base);
+}
+
+static void
 write_replica_messages(struct dyn_slice object)
 {
 	Dyn__ReadRequest read = DYN__READ_REQUEST__INIT;
@@ -488,6 +537,7 @@ write_replica_messages(struct dyn_slice object)
 	replicate_reply.statuses = statuses;
 	write_message(DYN_MESSAGE_REPLICATE_REPLY, &replicate_reply.base);
 	write_exchange_messages();
+	write_reap_messages();
 }
 
 static void
