@@ -314,9 +314,13 @@ dyn_whitebox_trees(struct dyn_world *world)
 								"records",
 								i, wrong);
 		/* A sibling that came in a commit that was given up, and went with the
-		 * next one, leaves the hash that was there: held anew, which is safe. */
+		 * next one, leaves the hash that was there: held anew, which is safe.
+		 * So does a tombstone that is removed and brought back in one commit.
+		 */
 		wrong = dyn_simdisk_held_wrong(world->nodes[i].disk);
-		if (wrong > (world->swarm.abort_rate > 0 ? HELD_ANEW_MAX : 0))
+		if (wrong > (world->swarm.abort_rate > 0 || world->swarm.reap_ms > 0
+						 ? HELD_ANEW_MAX
+						 : 0))
 			dyn_world_violation(world, "W1",
 								"node %u: %u records forgot since when they "
 								"are held",
