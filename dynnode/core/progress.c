@@ -14,6 +14,9 @@ enum
 	STORE_MS = 10000
 };
 
+/* No store comes so far; beyond, it would be at its end at once. */
+#define COUNT_MAX (UINT64_C(1) << 62)
+
 static void
 put_u64(uint8_t *p, uint64_t value)
 {
@@ -163,6 +166,11 @@ dyn_progress_learn(struct dyn_node *node, const uint64_t *counts, size_t count)
 		const struct dyn_node_id *id = &ring->members[i].id;
 		struct dyn_progress_item *item;
 
+		if (counts[i] > COUNT_MAX)
+		{
+			dyn_count(node, frames_bad);
+			continue;
+		}
 		if (dyn_node_id_compare(id, &node->id) == 0)
 		{
 			if (counts[i] > node->progress.own)

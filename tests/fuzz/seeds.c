@@ -426,6 +426,11 @@ write_exchange_messages(void)
 	Dyn__ListItem *items[2] = { &item, &damaged };
 	Dyn__ListRequest list = DYN__LIST_REQUEST__INIT;
 	Dyn__ListReply list_reply = DYN__LIST_REPLY__INIT;
+	Dyn__CopyRequest copy = DYN__COPY_REQUEST__INIT;
+	Dyn__CopyItem copied = DYN__COPY_ITEM__INIT;
+	Dyn__CopyItem unreadable = DYN__COPY_ITEM__INIT;
+	Dyn__CopyItem *copies[2] = { &copied, &unreadable };
+	Dyn__CopyReply copy_reply = DYN__COPY_REPLY__INIT;
 	uint32_t nodes[3] = { 0, 1, 7 };
 	uint64_t hashes[3] = { 0, 42, UINT64_MAX };
 
@@ -436,6 +441,8 @@ write_exchange_messages(void)
 	write_message(DYN_MESSAGE_TREE, &tree.base);
 	tree_reply.n_differing = 2;
 	tree_reply.differing = nodes + 1;
+	tree_reply.n_building = 1;
+	tree_reply.building = nodes;
 	write_message(DYN_MESSAGE_TREE_REPLY, &tree_reply.base);
 	item.bucket = bytes_of("cart");
 	item.key = bytes_of("alice");
@@ -453,6 +460,21 @@ write_exchange_messages(void)
 	list_reply.after_bucket = bytes_of("cart");
 	list_reply.after_key = bytes_of("b");
 	write_message(DYN_MESSAGE_LIST_REPLY, &list_reply.base);
+	copy.partition = 3;
+	copy.after_bucket = bytes_of("cart");
+	copy.after_key = bytes_of("alice");
+	copy.items_max = 64;
+	write_message(DYN_MESSAGE_COPY, &copy.base);
+	copied.bucket = bytes_of("cart");
+	copied.key = bytes_of("alice");
+	copied.object = bytes_of("no object");
+	unreadable.key = bytes_of("bob");
+	unreadable.damaged = true;
+	copy_reply.n_items = 2;
+	copy_reply.items = copies;
+	copy_reply.after_bucket = bytes_of("cart");
+	copy_reply.after_key = bytes_of("bob");
+	write_message(DYN_MESSAGE_COPY_REPLY, &copy_reply.base);
 }
 
 static void

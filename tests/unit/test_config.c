@@ -287,6 +287,24 @@ sizes_take_k_m_and_g(void **state)
 }
 
 static void
+a_node_id_has_32_digits(void **state)
+{
+	char digits[33];
+
+	takes_line("--node-id 0123456789abcdef0123456789abcdef");
+	dyn_node_id_format(&config.member, digits);
+	assert_string_equal(digits, "0123456789abcdef0123456789abcdef");
+	takes_line("--node-id=");
+	assert_true(dyn_node_id_is_zero(&config.member));
+	refuses_line("--node-id 0123456789abcdef0123456789abcde",
+				 "node-id: \"0123456789abcdef0123456789abcde\"");
+	refuses_line("--node-id 00000000000000000000000000000000",
+				 "is not a member's id");
+	refuses_line("--node-id 0123456789abcdef0123456789abcdeg",
+				 "32 hexadecimal digits");
+}
+
+static void
 texts_end_where_their_room_does(void **state)
 {
 	char line[512];
@@ -571,6 +589,7 @@ main(void)
 		cmocka_unit_test(a_file_has_names_values_comments_and_quotes),
 		cmocka_unit_test(flags_win_over_the_file),
 		cmocka_unit_test(an_empty_file_changes_nothing),
+		cmocka_unit_test(a_node_id_has_32_digits),
 		cmocka_unit_test(mistakes_in_a_file_name_their_line),
 		cmocka_unit_test(all_mistakes_in_a_file_are_told_at_once),
 		cmocka_unit_test(what_is_no_text_file_is_refused),
