@@ -560,9 +560,9 @@ def cloned(round_):
 
 # ------------------------------------------------------------ what is left behind
 
-def drop_hints(node):
-    """From the disk of a node that does not run; how many there were."""
-    done = subprocess.run([os.path.join(PROGRAMS, "drop_hints"), node.data],
+def hints(node, *words):
+    """How many objects it keeps for others (hints.c)."""
+    done = subprocess.run([os.path.join(PROGRAMS, "hints"), node.data, *words],
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise Trouble("hints of %s: %s" % (node, done.stderr))
@@ -583,7 +583,7 @@ def hints_lost(round_):
     round_.sleep(1, 1.5)
     for node in round_.cluster.nodes:
         node.kill()
-    counts = [drop_hints(node) for node in round_.cluster.nodes]
+    counts = [hints(node, "drop") for node in round_.cluster.nodes]
     round_.say("threw %d hints away" % sum(counts))
     round_.check(sum(counts) > 0, "there were no hints")
     for node in round_.cluster.nodes:
@@ -595,6 +595,83 @@ def hints_lost(round_):
         round_.check(round_.result["exchange_keys_repaired"] > 0,
                      "anti-entropy repaired nothing")
     round_.after(look)
+
+
+HAS_NETWORK = os.geteuid() == 0 and os.path.exists("/dev/net/tun")
+
+
+def lose_some_hints(round_):
+    """A node misses what another one keeps for it; the others, to whom
+    nothing happens, have all of it."""
+    cluster = round_.cluster
+    if not round_.check(cluster.wait_whole(20)
+                        and round_.wait_until(20, lambda: not any(
+                            hints(node) for node in cluster.nodes)),
+                        "hints are not delivered within 20 s of peace"):
+        return
+    victim, other = round_.pick(2)
+    victim.kill()
+    round_.sleep(0.5, 1.5)
+    other.kill()
+    round_.say("kill -9 of %s, and of %s with %d hints thrown away"
+               % (victim, other, hints(other, "drop")))
+    cluster.heal()
+
+
+def break_for_a_while(round_):
+    """One thing, of processes or (where there can be one) of the network."""
+    network = round_.cluster.network
+    node, other = round_.pick(2)
+    few, many = some_side(round_, round_.random.choice((1, 2)))
+    steps = [
+        ("kill -9 of %s" % node, node.kill),
+        ("kill -9 of %s and %s" % (node, other),
+         lambda: (node.kill(), other.kill())),
+        ("SIGTERM to %s" % node, node.stop),
+        ("SIGSTOP of %s" % node, node.pause),
+    ]
+    if network is not None:
+        steps += [
+            ("partition %s | %s" % (few, many),
+             lambda: cut_both(network, few, many)),
+            ("nothing from %s to %s" % (few, many),
+             lambda: network.cut(few, many)),
+            ("frames are late, lost and doubled",
+             lambda: network.say("lossy 20000 %d %d 20000" % (
+                 round_.random.choice((1000, 100000)),
+                 round_.random.choice((10000, 400000))))),
+        ]
+    name, act = round_.random.choice(steps)
+    round_.say(name)
+    act()
+    round_.sleep(0.2, 3)
+    round_.cluster.heal()
+
+
+@fault_class(network=HAS_NETWORK, keys=800, load=["--deletes", "45"],
+             delete_rate=0.5, reaped=True,
+             flags=["--tombstone-grace-ms", "500", "--reap-ms", "100",
+                    "--anti-entropy-ms", "3000"])
+def deletes(round_):
+    """Keys are deleted and made again while nodes and networks fail, and
+    tombstones are reaped as soon as they may be: nothing deleted comes back,
+    and at the end no tombstone is left.  As long as DURATION says."""
+    reaped = 0
+    while True:
+        if round_.random.random() < 0.5:
+            lose_some_hints(round_)
+        else:
+            break_for_a_while(round_)
+        # Reaping wants all members: let it begin, or not.
+        if round_.random.random() < 0.8:
+            round_.check(round_.cluster.wait_whole(20),
+                         "the cluster is not whole 20 s after it healed")
+        before = round_.cluster.count("reaped")
+        round_.sleep(0, 4)
+        reaped += max(0, round_.cluster.count("reaped") - before)
+        if not round_.time_is_left():
+            break
+    round_.say("%d records were reaped while clients wrote" % reaped)
 
 
 # ---------------------------------------------------------------- all together
@@ -647,5 +724,6 @@ def storm(round_):
 # What `make check` runs: together they must stay below three minutes.
 DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "partition", "lossy",
            "full_disk", "failing_sync", "power_cut", "clock_jump",
-           "corrupt_records", "emptied", "rolled_back", "hints_lost", "lying_disks"]
+           "corrupt_records", "emptied", "rolled_back", "hints_lost",
+           "deletes", "lying_disks"]
 PARTITIONS = ["isolate", "halves", "one_way", "bridge"]

@@ -7,7 +7,7 @@
 
 FAULT_LIB = $(patsubst %,$(B)/tests/fault/%.o,value journal links final workload workload_read)
 FAULT_SIM = $(patsubst %,$(B)/tests/sim/%.o,checker history simdisk)
-FAULT_PROGRAMS = $(patsubst %,$(B)/tests/fault/%,load check drop_hints tapbridge failing_disk.so)
+FAULT_PROGRAMS = $(patsubst %,$(B)/tests/fault/%,load check hints tapbridge failing_disk.so)
 ROUNDS ?= 12
 
 $(B)/tests/fault/%: $(B)/tests/fault/%.o $(FAULT_LIB) $(FAULT_SIM) $(ARCHIVES)

@@ -342,6 +342,10 @@ class Cluster:
                 return False
         return True
 
+    def count(self, name):
+        """A counter of all that run now."""
+        return sum(node.counter(name) for node in self.nodes)
+
     def wait_whole(self, seconds):
         return wait_for(seconds, self.is_whole)
 

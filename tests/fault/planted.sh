@@ -25,6 +25,7 @@ delete_forgets_the_context                       halves bridge kill_two
 row_clock_covers_a_sibling                       kill_one halves
 blind_write_replaces                             kill_one
 create_checks_itself_only                        kill_one halves
+reap_without_all_owners                          deletes
 '
 
 # plant NAME...: a copy of the tree with these patches, built
