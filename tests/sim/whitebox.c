@@ -256,7 +256,10 @@ dyn_whitebox_store(struct dyn_world *world, uint32_t node,
 				   const struct dyn_effect *effect)
 {
 	for (uint32_t i = 0; i < effect->store.write_count; i++)
-		dyn_whitebox_reap(world, node, &effect->store.writes[i]);
+		if (effect->store.writes[i].table == DYN_TABLE_META)
+			dyn_whitebox_floor(world, node);
+		else
+			dyn_whitebox_reap(world, node, &effect->store.writes[i]);
 	for (uint32_t i = 0; i < effect->store.write_count; i++)
 		if (effect->store.writes[i].table != DYN_TABLE_META &&
 			effect->store.writes[i].object.size != 0)

@@ -313,14 +313,11 @@ dyn_whitebox_trees(struct dyn_world *world)
 								"node %u: %u leaves are not those of its "
 								"records",
 								i, wrong);
-		/* A sibling that came in a commit that was given up, and went with the
-		 * next one, leaves the hash that was there: held anew, which is safe.
-		 * So does a tombstone that is removed and brought back in one commit.
-		 */
+		/* A sibling that came and went in one commit, or in one that was given
+		 * up, leaves the hash that was there, held anew, which is safe; so does
+		 * a tombstone that was removed and brought back. */
 		wrong = dyn_simdisk_held_wrong(world->nodes[i].disk);
-		if (wrong > (world->swarm.abort_rate > 0 || world->swarm.reap_ms > 0
-						 ? HELD_ANEW_MAX
-						 : 0))
+		if (wrong > HELD_ANEW_MAX)
 			dyn_world_violation(world, "W1",
 								"node %u: %u records forgot since when they "
 								"are held",

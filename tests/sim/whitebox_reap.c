@@ -7,6 +7,7 @@
  * still take; and none is ever stored again.
  */
 #include "core/building.h"
+#include "core/request.h"
 #include "core/state.h"
 #include "model/hash.h"
 #include "tests/sim/simnet.h"
@@ -330,6 +331,53 @@ dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 	give_up(&removal);
 }
 
+bool
+dyn_whitebox_gave_up(const struct dyn_world *world, uint32_t key,
+					 struct dyn_dot dot)
+{
+	return key < DYN_SIM_KEYS_MAX &&
+		   dyn_clock_covers(&world->whitebox->given_up[key], dot);
+}
+
+/* ---------------------------------------------------- floors and marks */
+
+/* Requests that began before the stamp rose, and could still send something. */
+static bool
+is_old(const struct dyn_request *request, const struct dyn_fence_place *place)
+{
+	return request->serial < place->stamped_serial &&
+		   (request->type == DYN_REQUEST_PUT ||
+			request->type == DYN_REQUEST_GET ||
+			request->type == DYN_REQUEST_HANDOFF ||
+			request->type == DYN_REQUEST_REPAIR);
+}
+
+void
+dyn_whitebox_floor(struct dyn_world *world, uint32_t node)
+{
+	const struct dyn_node *core = world->nodes[node].node;
+	const struct dyn_request *request;
+
+	if (node >= world->swarm.node_count || core == NULL ||
+		core->fence.places == NULL)
+		return;
+	for (uint16_t p = 0; p < world->swarm.partition_count; p++)
+	{
+		const struct dyn_fence_place *place = &core->fence.places[p];
+
+		if (place->floor <= floor_on_disk(world, node, p) ||
+			place->wanted_stamp != 0)
+			continue;
+		for (request = core->requests; request != NULL;
+			 request = request->hh.next)
+			if (is_old(request, place))
+				dyn_world_violation(world, "W5",
+									"node %u raises its floor of partition %u "
+									"beside older requests",
+									node, p);
+	}
+}
+
 void
 dyn_whitebox_mark(struct dyn_world *world, uint32_t node,
 				  const Dyn__ReplicateRequest *request,
@@ -339,11 +387,12 @@ dyn_whitebox_mark(struct dyn_world *world, uint32_t node,
 	uint32_t key;
 	bool owners[DYN_SIM_NODES_MAX];
 
+	if (node >= world->swarm.node_count || request->repair ||
+		!dyn_sim_key_number(dyn_slice_of_bytes(op->key), &key))
+		return;
 	/* A write carries its request, a repair says so: what is left are hints on
 	 * their way home. */
-	if (node >= world->swarm.node_count || request->repair ||
-		request->hint_slots != 0 || op->n_request_ids != 0 ||
-		!dyn_sim_key_number(dyn_slice_of_bytes(op->key), &key) ||
+	if (op->n_request_ids != 0 || request->hint_slots != 0 ||
 		!dyn_whitebox_owners(world, key, owners) || owners[node])
 		return;
 	floor = dyn_fence_floor(world->nodes[node].node, partition_of(world, key));
@@ -352,14 +401,6 @@ dyn_whitebox_mark(struct dyn_world *world, uint32_t node,
 							"node %u marks a hint of key %u with %d, its floor "
 							"is %d",
 							node, key, (int) op->fence, (int) floor);
-}
-
-bool
-dyn_whitebox_gave_up(const struct dyn_world *world, uint32_t key,
-					 struct dyn_dot dot)
-{
-	return key < DYN_SIM_KEYS_MAX &&
-		   dyn_clock_covers(&world->whitebox->given_up[key], dot);
 }
 
 /* ------------------------------------------------------------- at the end */

@@ -40,6 +40,9 @@ void dyn_whitebox_told(struct dyn_world *world, uint32_t node,
 void dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 					   const struct dyn_write *write);
 
+/* ... a floor is on its way to disk: no older request is under way. */
+void dyn_whitebox_floor(struct dyn_world *world, uint32_t node);
+
 /* ... what a node sends: hints are marked with the floor of their keeper. */
 void dyn_whitebox_mark(struct dyn_world *world, uint32_t node,
 					   const Dyn__ReplicateRequest *request,
