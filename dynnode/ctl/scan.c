@@ -204,9 +204,10 @@ open_stream(struct scan *self, struct dyn_client *client, uint16_t partition)
 					dyn_hash_cell_last(partition, q));
 }
 
-/* Which members to ask about a partition; fewer than r is an error. */
+/* Which members to ask about a partition: not those that have refused. */
 static uint8_t
-choose_owners(struct scan *self, uint16_t partition, uint32_t *members)
+choose_owners(struct scan *self, uint16_t partition, uint64_t refused,
+			  uint32_t *members)
 {
 	uint8_t count = 0;
 
@@ -217,43 +218,51 @@ choose_owners(struct scan *self, uint16_t partition, uint32_t *members)
 		uint32_t member =
 			(uint32_t) (dyn_ring_member(&self->ring, id) - self->ring.members);
 
-		if (self->up[member] && client_of(self, member) != NULL)
+		if (self->up[member] && !(refused >> member & 1) &&
+			client_of(self, member) != NULL)
 			members[count++] = member;
 	}
 	return count;
 }
 
 static bool
-scan_streams(struct scan *self, bool compared)
+end_streams(struct scan *self, bool compared, bool good)
 {
-	bool good = (!compared || ctl_streams_compare(&self->streams)) &&
-				merge_streams(self);
-
 	dyn_scan_census_note(&self->census, self->streams.key_count, compared,
 						 self->streams.merge.equal_count);
 	ctl_streams_destroy(&self->streams);
 	return good;
 }
 
+/* An owner that is being built up has no word; another one is asked. */
 static bool
 scan_partition(struct scan *self, uint16_t partition)
 {
+	bool compared = self->r > 1 && dyn_scan_census_wants(&self->census);
 	uint32_t members[DYN_REPLICAS_MAX];
-	uint8_t count = choose_owners(self, partition, members);
+	uint64_t refused = 0;
+	uint8_t failed = 0;
+	uint8_t count;
 
-	if (count < self->r)
+	while ((count = choose_owners(self, partition, refused, members)) ==
+		   self->r)
 	{
-		fprintf(stderr,
-				"dynctl: scan: partition %u: %u owners are needed, %u can be "
-				"reached\n",
-				partition, self->r, count);
-		return false;
+		ctl_streams_init(&self->streams, self->ctl);
+		for (uint8_t i = 0; i < count; i++)
+			open_stream(self, client_of(self, members[i]), partition);
+		if (ctl_streams_begin(&self->streams, compared, &failed))
+			return end_streams(self, compared, merge_streams(self));
+		if (self->streams.streams[failed].status != DYN_STATUS_BUILDING)
+			return end_streams(self, compared, false);
+		refused |= UINT64_C(1) << members[failed];
+		ctl_streams_destroy(&self->streams);
 	}
-	ctl_streams_init(&self->streams, self->ctl);
-	for (uint8_t i = 0; i < count; i++)
-		open_stream(self, client_of(self, members[i]), partition);
-	return scan_streams(self,
-						count > 1 && dyn_scan_census_wants(&self->census));
+	fprintf(stderr,
+			"dynctl: scan: partition %u: %u owners are needed, %u can be "
+			"reached%s\n",
+			partition, self->r, count,
+			refused ? "; others are being built up" : "");
+	return false;
 }
 
 /* Only what this node holds, with hashes: for comparing replicas. */
@@ -261,11 +270,18 @@ static bool
 scan_replica(struct scan *self, uint16_t partition,
 			 const struct dyn_node_id *node)
 {
+	uint8_t failed;
+
 	if (dyn_ring_find(&self->ring, partition, node) < 0)
 		return true;
 	ctl_streams_init(&self->streams, self->ctl);
 	open_stream(self, self->ctl->client, partition);
-	return scan_streams(self, false);
+	if (ctl_streams_begin(&self->streams, false, &failed))
+		return end_streams(self, false, merge_streams(self));
+	if (self->streams.streams[0].status == DYN_STATUS_BUILDING)
+		fprintf(stderr, "dynctl: scan: partition %u is being built up here\n",
+				partition);
+	return end_streams(self, false, false);
 }
 
 /* Asked for, else the bucket's, else the cluster's. */

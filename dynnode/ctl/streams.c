@@ -98,8 +98,11 @@ ask(struct ctl_streams *self, struct ctl_stream *stream)
 		status = DYN_STATUS_TOO_LARGE;
 		text = "its cursor is longer than a key";
 	}
+	stream->status = status;
 	if (status == DYN_STATUS_OK)
 		return reply;
+	if (status == DYN_STATUS_BUILDING && !stream->has_begun)
+		return NULL;
 	fprintf(stderr, "dynctl: scan: %s: %s: %s\n",
 			dyn_client_address(stream->client), dyn_status_name(status), text);
 	return NULL;
@@ -172,27 +175,19 @@ ctl_streams_feed(struct ctl_streams *self, uint8_t index)
 	return true;
 }
 
-/* Ask all for the hashes of their cells, the first one for its first page as
- * well; then let the others list what differs. */
-bool
-ctl_streams_compare(struct ctl_streams *self)
+/* Let the streams of hashes list what differs. */
+static void
+compare(struct ctl_streams *self)
 {
 	const uint64_t *hashes[DYN_REPLICAS_MAX];
-	bool complete = true;
 	uint16_t cell_first = self->streams[0].cell_first;
 	uint32_t cell_count = self->streams[0].cell_last - cell_first + 1u;
+	bool complete = true;
 
 	for (uint8_t i = 0; i < self->count; i++)
 	{
-		struct ctl_stream *stream = &self->streams[i];
-
-		stream->request.cell_hashes = true;
-		stream->request.no_items = i != 0;
-		if (!read_page(self, stream))
-			return false;
-		stream->request.cell_hashes = stream->request.no_items = false;
-		hashes[i] = stream->hashes;
-		complete &= stream->hash_count == cell_count;
+		hashes[i] = self->streams[i].hashes;
+		complete &= self->streams[i].hash_count == cell_count;
 	}
 	if (complete)
 		dyn_scan_merge_compare(&self->merge, cell_first, hashes, cell_count);
@@ -204,5 +199,24 @@ ctl_streams_compare(struct ctl_streams *self)
 		stream->is_end = !next_cells(self, stream, cell_first);
 		stream->has_page = stream->is_end;
 	}
+}
+
+bool
+ctl_streams_begin(struct ctl_streams *self, bool compared, uint8_t *failed)
+{
+	for (uint8_t i = 0; i < self->count; i++)
+	{
+		struct ctl_stream *stream = &self->streams[i];
+
+		*failed = i;
+		stream->request.cell_hashes = compared;
+		stream->request.no_items = compared && i != 0;
+		if (!read_page(self, stream))
+			return false;
+		stream->request.cell_hashes = stream->request.no_items = false;
+		stream->has_begun = true;
+	}
+	if (compared)
+		compare(self);
 	return true;
 }

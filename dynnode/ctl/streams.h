@@ -31,6 +31,8 @@ struct ctl_stream
 	uint8_t after_key[DYN_KEY_SIZE_MAX]; /* the cursor outlives the page */
 	const uint64_t *hashes; /* of the cells, when they were asked for */
 	uint32_t hash_count;
+	enum dyn_status status; /* of the last reply */
+	bool has_begun;         /* the first page is there */
 };
 
 struct ctl_streams
@@ -49,8 +51,13 @@ void ctl_streams_destroy(struct ctl_streams *self);
 void ctl_streams_add(struct ctl_streams *self, struct dyn_client *client,
 					 uint16_t cell_first, uint16_t cell_last);
 
-/* With all of them there, before the first page. */
-bool ctl_streams_compare(struct ctl_streams *self);
+/*
+ * With all of them there: read the first pages; when `compared`, compare trees
+ * first.  False, and the stream that failed.  Nothing was told of an owner that
+ * is BUILDING: another one may be asked instead.
+ */
+bool ctl_streams_begin(struct ctl_streams *self, bool compared,
+					   uint8_t *failed);
 
 /* The next page of a stream into the merge. */
 bool ctl_streams_feed(struct ctl_streams *self, uint8_t index);
