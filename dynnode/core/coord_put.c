@@ -552,6 +552,13 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	}
 	put->partition = dyn_cluster_partition(
 		node, dyn_hash_cell(dyn_hash_position(request->bucket, put->key)));
+	/* What it took alone might have to be discarded. */
+	if (node->progress.in_doubt && !dyn_progress_has_met_anybody(node))
+	{
+		decide(node, request, op, DYN_STATUS_NOT_READY,
+			   "the node was just started, and has met no other member yet");
+		return;
+	}
 	own_slot = dyn_cluster_own_slot(node, put->partition);
 	takes = dyn_building_takes(node, put->partition);
 	if (node->writable && takes && (own_slot >= 0 || message->stand_in))

@@ -166,7 +166,7 @@ dyn_fence_store(struct dyn_node *node)
 void
 dyn_fence_stored(struct dyn_node *node, uint64_t token, enum dyn_status status)
 {
-	if (node->fence.places == NULL || status != DYN_STATUS_OK)
+	if (node->fence.places == NULL)
 		return;
 	for (uint16_t i = 0; i < node->cluster.ring.partition_count; i++)
 	{
@@ -174,6 +174,12 @@ dyn_fence_stored(struct dyn_node *node, uint64_t token, enum dyn_status status)
 
 		if (self->wanted_stamp == 0 || self->wanted_token > token)
 			continue;
+		/* It marked nothing, so it may be asked for again. */
+		if (status != DYN_STATUS_OK)
+		{
+			self->wanted_stamp = 0;
+			continue;
+		}
 		self->floor = floor_to_store(node, i);
 		if (self->wanted_stamp >= self->behind)
 			self->behind = 0;
@@ -325,6 +331,7 @@ dyn_fence_learn(struct dyn_node *node, const struct dyn_node_id *peer,
 			continue;
 		any |= self->behind == 0;
 		self->behind = floor;
+		self->behind_serial = node->serial_next + 1;
 		dyn_building_begin(node, i, DYN_BUILDING_DISCARD);
 	}
 	if (!any)
@@ -350,10 +357,14 @@ has_met_owners(const struct dyn_node *node, uint16_t partition)
 	return true;
 }
 
+/* Nor may anything be left that was read here before: with the new floor it
+ * would be marked as if it were as young. */
 static bool
-has_let_go(struct dyn_node *node, uint16_t partition, const bool *held)
+has_let_go(struct dyn_node *node, uint16_t partition, const bool *held,
+		   uint64_t oldest)
 {
-	if (!dyn_building_takes(node, partition))
+	if (!dyn_building_takes(node, partition) ||
+		oldest < look(node, partition)->behind_serial)
 		return false;
 	if (dyn_cluster_own_slot(node, partition) < 0)
 		return !held[partition];
@@ -364,6 +375,7 @@ void
 dyn_fence_tick(struct dyn_node *node)
 {
 	const bool *held = NULL;
+	uint64_t oldest = 0;
 	bool any = false;
 
 	if (!node->cluster.formed || !node->writable || node->fence.places == NULL)
@@ -373,8 +385,11 @@ dyn_fence_tick(struct dyn_node *node)
 		if (node->fence.places[i].behind == 0)
 			continue;
 		if (held == NULL)
+		{
 			held = dyn_handoff_held(node);
-		if (has_let_go(node, i, held))
+			oldest = dyn_fence_oldest(node);
+		}
+		if (has_let_go(node, i, held, oldest))
 			any |= dyn_fence_raise_stamp(node, i, node->fence.places[i].behind);
 	}
 	if (any)

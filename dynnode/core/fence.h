@@ -48,6 +48,7 @@ struct dyn_fence_place
 	uint64_t owner_floor;    /* the highest one that an owner told */
 	uint64_t heard_stamp;    /* the highest one of other members */
 	uint64_t behind;         /* a stamp that this store once had; 0 = none */
+	uint64_t behind_serial;  /* of the first request since that is known */
 };
 
 struct dyn_fence

@@ -240,6 +240,15 @@ dyn_progress_met(struct dyn_node *node, const struct dyn_node_id *id)
 	end_doubt(node);
 }
 
+bool
+dyn_progress_has_met_anybody(const struct dyn_node *node)
+{
+	for (uint32_t i = 0; i < node->progress.other_count; i++)
+		if (node->progress.others[i].met)
+			return true;
+	return false;
+}
+
 /* ----------------------------------------------------------------- counting */
 
 void

@@ -14,7 +14,8 @@
  * After a start nobody can know that without having met others.  So a member
  * of a cluster of several is in doubt at first, and answers no reads, until it
  * has met all others; or some, when silence_ms have passed; or nobody, when
- * DYN_ALONE times that has.  What was committed after the last heartbeat
+ * DYN_ALONE times that has.  As long as it has met nobody it coordinates no
+ * writes either.  What was committed after the last heartbeat
  * before the copy was made nobody can miss.
  *
  *-------------------------------------------------------------------------
@@ -67,6 +68,10 @@ void dyn_progress_learn(struct dyn_node *node, const uint64_t *counts,
 
 /* A fellow has told who it is, and what it knows. */
 void dyn_progress_met(struct dyn_node *node, const struct dyn_node_id *id);
+
+/* Since this start?  Who has met nobody may have an older copy of its store,
+ * and may have to discard what it takes. */
+bool dyn_progress_has_met_anybody(const struct dyn_node *node);
 
 /* Records are on disk. */
 void dyn_progress_committed(struct dyn_node *node);

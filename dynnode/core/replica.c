@@ -463,6 +463,17 @@ merge(struct dyn_node *node, struct dyn_request *request,
 	return status;
 }
 
+/* A store of the past must not take what it would discard: neither when it
+ * knows that it is one, nor when nobody could tell it yet. */
+static bool
+may_discard(const struct dyn_node *node, const struct dyn_replica_op *self,
+			uint16_t partition)
+{
+	return dyn_fence_is_behind(node, partition) ||
+		   (self->fence > dyn_fence_stamp(node, partition) &&
+			!dyn_progress_has_met_anybody(node));
+}
+
 void
 dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, struct dyn_key *key)
@@ -479,12 +490,16 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	/* Only now: while it waited for its turn, the floor may have risen. */
-	if (!self->fill &&
-		(self->fence < dyn_fence_floor(node, key->partition) ||
-		 dyn_fence_is_behind(node, key->partition)))
+	if (!self->fill && self->fence < dyn_fence_floor(node, key->partition))
 	{
 		dyn_count(node, fenced);
 		decide_replicate(node, request, op, DYN_STATUS_FENCED);
+		return;
+	}
+	/* FENCED would tell whoever keeps a hint that this node has had it. */
+	if (!self->fill && may_discard(node, self, key->partition))
+	{
+		decide_replicate(node, request, op, DYN_STATUS_BUILDING);
 		return;
 	}
 	if (key->state == DYN_LOADED_IO_ERROR ||

@@ -111,6 +111,141 @@ a_store_of_an_earlier_time_takes_no_writes_before_it_is_rebuilt(void **unused)
 	corerig_free(&rig);
 }
 
+/* It must not tell the keeper of a hint that it has had what it refuses. */
+static void
+a_store_of_an_earlier_time_does_not_say_that_it_is_too_old(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 1, DYN_ANTI_ENTROPY_NEVER);
+
+	set(rig, 0, 5, 5);
+	set(rig, 1, 4, 4);
+	place(rig, 1)->behind = 5;
+	/* It stays so as long as it has not met all owners. */
+	corerig_cut(rig, 2, true);
+	for (uint32_t i = 0; i < rig->nodes[1].node->peer_count; i++)
+		if (rig->nodes[1].peers[i] == 2)
+			rig->nodes[1].node->peers[i]->identified = false;
+	assert_int_equal(put_key(rig, 0, "alice", 1), DYN_STATUS_OK);
+	corerig_run(rig, 100);
+	assert_int_equal(place(rig, 1)->behind, 5);
+	assert_null(corerig_get(rig, 1, "cart", "alice"));
+	assert_int_equal(corerig_counter(rig, 1, "fenced"), 0);
+	corerig_free(&rig);
+}
+
+/* It would discard it when it hears that it is of an earlier time. */
+static void
+who_has_met_nobody_takes_nothing_marked_above_its_stamp(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
+
+	set(rig, 0, 5, 5);
+	set(rig, 1, 4, 4);
+	rig->nodes[1].node->progress.others[0].met = false;
+	assert_int_not_equal(put_key(rig, 0, "alice", 2), DYN_STATUS_OK);
+	assert_null(corerig_get(rig, 1, "cart", "alice"));
+	set(rig, 1, 5, 4);
+	assert_int_equal(put_key(rig, 0, "bob", 2), DYN_STATUS_OK);
+	corerig_free(&rig);
+}
+
+static void
+who_has_just_started_and_met_nobody_coordinates_no_writes(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
+
+	corerig_cut(rig, 1, true);
+	corerig_restart(rig, 1, NULL);
+	corerig_cut(rig, 1, false);
+	corerig_cut(rig, 0, true);
+	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
+	assert_null(corerig_get(rig, 1, "cart", "alice"));
+	corerig_cut(rig, 0, false);
+	corerig_run(rig, 2000);
+	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_OK);
+	corerig_free(&rig);
+}
+
+/* A commit that is given up must not be the last attempt. */
+static void
+a_stamp_that_did_not_get_to_disk_is_asked_for_again(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
+
+	set(rig, 0, 4, 4);
+	set(rig, 1, 6, 5);
+	reconnect(rig, 0);
+	rig->nodes[0].store.aborts = true;
+	while (!dyn_building_takes(rig->nodes[0].node, 0))
+		corerig_run(rig, 1);
+	corerig_run(rig, 2000);
+	assert_int_equal(dyn_fence_stamp(rig->nodes[0].node, 0), 4);
+	rig->nodes[0].store.aborts = false;
+	corerig_run(rig, 2000);
+	assert_int_equal(place(rig, 0)->behind, 0);
+	corerig_restart(rig, 0, NULL);
+	assert_int_equal(dyn_fence_stamp(rig->nodes[0].node, 0), 5);
+	corerig_free(&rig);
+}
+
+/* The first answer to a READ is kept here, as if it took long. */
+static uint8_t late_bytes[4096];
+static struct dyn_slice late;
+
+static void
+hold_back(struct corerig *rig, uint32_t from, enum dyn_message_type type,
+		  struct dyn_slice *frame)
+{
+	if (from != 2 || type != DYN_MESSAGE_READ_REPLY || late.size != 0)
+		return;
+	assert_true(frame->size <= sizeof(late_bytes));
+	memcpy(late_bytes, frame->data, frame->size);
+	late = (struct dyn_slice){ late_bytes, frame->size };
+	frame->size = 0;
+}
+
+/* What was read of the store before it was discarded is as old as ever. */
+static void
+a_read_of_a_store_of_an_earlier_time_brings_nothing_back(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 1, DYN_ANTI_ENTROPY_NEVER);
+	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
+	ProtobufCBinaryData key = dyn_bytes_of_slice(dyn_slice_of("alice"));
+	struct dyn_event answer = { .type = DYN_EVENT_MESSAGE };
+
+	set(rig, 0, 4, 4);
+	set(rig, 1, 5, 5);
+	set(rig, 2, 5, 5);
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 1024);
+	corerig_put(rig, 0, "cart", "alice",
+				encoded(put((struct dyn_object){ 0 }, NULL, "deleted", 9, 9)));
+	rig->watch = hold_back;
+	rig->nodes[0].node->config.request_timeout_ms = 10000;
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
+	request.r = 3;
+	request.n_keys = 1;
+	request.keys = &key;
+	assert_null(corerig_ask(rig, 0, DYN_MESSAGE_GET, &request.base));
+	assert_true(late.size != 0);
+	reconnect(rig, 0);
+	assert_int_equal(place(rig, 0)->behind, 5);
+	corerig_run(rig, 2000);
+	answer.message.source = DYN_SOURCE_PEER;
+	while (rig->nodes[0].peers[answer.message.peer_index] != 2)
+		answer.message.peer_index++;
+	answer.message.frame = late;
+	assert_null(rig->reply);
+	corerig_step(rig, 0, &answer);
+	corerig_run(rig, 100);
+	assert_int_equal(rig->reply_type, DYN_MESSAGE_GET_REPLY);
+	assert_null(corerig_get(rig, 1, "cart", "alice"));
+	assert_null(corerig_get(rig, 2, "cart", "alice"));
+	corerig_run(rig, 2000);
+	assert_int_equal(place(rig, 0)->behind, 0);
+	dyn_arena_destroy(&arena);
+	corerig_free(&rig);
+}
+
 int
 main(void)
 {
@@ -121,6 +256,15 @@ main(void)
 			a_request_keeps_the_floor_when_the_stamp_rises_above_it),
 		cmocka_unit_test(
 			a_store_of_an_earlier_time_takes_no_writes_before_it_is_rebuilt),
+		cmocka_unit_test(
+			a_store_of_an_earlier_time_does_not_say_that_it_is_too_old),
+		cmocka_unit_test(
+			who_has_met_nobody_takes_nothing_marked_above_its_stamp),
+		cmocka_unit_test(
+			who_has_just_started_and_met_nobody_coordinates_no_writes),
+		cmocka_unit_test(a_stamp_that_did_not_get_to_disk_is_asked_for_again),
+		cmocka_unit_test(
+			a_read_of_a_store_of_an_earlier_time_brings_nothing_back),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
