@@ -46,6 +46,8 @@ dyn_building_tells(const struct dyn_node *node, uint16_t partition)
 
 /* ---------------------------------------------------------------- changes */
 
+static void end_if_enough(struct dyn_node *node, uint16_t partition);
+
 static void
 set_mode(struct dyn_node *node, uint16_t partition, enum dyn_building_mode mode)
 {
@@ -79,6 +81,7 @@ dyn_building_begin(struct dyn_node *node, uint16_t partition,
 	if (self->parts[partition].mode == DYN_BUILDING_DISCARD)
 		mode = DYN_BUILDING_DISCARD;
 	set_mode(node, partition, mode);
+	end_if_enough(node, partition);
 }
 
 void
@@ -95,6 +98,7 @@ dyn_building_discarded(struct dyn_node *node, uint16_t partition)
 	bool owns = dyn_cluster_own_slot(node, partition) >= 0;
 
 	set_mode(node, partition, owns ? DYN_BUILDING_KEEP : DYN_BUILDING_NOT);
+	end_if_enough(node, partition);
 }
 
 /* The fewest owners that any bucket's writes wait for. */
@@ -112,7 +116,8 @@ least_w(const struct dyn_node *node)
 /*
  * Enough have told when every write that W owners had acknowledged must be
  * among what was told, though one of these owners was this node: n - W + 1
- * others.  Or when nobody is left who could tell more.
+ * others.  Or when nobody is left who could tell more; who owns it alone has
+ * nobody from the start, and what was lost is lost.
  */
 static bool
 is_enough(const struct dyn_node *node, const struct dyn_building_part *part)
@@ -135,7 +140,9 @@ log_done(struct dyn_node *node)
 static void
 end_if_enough(struct dyn_node *node, uint16_t partition)
 {
-	if (!is_enough(node, &node->building.parts[partition]))
+	const struct dyn_building_part *part = &node->building.parts[partition];
+
+	if (part->mode != DYN_BUILDING_KEEP || !is_enough(node, part))
 		return;
 	dyn_count(node, buildings_done);
 	set_mode(node, partition, DYN_BUILDING_NOT);

@@ -81,7 +81,8 @@ dyn_nemesis_empty(struct dyn_world *world, uint32_t node,
 {
 	struct dyn_simnode *self = &world->nodes[node];
 
-	if (dyn_node_ring(self->node) == NULL ||
+	/* A cluster of one is gone with its store: nobody knows of it. */
+	if (world->swarm.node_count == 1 || dyn_node_ring(self->node) == NULL ||
 		!dyn_atlas_may_lose(world, node, NULL))
 		return false;
 	self->id = *dyn_node_identity(self->node);
