@@ -309,7 +309,7 @@ is_of_this_node(enum dyn_status status)
 		status == DYN_STATUS_NOT_READY || status == DYN_STATUS_FULL ||
 		status == DYN_STATUS_NO_QUORUM || status == DYN_STATUS_CORRUPT ||
 		status == DYN_STATUS_IO_ERROR || status == DYN_STATUS_ABORTED ||
-		status == DYN_STATUS_BUILDING;
+		status == DYN_STATUS_BUILDING || status == DYN_STATUS_FENCED;
 }
 
 static void

@@ -232,6 +232,14 @@ fence_of(const struct dyn_node *node, const struct dyn_request *request,
 	return key->table == DYN_TABLE_HINTS && floor < fence ? floor : fence;
 }
 
+/* Not while the store discards, nor while others refuse its marks. */
+static bool
+may_write(const struct dyn_node *node, uint16_t partition)
+{
+	return dyn_building_takes(node, partition) &&
+		   !dyn_fence_is_behind(node, partition);
+}
+
 static char *
 refusal_text(enum dyn_status status)
 {
@@ -263,7 +271,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	if (put->phase != DYN_PUT_LOADING)
 		return;
-	if (!dyn_building_takes(node, put->partition))
+	if (!may_write(node, put->partition))
 	{
 		decide(node, request, op, DYN_STATUS_BUILDING,
 			   refusal_text(DYN_STATUS_BUILDING));
@@ -286,8 +294,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		return;
 	}
 	put->writing.fence = fence_of(node, request, put, key);
-	if (put->writing.fence < dyn_fence_floor(node, key->partition) ||
-		dyn_fence_is_behind(node, key->partition))
+	if (put->writing.fence < dyn_fence_floor(node, key->partition))
 	{
 		dyn_count(node, fenced);
 		decide(node, request, op, DYN_STATUS_FENCED,
@@ -560,7 +567,7 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		return;
 	}
 	own_slot = dyn_cluster_own_slot(node, put->partition);
-	takes = dyn_building_takes(node, put->partition);
+	takes = may_write(node, put->partition);
 	if (node->writable && takes && (own_slot >= 0 || message->stand_in))
 		coordinate(node, request, op, w, own_slot);
 	else if (message->hops == 0)

@@ -130,6 +130,10 @@ a_store_of_an_earlier_time_does_not_say_that_it_is_too_old(void **unused)
 	assert_int_equal(place(rig, 1)->behind, 5);
 	assert_null(corerig_get(rig, 1, "cart", "alice"));
 	assert_int_equal(corerig_counter(rig, 1, "fenced"), 0);
+	/* Another owner may do what it cannot, so a client is sent there. */
+	assert_int_equal(put_key(rig, 1, "bob", 1), DYN_STATUS_OK);
+	assert_null(corerig_get(rig, 1, "cart", "bob"));
+	assert_non_null(corerig_get(rig, 0, "cart", "bob"));
 	corerig_free(&rig);
 }
 
