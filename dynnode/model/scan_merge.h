@@ -15,13 +15,14 @@
  * than R reads.  Let the first owner have read its hash at the time a, another
  * one at b, both after the scan began.  The hashes are equal: what the first
  * one held at a is what the other one held at b.  The first one's page was read
- * at a or later, and a replica only ever merges; so the page shows all that the
- * first one held at a, which is all that the other one held at b, which is all
- * that was acknowledged there before the scan began.  Hence the one rule for
- * the hashes: read after the scan began, and the first stream's not after its
- * page.  Later pages of the same owner are later still.  The records of other
- * buckets count in a cell's hash, so writes to them make cells differ, too:
- * that costs a comparison, never a row.
+ * at a or later, and a replica only ever merges (what is reaped is shown to
+ * nobody; who discards answers no SCAN until it has all again); so the page
+ * shows all that the first one held at a, which is all that the other one held
+ * at b, which is all that was acknowledged there before the scan began.  Hence
+ * the one rule for the hashes: read after the scan began, and the first
+ * stream's not after its page.  Later pages of the same owner are later still.
+ * The records of other buckets count in a cell's hash, so writes to them make
+ * cells differ, too: that costs a comparison, never a row.
  *
  * Two things end this, for the rest of the range (distrust): another owner
  * takes over the first stream, or a damaged record stands in it.  A record's
