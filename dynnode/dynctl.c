@@ -40,6 +40,9 @@ static const struct command
 	  "bucket list | show BUCKET | set BUCKET [conflict=siblings|lww] "
 	  "[ttl=TIME|never] [r=R|cluster] [w=W|cluster] [--json]",
 	  "what buckets have of their own", ctl_bucket, true },
+	{ "repair", "repair [PARTITION] [--json]",
+	  "compare owners now, mend what differs, until they are equal",
+	  ctl_repair, true },
 	{ "playground",
 	  "playground start --nodes N --dir DIR --base-port P [--n 3 --r 2 --w "
 	  "2] | stop | status | kill I | pause I | resume I | start I",

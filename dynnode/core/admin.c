@@ -218,3 +218,28 @@ dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	dyn_outbox_reply(node, route, DYN_MESSAGE_STATUS_REPLY, correlation,
 					 &reply.base);
 }
+
+void
+dyn_admin_repair(struct dyn_node *node, uint64_t route, uint64_t correlation,
+				 const Dyn__RepairRequest *message)
+{
+	Dyn__RepairReply reply = DYN__REPAIR_REPLY__INIT;
+
+	if (!node->cluster.formed)
+	{
+		dyn_outbox_error(node, route, correlation, DYN_STATUS_NOT_READY,
+						 "the node is not part of a formed cluster yet");
+		return;
+	}
+	if (!message->all &&
+		message->partition >= node->cluster.ring.partition_count)
+	{
+		dyn_outbox_error(node, route, correlation, DYN_STATUS_BAD_REQUEST,
+						 "there is no such partition");
+		return;
+	}
+	reply.rounds = dyn_exchange_ask(
+		node, message->all ? -1 : (int32_t) message->partition);
+	dyn_outbox_reply(node, route, DYN_MESSAGE_REPAIR_REPLY, correlation,
+					 &reply.base);
+}

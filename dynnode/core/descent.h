@@ -83,6 +83,7 @@ struct dyn_descent
 {
 	enum dyn_descent_state state;
 	bool pausing;    /* the state begins at at_ms */
+	bool again;      /* another round is to follow at once */
 	uint64_t serial; /* of the step under way: all else is late */
 	uint64_t at_ms;  /* when the step begins, or is given up */
 	enum dyn_status last;

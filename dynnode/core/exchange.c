@@ -11,6 +11,7 @@ enum
 {
 	PAUSE_PART = 20, /* of anti_entropy_ms */
 	PAUSE_MIN_MS = 20,
+	INTERVAL_ASKED_MS = 5000, /* of rounds that are begun when asked only */
 	BATCH_FIRST = 8
 };
 
@@ -41,7 +42,12 @@ next_round_at(struct dyn_node *node)
 static uint64_t
 pause_ms(const struct dyn_node *node)
 {
-	uint64_t pause = node->config.anti_entropy_ms / PAUSE_PART;
+	uint64_t interval_ms = node->config.anti_entropy_ms;
+	uint64_t pause;
+
+	if (interval_ms == DYN_ANTI_ENTROPY_NEVER)
+		interval_ms = INTERVAL_ASKED_MS;
+	pause = interval_ms / PAUSE_PART;
 
 	return pause > PAUSE_MIN_MS ? pause : PAUSE_MIN_MS;
 }
@@ -90,7 +96,8 @@ dyn_descent_end(struct dyn_node *node, struct dyn_descent *self,
 	self->serial = 0;
 	self->last = status;
 	self->ended_at_ms = node->now_ms;
-	self->at_ms = next_round_at(node);
+	self->at_ms = self->again ? node->now_ms : next_round_at(node);
+	self->again = false;
 	if (status != DYN_STATUS_OK)
 		dyn_count(node, exchanges_given_up);
 }
@@ -226,7 +233,8 @@ void
 dyn_exchange_tick(struct dyn_node *node)
 {
 	if (!node->cluster.formed ||
-		node->config.anti_entropy_ms == DYN_ANTI_ENTROPY_NEVER)
+		(node->config.anti_entropy_ms == DYN_ANTI_ENTROPY_NEVER &&
+		 !node->exchange_asked))
 		return;
 	for (uint32_t i = 0; i < node->peer_count; i++)
 	{
@@ -245,6 +253,44 @@ dyn_exchange_tick(struct dyn_node *node)
 		else
 			wake(node, self, i);
 	}
+}
+
+/* Is there a partition, this one or any, that both own? */
+static bool
+share(const struct dyn_node *node, uint32_t peer_index, int32_t partition)
+{
+	const struct dyn_ring *ring = &node->cluster.ring;
+	const struct dyn_node_id *peer = &node->peers[peer_index]->id;
+
+	for (uint16_t p = 0; p < ring->partition_count; p++)
+		if ((partition < 0 || p == partition) &&
+			dyn_cluster_own_slot(node, p) >= 0 &&
+			dyn_ring_find(ring, p, peer) >= 0)
+			return true;
+	return false;
+}
+
+uint32_t
+dyn_exchange_ask(struct dyn_node *node, int32_t partition)
+{
+	uint32_t count = 0;
+
+	node->exchange_asked = true;
+	for (uint32_t i = 0; i < node->peer_count; i++)
+	{
+		struct dyn_descent *self = node->descents[i];
+
+		if (!is_mine_to_ask(node, i) || !share(node, i, partition))
+			continue;
+		if (self == NULL)
+			self = node->descents[i] = dyn_memory_take(sizeof(*self));
+		if (self->state == DYN_DESCENT_IDLE)
+			self->at_ms = node->now_ms;
+		else
+			self->again = true;
+		count++;
+	}
+	return count;
 }
 
 uint64_t

@@ -71,6 +71,10 @@ void dyn_exchange_lost(struct dyn_node *node, uint64_t serial,
 void dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
 						   const struct dyn_repair_outcome *outcome);
 
+/* Begin a round now with each peer that this partition (-1 = any) is shared
+ * with, if it is this node that begins them; how many. */
+uint32_t dyn_exchange_ask(struct dyn_node *node, int32_t partition);
+
 /* Is there something to be repaired, as far as is known? */
 bool dyn_exchange_wants(const struct dyn_node *node, uint32_t peer_index);
 

@@ -125,6 +125,10 @@ take_notice(struct dyn_node *node, const struct dyn_envelope *env,
 			dyn_admin_status(node, route, env->correlation,
 							 (const Dyn__StatusRequest *) body);
 			break;
+		case DYN_MESSAGE_REPAIR:
+			dyn_admin_repair(node, route, env->correlation,
+							 (const Dyn__RepairRequest *) body);
+			break;
 		case DYN_MESSAGE_BUCKET:
 			dyn_bucket_take(node, route, env->correlation,
 							(const Dyn__BucketRequest *) body);
@@ -156,6 +160,7 @@ is_allowed(enum dyn_source source, enum dyn_message_type type)
 		case DYN_MESSAGE_SCAN:
 		case DYN_MESSAGE_STATUS:
 		case DYN_MESSAGE_BUCKET:
+		case DYN_MESSAGE_REPAIR:
 			return source == DYN_SOURCE_CLIENT;
 		case DYN_MESSAGE_REPLICATE:
 		case DYN_MESSAGE_TREE:

@@ -228,6 +228,7 @@ struct dyn_node
 
 	/* exchange.c, verified.c */
 	struct dyn_descent *descents[DYN_PEERS_MAX]; /* by peer; NULL = not mine */
+	bool exchange_asked; /* by an operator, ever */
 	uint64_t mending; /* serial of a read that mends damaged records */
 	struct dyn_verified *verified; /* Q x N; NULL = nothing yet */
 

@@ -86,6 +86,7 @@ int ctl_put(struct ctl *self);
 int ctl_del(struct ctl *self);
 int ctl_scan(struct ctl *self);
 int ctl_bucket(struct ctl *self);
+int ctl_repair(struct ctl *self);
 int ctl_playground(struct ctl *self);
 
 #endif

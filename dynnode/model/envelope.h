@@ -65,7 +65,9 @@ enum
 	X(REAP, 27, ReapRequest)                                                   \
 	X(REAP_REPLY, 28, ReapReply)                                               \
 	X(BUCKET, 30, BucketRequest)                                               \
-	X(BUCKET_REPLY, 31, BucketReply)
+	X(BUCKET_REPLY, 31, BucketReply)                                           \
+	X(REPAIR, 32, RepairRequest)                                               \
+	X(REPAIR_REPLY, 33, RepairReply)
 
 enum dyn_message_type
 {

@@ -32,7 +32,9 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 	[DYN_MESSAGE_REAP] = &dyn__reap_request__descriptor,
 	[DYN_MESSAGE_REAP_REPLY] = &dyn__reap_reply__descriptor,
 	[DYN_MESSAGE_BUCKET] = &dyn__bucket_request__descriptor,
-	[DYN_MESSAGE_BUCKET_REPLY] = &dyn__bucket_reply__descriptor
+	[DYN_MESSAGE_BUCKET_REPLY] = &dyn__bucket_reply__descriptor,
+	[DYN_MESSAGE_REPAIR] = &dyn__repair_request__descriptor,
+	[DYN_MESSAGE_REPAIR_REPLY] = &dyn__repair_reply__descriptor
 };
 
 enum dyn_status
