@@ -129,11 +129,12 @@ answer_reads(struct dyn_node *node, struct dyn_call *self,
 			dyn_repair_read(node, request, item->op,
 							(enum dyn_status) result->status, result->hash,
 							dyn_slice_of_bytes(result->object));
-		else if (request != NULL)
-			dyn_read_answer(node, request, item,
-							(enum dyn_status) result->status,
-							dyn_slice_of_bytes(result->object),
-							result->remembered, result->fence);
+		if (request == NULL || request->type == DYN_REQUEST_REPAIR)
+			continue;
+		if (result->remembered)
+			dyn_read_remembered(request, item->op, result->other);
+		dyn_read_answer(node, request, item, (enum dyn_status) result->status,
+						dyn_slice_of_bytes(result->object), result->fence);
 	}
 }
 

@@ -125,6 +125,35 @@ dyn_put_written(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 
 /* ---------------------------------------------------------------- applying */
 
+/* Was its request id used before, for another key or value?  It would be taken
+ * for a retry, and be lost. */
+static bool
+is_other_write(struct dyn_node *node, const struct dyn_put_op *put,
+			   const struct dyn_object *object)
+{
+	const Dyn__PutOp *message = put->message;
+	bool found = false;
+
+	if (put->read.other ||
+		dyn_remember_is_other(&node->remember, &put->id, put->mark))
+		return true;
+	for (uint32_t v = 0; v < object->version_count; v++)
+	{
+		const struct dyn_version *version = &object->versions[v];
+
+		if (dyn_request_id_compare(&version->request, &put->id) != 0)
+			continue;
+		found = true;
+		if (message->n_values == 0 && version->value.size == 0)
+			return false;
+		for (size_t i = 0; i < message->n_values; i++)
+			if (dyn_slice_equal(version->value,
+								dyn_slice_of_bytes(message->values[i])))
+				return false;
+	}
+	return found;
+}
+
 /* The new object of the key, encoded, or why there is none. */
 static enum dyn_status
 compute(struct dyn_node *node, const struct dyn_bucket *bucket,
@@ -153,6 +182,11 @@ compute(struct dyn_node *node, const struct dyn_bucket *bucket,
 	value->ids = ids;
 	value->id_count = 1 + dyn_remember_news(&record.context, &base, ids + 1);
 	*next = base;
+	if (is_other_write(node, put, &base))
+	{
+		put->reused = true;
+		return DYN_STATUS_BAD_REQUEST;
+	}
 	if (put->read.remembered || dyn_remember_knows(&node->remember, &put->id) ||
 		dyn_object_has_request(&base, &put->id))
 		dyn_count(node, put_ops_repeated);
@@ -181,6 +215,7 @@ read_owners(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 	put->phase = DYN_PUT_READING;
 	put->read.key = put->key;
 	put->read.request_id = &put->id;
+	put->read.request_mark = put->mark;
 	/* What a check or a retry must know, only owners know for certain. */
 	put->read.owners_only = !put->seeding;
 	dyn_read_begin(node, request, op, put->partition,
@@ -257,6 +292,45 @@ refusal_text(enum dyn_status status)
 	}
 }
 
+static void hand_on(struct dyn_node *node, struct dyn_request *request,
+					uint32_t op);
+
+/* Does what was read tell all that a damaged record may have held? */
+static bool
+has_read_others(const struct dyn_put_op *put)
+{
+	uint8_t own = (uint8_t) (1U << put->writing.own_slot);
+	uint8_t heard = put->read.quorum.yes & (uint8_t) ~put->read.by_fallback;
+
+	return !put->writing.stands_in && put->read.quorum.needed != 0 &&
+		   (heard | own) == put->read.quorum.all;
+}
+
+/*
+ * The own record is damaged: what it held may stand on one other owner only,
+ * so all of them are read, and the put takes what they hold together for the
+ * record.  When one of them is away, another owner shall coordinate.
+ */
+static void
+mend(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	struct dyn_put_op *put = &request->puts[op];
+
+	if (put->mending || put->writing.stands_in || node->cluster.n == 1)
+	{
+		hand_on(node, request, op);
+		return;
+	}
+	dyn_count(node, puts_mended);
+	put->mending = true;
+	put->phase = DYN_PUT_READING;
+	put->read = (struct dyn_read){ .key = put->key,
+								   .request_id = &put->id,
+								   .request_mark = put->mark,
+								   .owners_only = true };
+	dyn_read_begin(node, request, op, put->partition, node->cluster.n - 1);
+}
+
 void
 dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			  struct dyn_key *key)
@@ -277,11 +351,15 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			   refusal_text(DYN_STATUS_BUILDING));
 		return;
 	}
-	if (key->state > DYN_LOADED_ABSENT)
+	if (key->state == DYN_LOADED_IO_ERROR)
 	{
-		status = key->state == DYN_LOADED_CORRUPT ? DYN_STATUS_CORRUPT
-												  : DYN_STATUS_IO_ERROR;
-		decide(node, request, op, status, refusal_text(status));
+		decide(node, request, op, DYN_STATUS_IO_ERROR,
+			   refusal_text(DYN_STATUS_IO_ERROR));
+		return;
+	}
+	if (key->state == DYN_LOADED_CORRUPT && !has_read_others(put))
+	{
+		mend(node, request, op);
 		return;
 	}
 	if (!dyn_write_is_possible(node, &put->writing))
@@ -312,6 +390,9 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		refuse_for_now(node, request, op);
 		return;
 	}
+	/* What a damaged record held of my writes nobody can tell. */
+	if (key->state == DYN_LOADED_CORRUPT)
+		node->epoch_floor = node->epoch_next;
 	status = compute(node, bucket, put, key, &next, &encoded, &value);
 	if (status == DYN_STATUS_OK && encoded.size != 0)
 	{
@@ -324,8 +405,11 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (status != DYN_STATUS_OK || encoded.size == 0)
 	{
 		/* An empty object: a delete of nothing, which is done. */
+		char *text = status != DYN_STATUS_OK ? refusal_text(status) : NULL;
+
 		decide(node, request, op, status,
-			   status != DYN_STATUS_OK ? refusal_text(status) : NULL);
+			   put->reused ? "the request id was used for another write"
+						   : text);
 		return;
 	}
 	put->phase = DYN_PUT_WRITING;
@@ -337,6 +421,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		value.slots = key->slots | (uint8_t) (1U << put->writing.own_slot);
 	committed = dyn_key_write(node, key, &value,
 							  (struct dyn_work){ request->serial, op });
+	dyn_remember_note_mark(&node->remember, &put->id, put->mark);
 	dyn_write_begin(node, request, op, encoded, committed);
 }
 
@@ -374,7 +459,8 @@ dyn_put_hedge(struct dyn_node *node, struct dyn_request *request)
 /* Who shall coordinate: an owner, one whose store takes writes first; when
  * none can be reached, the first fallback that can, maybe this node. */
 static int32_t
-choose_coordinator(struct dyn_node *node, uint16_t partition, bool *stand_in)
+choose_coordinator(struct dyn_node *node, uint16_t partition, uint8_t avoid,
+				   bool *stand_in)
 {
 	int32_t best = DYN_PEER_NONE;
 	int32_t peer;
@@ -382,7 +468,7 @@ choose_coordinator(struct dyn_node *node, uint16_t partition, bool *stand_in)
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 	{
 		peer = dyn_cluster_owner(node, partition, slot);
-		if (dyn_peer_is_reachable(node, peer) &&
+		if (dyn_peer_is_reachable(node, peer) && !(avoid & (1U << slot)) &&
 			(best < 0 || !node->peers[best]->writable))
 			best = peer;
 	}
@@ -401,14 +487,34 @@ static void coordinate(struct dyn_node *node, struct dyn_request *request,
 					   uint32_t op, uint32_t w, int own_slot);
 
 static void
+forward_to(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		   int32_t peer, bool stand_in)
+{
+	const Dyn__PutRequest *message = request->message;
+	struct dyn_put_op *put = &request->puts[op];
+	struct dyn_call_item item = { .serial = request->serial,
+								  .op = op,
+								  .fallback = stand_in,
+								  .deadline_ms = request->deadline_ms };
+
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+		if (dyn_cluster_owner(node, put->partition, slot) == peer)
+			put->avoid |= (uint8_t) (1U << slot);
+	dyn_count(node, put_ops_forwarded);
+	put->phase = DYN_PUT_FORWARDED;
+	dyn_outbox_forward(node, (uint32_t) peer, request->bucket,
+					   dyn_bucket_w(node, request->bucket, message->w),
+					   put->message, &item);
+}
+
+static void
 forward(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		uint32_t w)
 {
 	struct dyn_put_op *put = &request->puts[op];
-	struct dyn_call_item item = { .serial = request->serial,
-								  .op = op,
-								  .deadline_ms = request->deadline_ms };
-	int32_t best = choose_coordinator(node, put->partition, &item.fallback);
+	bool stand_in;
+	int32_t best =
+		choose_coordinator(node, put->partition, put->avoid, &stand_in);
 
 	if (best == DYN_PEER_SELF)
 	{
@@ -424,10 +530,36 @@ forward(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			   write_text(node, request, put));
 		return;
 	}
-	dyn_count(node, put_ops_forwarded);
-	put->phase = DYN_PUT_FORWARDED;
-	dyn_outbox_forward(node, (uint32_t) best, request->bucket, w, put->message,
-					   &item);
+	forward_to(node, request, op, best, stand_in);
+}
+
+/* Another owner may have a sound record, or hear all others. False when there
+ * is none. */
+static bool
+forward_again(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	struct dyn_put_op *put = &request->puts[op];
+	const Dyn__PutRequest *message = request->message;
+	bool stand_in;
+	int32_t peer =
+		choose_coordinator(node, put->partition, put->avoid, &stand_in);
+
+	if (message->hops != 0 || stand_in)
+		return false;
+	forward_to(node, request, op, peer, false);
+	return true;
+}
+
+static void
+hand_on(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	struct dyn_put_op *put = &request->puts[op];
+
+	put->avoid |= (uint8_t) (1U << put->writing.own_slot);
+	if (!put->writing.stands_in && forward_again(node, request, op))
+		return;
+	decide(node, request, op, DYN_STATUS_CORRUPT,
+		   refusal_text(DYN_STATUS_CORRUPT));
 }
 
 void
@@ -439,6 +571,10 @@ dyn_put_forward_answer(struct dyn_node *node, struct dyn_request *request,
 	Dyn__Receipt *receipt;
 
 	if (put->phase != DYN_PUT_FORWARDED)
+		return;
+	/* Its record is damaged; it has stored nothing. */
+	if (result->status == DYN_STATUS_CORRUPT &&
+		forward_again(node, request, op))
 		return;
 	put->result = dyn_arena_copy(arena, dyn_slice_of_bytes(result->context));
 	put->writing.quorum.needed = 0; /* the receipt is the coordinator's */
@@ -559,6 +695,12 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	}
 	put->partition = dyn_cluster_partition(
 		node, dyn_hash_cell(dyn_hash_position(request->bucket, put->key)));
+	put->mark = dyn_remember_mark(
+		dyn_hash_position(request->bucket, put->key),
+		message->ops[op]->n_values != 0
+			? dyn_slice_of_bytes(
+				  message->ops[op]->values[message->ops[op]->n_values - 1])
+			: (struct dyn_slice){ NULL, 0 });
 	/* What it took alone might have to be discarded. */
 	if (node->progress.in_doubt && !dyn_progress_has_met_anybody(node))
 	{
@@ -626,6 +768,11 @@ dyn_put_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	if (put->phase != DYN_PUT_READING)
 		return;
+	if (!enough && put->mending)
+	{
+		hand_on(node, request, op);
+		return;
+	}
 	if (!enough && put->seeding)
 		dyn_count(node, lww_unseeded);
 	else if (!enough)

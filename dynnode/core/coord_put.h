@@ -13,7 +13,12 @@
  *                        knows more than the record: to learn the stamps)
  *             -> WRITING (own commit and REPLICATEs, in parallel)
  *             -> DECIDED
+ *             -> READING, LOADING (where the own record is damaged: what all
+ *                        other owners hold takes its place)
  *     CHECKED -> FORWARDED -> DECIDED
+ *
+ * An owner whose record is damaged, and that cannot hear all other owners,
+ * hands the operation on to the next one.
  *
  * Until WRITING nothing of it exists anywhere: every failure is a definite
  * no.  From then on a node may hold it unless it has said that it stored
@@ -44,11 +49,15 @@ struct dyn_put_op
 	const Dyn__PutOp *message;
 	struct dyn_slice key;
 	struct dyn_request_id id;
+	uint64_t mark; /* of what it writes (remember.h) */
 	struct dyn_clock context;
 	uint16_t partition;
 	enum dyn_put_phase phase;
-	bool seeding; /* READING for stamps only */
-	bool counted; /* by room.c */
+	bool seeding;  /* READING for stamps only */
+	bool mending;  /* READING, as the own record is damaged */
+	uint8_t avoid; /* slots whose owner shall not coordinate */
+	bool reused;   /* its id is another write's */
+	bool counted;  /* by room.c */
 	uint64_t begun_ms;
 	size_t held_bytes;             /* by room.c */
 	struct dyn_read read;          /* READING */

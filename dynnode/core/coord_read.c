@@ -53,14 +53,17 @@ ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (peer != DYN_PEER_SELF)
 	{
 		dyn_outbox_read(node, (uint32_t) peer, request->bucket, self->key,
-						self->request_id, &item);
+						self->request_id, self->request_mark, &item);
 		return;
 	}
 	self->own_floor = dyn_fence_floor(node, self->partition);
 	/* Asked before the load is submitted, so that the load sees its write. */
 	if (self->request_id != NULL &&
 		dyn_remember_is_committed(&node->remember, self->request_id))
-		self->remembered = true;
+		dyn_read_remembered(request, op,
+							dyn_remember_is_other(&node->remember,
+												  self->request_id,
+												  self->request_mark));
 	dyn_key_load(node, request->bucket, self->key,
 				 fallback ? DYN_KEY_HINT : DYN_KEY_OBJECT,
 				 (struct dyn_work){ request->serial, op }, slot);
@@ -287,9 +290,20 @@ take_failure(struct dyn_node *node, struct dyn_request *request,
 }
 
 void
+dyn_read_remembered(struct dyn_request *request, uint32_t op, bool other)
+{
+	struct dyn_read *self = read_of(request, op);
+
+	if (self->decided)
+		return;
+	self->remembered = true;
+	self->other |= other;
+}
+
+void
 dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 				const struct dyn_call_item *item, enum dyn_status status,
-				struct dyn_slice object, bool remembered, uint64_t fence)
+				struct dyn_slice object, uint64_t fence)
 {
 	struct dyn_read *self = read_of(request, item->op);
 	uint8_t bit = (uint8_t) (1U << item->slot);
@@ -302,7 +316,6 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 	if (status == DYN_STATUS_OK && item->fallback &&
 		fence < dyn_fence_floor(node, self->partition))
 		status = DYN_STATUS_FENCED;
-	self->remembered |= remembered;
 	if (status == DYN_STATUS_OK ||
 		(status == DYN_STATUS_NOT_FOUND && !item->fallback))
 	{
@@ -350,7 +363,7 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		status = DYN_STATUS_BUILDING;
 	if (fallback && dyn_fence_is_behind(node, self->partition))
 		status = DYN_STATUS_FENCED;
-	dyn_read_answer(node, request, &item, status, record->object, false,
+	dyn_read_answer(node, request, &item, status, record->object,
 					self->own_floor);
 }
 

@@ -27,10 +27,12 @@ struct dyn_read
 {
 	struct dyn_slice key;                    /* in the request's arena */
 	const struct dyn_request_id *request_id; /* do they remember it? */
+	uint64_t request_mark;                   /* core/remember.h */
 	uint16_t partition;
 	struct dyn_quorum quorum;
 	bool decided;
 	bool remembered;
+	bool other;              /* ... for another write than request_mark tells */
 	bool owners_only;        /* nobody may stand in */
 	uint8_t asked;           /* slots whose owner was asked, or is missing */
 	uint8_t missing;         /* slots whose owner cannot answer */
@@ -67,7 +69,9 @@ void dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 
 void dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 					 const struct dyn_call_item *item, enum dyn_status status,
-					 struct dyn_slice object, bool remembered, uint64_t fence);
+					 struct dyn_slice object, uint64_t fence);
+/* An owner knows the request; other: as another one. */
+void dyn_read_remembered(struct dyn_request *request, uint32_t op, bool other);
 /* fallback: out of the table of hints. */
 void dyn_read_loaded(struct dyn_node *node, struct dyn_request *request,
 					 uint32_t op, uint8_t slot, bool fallback,

@@ -17,6 +17,7 @@
 	X(put_ops) /* coordinated here */                                          \
 	X(put_ops_forwarded)                                                       \
 	X(put_ops_unknown)  /* answered UNKNOWN */                                 \
+	X(puts_mended) /* all owners read first: the own record was damaged */     \
 	X(put_ops_repeated) /* known request ids: no new version */                \
 	X(get_ops)          /* coordinated here */                                 \
 	X(get_ops_diverged) /* owners held different objects */                    \

@@ -36,6 +36,7 @@ struct dyn_batch_op
 	struct dyn_slice object;
 	uint64_t fence;
 	struct dyn_slice request_id; /* empty = none */
+	uint64_t mark;               /* of the request: READ */
 	const Dyn__PutOp *put;
 };
 
@@ -183,13 +184,16 @@ send_read(struct dyn_node *node, const struct dyn_batch *batch,
 	message.n_keys = batch->count;
 	message.keys = bytes_array(node, batch->count);
 	message.request_ids = bytes_array(node, batch->count);
+	message.request_marks = dyn_arena_allocate(
+		&node->scratch, batch->count * sizeof(*message.request_marks));
 	for (uint32_t i = 0; i < batch->count; i++)
 	{
 		message.keys[i] = dyn_bytes_of_slice(batch->ops[i].key);
 		message.request_ids[i] = dyn_bytes_of_slice(batch->ops[i].request_id);
+		message.request_marks[i] = batch->ops[i].mark;
 		ids |= batch->ops[i].request_id.size != 0;
 	}
-	message.n_request_ids = ids ? batch->count : 0;
+	message.n_request_ids = message.n_request_marks = ids ? batch->count : 0;
 	dyn_outbox_send(node, batch->peer_index, batch->type, correlation,
 					remaining_ms, &message.base);
 }
@@ -329,11 +333,13 @@ dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 static void
 add_read(struct dyn_node *node, uint32_t peer_index, struct dyn_slice bucket,
 		 struct dyn_slice key, const struct dyn_request_id *request_id,
-		 struct dyn_batch_kind kind, const struct dyn_call_item *item)
+		 uint64_t mark, struct dyn_batch_kind kind,
+		 const struct dyn_call_item *item)
 {
 	size_t bytes = key.size + 24;
 	struct dyn_batch_op op = { .key = key,
-							   .request_id = slice_of_request(request_id) };
+							   .request_id = slice_of_request(request_id),
+							   .mark = mark };
 
 	add(open_batch(node, peer_index, DYN_MESSAGE_READ, kind, bucket, bytes),
 		&op, bytes, item);
@@ -342,10 +348,10 @@ add_read(struct dyn_node *node, uint32_t peer_index, struct dyn_slice bucket,
 void
 dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
 				struct dyn_slice bucket, struct dyn_slice key,
-				const struct dyn_request_id *request_id,
+				const struct dyn_request_id *request_id, uint64_t mark,
 				const struct dyn_call_item *item)
 {
-	add_read(node, peer_index, bucket, key, request_id,
+	add_read(node, peer_index, bucket, key, request_id, mark,
 			 (struct dyn_batch_kind){ .hints = item->fallback }, item);
 }
 
@@ -354,7 +360,7 @@ dyn_outbox_read_some(struct dyn_node *node, uint32_t peer_index,
 					 struct dyn_slice bucket, struct dyn_slice key,
 					 uint32_t bytes_max, const struct dyn_call_item *item)
 {
-	add_read(node, peer_index, bucket, key, NULL,
+	add_read(node, peer_index, bucket, key, NULL, 0,
 			 (struct dyn_batch_kind){ .bytes_max = bytes_max }, item);
 }
 

@@ -38,7 +38,7 @@ void dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 /* item->fallback = what is held there for other owners. */
 void dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
 					 struct dyn_slice bucket, struct dyn_slice key,
-					 const struct dyn_request_id *request_id,
+					 const struct dyn_request_id *request_id, uint64_t mark,
 					 const struct dyn_call_item *item);
 /* The same, with a bound for the objects of one answer: those behind the first
  * one that go beyond it are TOO_LARGE. */

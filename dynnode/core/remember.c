@@ -1,12 +1,14 @@
 #include "core/remember.h"
 
 #include "core/memory.h"
+#include "model/hash.h"
 
 struct dyn_remembered
 {
 	UT_hash_handle hh;
 	struct dyn_request_id id;
 	uint64_t since_ms;
+	uint64_t mark; /* 0 = not known */
 	bool committed;
 };
 
@@ -82,6 +84,31 @@ dyn_remember_committed(struct dyn_remember *self,
 	if (item == NULL)
 		item = insert(self, id, now_ms);
 	item->committed = true;
+}
+
+uint64_t
+dyn_remember_mark(uint64_t position, struct dyn_slice last_value)
+{
+	return (position ^ dyn_hash_bytes(last_value)) | 1;
+}
+
+void
+dyn_remember_note_mark(struct dyn_remember *self,
+					   const struct dyn_request_id *id, uint64_t mark)
+{
+	struct dyn_remembered *item = find(self, id);
+
+	if (item != NULL && item->mark == 0)
+		item->mark = mark;
+}
+
+bool
+dyn_remember_is_other(const struct dyn_remember *self,
+					  const struct dyn_request_id *id, uint64_t mark)
+{
+	const struct dyn_remembered *item = find(self, id);
+
+	return item != NULL && item->mark != 0 && mark != 0 && item->mark != mark;
 }
 
 void

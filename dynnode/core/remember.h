@@ -9,6 +9,9 @@
  * COMMITTED ids are told to others, because a LOAD submitted from then on
  * sees what they did.
  *
+ * Beside an id stands what was written with it, as far as that is known, as a
+ * mark: the same id with another mark is no retry, but a client's mistake.
+ *
  * Kept for twice the longest deadline, at most `max` of them: the oldest go
  * first.
  *
@@ -38,6 +41,18 @@ void dyn_remember_pending(struct dyn_remember *self,
 						  const struct dyn_request_id *id, uint64_t now_ms);
 void dyn_remember_committed(struct dyn_remember *self,
 							const struct dyn_request_id *id, uint64_t now_ms);
+
+/* Of the write of a key whose last value this is (empty: of a delete, too, for
+ * where the last write wins that is such a value); never 0. */
+uint64_t dyn_remember_mark(uint64_t position, struct dyn_slice last_value);
+
+/* What was written with an id, if it is remembered; 0 = not known. */
+void dyn_remember_note_mark(struct dyn_remember *self,
+							const struct dyn_request_id *id, uint64_t mark);
+
+/* Is it remembered for something else? */
+bool dyn_remember_is_other(const struct dyn_remember *self,
+						   const struct dyn_request_id *id, uint64_t mark);
 
 /* Its commit was aborted. A COMMITTED id stays. */
 void dyn_remember_forget(struct dyn_remember *self,

@@ -75,6 +75,7 @@ fill_read_result(const struct dyn_request *request, uint32_t index,
 	dyn__read_result__init(result);
 	result->status = op->status;
 	result->remembered = op->remembered;
+	result->other = op->other;
 	if (op->status != DYN_STATUS_OK)
 		return;
 	if (*bytes + op->object.size > read_bytes_max(request) && *bytes != 0)
@@ -147,6 +148,9 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 	op->remembered = message->n_request_ids != 0 &&
 					 dyn_request_id_of_bytes(message->request_ids[i], &id) &&
 					 dyn_remember_is_committed(&node->remember, &id);
+	op->other =
+		op->remembered && i < message->n_request_marks &&
+		dyn_remember_is_other(&node->remember, &id, message->request_marks[i]);
 	if (dyn_key_check(op->key) != DYN_STATUS_OK)
 		decide_read(node, request, i, dyn_key_check(op->key));
 	else if (owns(node, request->bucket, op->key) == message->hints)
@@ -284,7 +288,7 @@ take_op(struct dyn_request *request, const Dyn__ReplicateOp *message,
 	op->repair = frame->repair;
 	op->hint_slots = (uint8_t) frame->hint_slots;
 	op->fence = message->fence;
-	op->id_count = (uint32_t) message->n_request_ids;
+	op->id_count = op->sent_count = (uint32_t) message->n_request_ids;
 	op->ids =
 		dyn_arena_allocate(&request->arena, op->id_count * sizeof(*op->ids));
 	for (uint32_t i = 0; i < op->id_count; i++)
@@ -432,6 +436,26 @@ learn_requests(struct dyn_request *request, struct dyn_replica_op *op,
 	op->id_count += dyn_remember_news(known, object, ids + op->id_count);
 }
 
+/* What the requests in the frame wrote: the last of the versions that they
+ * made.  One that has none here is a delete, or has been overwritten. */
+static void
+learn_marks(struct dyn_request *request, struct dyn_replica_op *op,
+			const struct dyn_object *object)
+{
+	op->marks =
+		dyn_arena_allocate(&request->arena, op->sent_count * sizeof(uint64_t));
+	for (uint32_t i = 0; i < op->sent_count; i++)
+	{
+		op->marks[i] = 0;
+		for (uint32_t v = 0; v < object->version_count; v++)
+			if (dyn_request_id_compare(&object->versions[v].request,
+									   &op->ids[i]) == 0)
+				op->marks[i] = dyn_remember_mark(
+					dyn_hash_position(request->bucket, op->key),
+					object->versions[v].value);
+	}
+}
+
 /* What the key holds after the incoming object is merged in, encoded. */
 static enum dyn_status
 merge(struct dyn_node *node, struct dyn_request *request,
@@ -449,6 +473,7 @@ merge(struct dyn_node *node, struct dyn_request *request,
 		dyn_object_decode(key->object, allocator, &record) != DYN_STATUS_OK)
 		return DYN_STATUS_CORRUPT;
 	dyn_put_notice_amnesia(node, &record.context, &object.context);
+	learn_marks(request, op, &object);
 	learn_requests(request, op, &record.context, &object);
 	*merged = object;
 	if (key->object.size != 0)
@@ -474,6 +499,18 @@ may_discard(const struct dyn_node *node, const struct dyn_replica_op *self,
 			!dyn_progress_has_met_anybody(node));
 }
 
+/* Whoever brings something is refused until the record is mended: that need
+ * not wait for somebody to find it.  One at a time; the scrub meets the rest. */
+static void
+mend_soon(struct dyn_node *node, const struct dyn_key *key)
+{
+	struct dyn_repair_key damaged = { .bucket = key->bucket, .key = key->key };
+
+	if (key->state == DYN_LOADED_CORRUPT && key->table == DYN_TABLE_MAIN &&
+		dyn_request_find(node, node->mending) == NULL)
+		node->mending = dyn_repair_mend(node, &damaged, 1);
+}
+
 void
 dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, struct dyn_key *key)
@@ -482,6 +519,7 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_object merged;
 	struct dyn_key_value value = { 0 };
 	enum dyn_status status;
+	bool done;
 
 	/* What came before the discarding began, and is met only now. */
 	if (!dyn_building_takes(node, key->partition))
@@ -505,6 +543,7 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	if (key->state == DYN_LOADED_IO_ERROR ||
 		(key->state == DYN_LOADED_CORRUPT && !self->repair))
 	{
+		mend_soon(node, key);
 		decide_replicate(node, request, op,
 						 key->state == DYN_LOADED_CORRUPT
 							 ? DYN_STATUS_CORRUPT
@@ -531,8 +570,11 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	value.ids = self->ids;
 	value.id_count = self->id_count;
 	value.slots = key->slots | self->hint_slots;
-	if (dyn_key_write(node, key, &value,
-					  (struct dyn_work){ request->serial, op }))
+	done = dyn_key_write(node, key, &value,
+						 (struct dyn_work){ request->serial, op });
+	for (uint32_t i = 0; i < self->sent_count; i++)
+		dyn_remember_note_mark(&node->remember, &self->ids[i], self->marks[i]);
+	if (done)
 		decide_replicate(node, request, op, DYN_STATUS_OK);
 }
 

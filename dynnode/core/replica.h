@@ -21,6 +21,7 @@ struct dyn_read_op
 	struct dyn_slice key;
 	bool decided;
 	bool remembered;
+	bool other; /* ... for another write */
 	enum dyn_status status;
 	uint64_t hash;
 	uint64_t fence;          /* of hints: the floor when they were asked for */
@@ -33,8 +34,10 @@ struct dyn_replica_op
 	struct dyn_slice object;
 	struct dyn_request_id *ids;
 	uint32_t id_count;
-	uint64_t fence;     /* its mark (fence.h) */
-	uint8_t hint_slots; /* kept for these slots, whose owners are away */
+	uint32_t sent_count; /* of them: with the frame */
+	uint64_t *marks;     /* of these (remember.h) */
+	uint64_t fence;      /* its mark (fence.h) */
+	uint8_t hint_slots;  /* kept for these slots, whose owners are away */
 	bool repair;
 	bool fill; /* of another owner's records, as they are now */
 	bool decided;

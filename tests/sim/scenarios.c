@@ -336,6 +336,92 @@ damaged_record(struct dyn_world *world)
 	EXPECT(!dyn_simdisk_get(disk, DYN_TABLE_MAIN, &place)->corrupt);
 }
 
+static uint64_t
+sum_of_counters(struct dyn_world *world, const char *name)
+{
+	uint64_t sum = 0;
+	uint64_t value;
+	const char *found;
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		for (uint32_t c = 0; world->nodes[i].node != NULL &&
+							 (found = dyn_node_counter(world->nodes[i].node, c,
+													   &value)) != NULL;
+			 c++)
+			if (strcmp(found, name) == 0)
+				sum += value;
+	return sum;
+}
+
+static void
+damage(struct dyn_world *world, uint32_t node, uint32_t key)
+{
+	char buffer[32];
+	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+	struct dyn_simdisk *disk = world->nodes[node].disk;
+
+	dyn_simdisk_corrupt(disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
+}
+
+static bool
+is_damaged(struct dyn_world *world, uint32_t node, uint32_t key)
+{
+	char buffer[32];
+	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
+
+	return dyn_simdisk_get(world->nodes[node].disk, DYN_TABLE_MAIN, &place)
+		->corrupt;
+}
+
+/* Whose own record is damaged takes writes all the same, and loses nothing of
+ * what the others hold; when it cannot hear all of them, another one takes
+ * them. */
+static void
+damaged_takes_writes(struct dyn_world *world)
+{
+	uint32_t key = 7;
+	uint32_t node = dyn_play_owner(world, key, 0);
+	uint32_t away = dyn_play_owner(world, key, 2);
+
+	EXPECT(dyn_play_put(world, node, key, NULL).status == DYN_STATUS_OK);
+	dyn_play_pass(world, 1000);
+	damage(world, node, key);
+	EXPECT(dyn_play_put(world, node, key, NULL).status == DYN_STATUS_OK);
+	EXPECT(sum_of_counters(world, "puts_mended") == 1);
+	dyn_play_pass(world, 100);
+	EXPECT(!is_damaged(world, node, key));
+	EXPECT(dyn_play_rows(world, node, key) == 2);
+	dyn_play_stop(world, away);
+	damage(world, node, key);
+	EXPECT(dyn_play_put(world, node, key, NULL).status == DYN_STATUS_OK);
+	dyn_play_start(world, away);
+	/* This read meets the damage, and mends it. */
+	dyn_play_rows(world, node, key);
+	dyn_play_pass(world, 500);
+	EXPECT(dyn_play_rows(world, node, key) == 3);
+}
+
+/* A damaged record that nobody reads keeps no hint away for long. */
+static void
+damaged_takes_hints(struct dyn_world *world)
+{
+	uint32_t key = 7;
+	uint32_t away = dyn_play_owner(world, key, 2);
+	uint32_t here = dyn_play_owner(world, key, 0);
+
+	EXPECT(dyn_play_put(world, here, key, NULL).status == DYN_STATUS_OK);
+	dyn_play_pass(world, 500);
+	dyn_play_stop(world, away);
+	EXPECT(dyn_play_put(world, here, key, NULL).status == DYN_STATUS_OK);
+	EXPECT(sum_of_counters(world, "hints_written") == 1);
+	damage(world, away, key);
+	dyn_simnode_start(world, away);
+	dyn_play_pass(world, 10000);
+	EXPECT(!is_damaged(world, away, key));
+	EXPECT(sum_of_counters(world, "hints_delivered") == 1);
+	EXPECT(dyn_play_rows(world, here, key) == 2);
+}
+
 /* A replica that was away during a delete must not bring the value back. */
 static void
 delete_behind_the_back(struct dyn_world *world)
@@ -385,22 +471,6 @@ checking_modes(struct dyn_world *world)
 	read = dyn_sim_do_get(world, 1, 9, 0);
 	EXPECT(read.row_count == 1);
 	dyn_sim_result_free(&read);
-}
-
-static uint64_t
-sum_of_counters(struct dyn_world *world, const char *name)
-{
-	uint64_t sum = 0;
-	uint64_t value;
-	const char *found;
-
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-		for (uint32_t c = 0; (found = dyn_node_counter(world->nodes[i].node, c,
-													   &value)) != NULL;
-			 c++)
-			if (strcmp(found, name) == 0)
-				sum += value;
-	return sum;
 }
 
 /* More is written than the nodes have room for: what is refused was sent to
@@ -478,6 +548,8 @@ static const struct
 	{ "too_few_with_room", too_few_with_room, NULL },
 	{ "start_while_full", start_while_full, NULL },
 	{ "damaged_record", damaged_record, NULL },
+	{ "a_damaged_record_takes_writes", damaged_takes_writes, "node_count=4" },
+	{ "a_damaged_record_takes_hints", damaged_takes_hints, "node_count=4" },
 	{ "a_clone_is_refused", clone_refused, NULL },
 	{ "a_clone_as_old_is_refused", clone_as_old_refused, NULL },
 	{ "scrub_mends_unread_records", scrub_mends, "scrub_ms=500" },

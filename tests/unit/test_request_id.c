@@ -1,0 +1,141 @@
+/* Request ids: what is a retry, and what is a mistake. */
+#include "corerig.h"
+#include "objects.h"
+
+#include <string.h>
+
+static enum dyn_status
+write_some(struct corerig *rig, uint32_t n, const char *key, uint8_t id,
+		   const char *const *values, uint32_t count, bool retry)
+{
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp op = DYN__PUT_OP__INIT;
+	Dyn__PutOp *ops = &op;
+	ProtobufCBinaryData bytes[4];
+	uint8_t request_id[16] = { id };
+	const Dyn__PutReply *reply;
+
+	for (uint32_t i = 0; i < count; i++)
+		bytes[i] = dyn_bytes_of_slice(dyn_slice_of(values[i]));
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
+	request.n_ops = 1;
+	request.ops = &ops;
+	op.key = dyn_bytes_of_slice(dyn_slice_of(key));
+	op.request_id = (ProtobufCBinaryData){ sizeof(request_id), request_id };
+	op.values = bytes;
+	op.n_values = count;
+	op.retry = retry;
+	op.mode = DYN__PUT_MODE__SIBLING;
+	if (count == 0)
+		op.mode = DYN__PUT_MODE__REPLACE;
+	reply = corerig_ask(rig, n, DYN_MESSAGE_PUT, &request.base);
+	assert_non_null(reply);
+	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
+	return (enum dyn_status) reply->results[0]->status;
+}
+
+static enum dyn_status
+write_one(struct corerig *rig, uint32_t n, const char *key, uint8_t id,
+		  const char *value, bool retry)
+{
+	return write_some(rig, n, key, id, &value, 1, retry);
+}
+
+static uint32_t
+count_versions(struct corerig *rig, const char *key)
+{
+	const struct corerig_record *record = corerig_get(rig, 0, "cart", key);
+	struct dyn_object object;
+
+	assert_non_null(record);
+	assert_int_equal(
+		dyn_object_decode(
+			(struct dyn_slice){ record->object, record->object_size },
+			&rig->arena.allocator, &object),
+		DYN_STATUS_OK);
+	return object.version_count;
+}
+
+static void
+a_retry_is_answered_ok_and_stored_once(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+	const char *two[] = { "a", "b" };
+
+	assert_int_equal(write_one(rig, 0, "k", 1, "a", false), DYN_STATUS_OK);
+	for (uint32_t n = 0; n < 3; n++)
+		for (int marked = 0; marked < 2; marked++)
+			assert_int_equal(write_one(rig, n, "k", 1, "a", marked),
+							 DYN_STATUS_OK);
+	assert_int_equal(count_versions(rig, "k"), 1);
+	/* Of several values, and of a delete, too. */
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(write_some(rig, n, "l", 2, two, 2, n != 0),
+						 DYN_STATUS_OK);
+	assert_int_equal(count_versions(rig, "l"), 2);
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(write_some(rig, n, "l", 3, NULL, 0, n != 0),
+						 DYN_STATUS_OK);
+	assert_int_equal(count_versions(rig, "l"), 0);
+	/* And when it was overwritten since. */
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(write_some(rig, n, "l", 2, two, 2, true),
+						 DYN_STATUS_OK);
+	assert_int_equal(count_versions(rig, "l"), 0);
+	corerig_free(&rig);
+}
+
+static void
+an_id_with_another_value_is_refused_wherever_it_comes(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+
+	assert_int_equal(write_one(rig, 0, "k", 1, "a", false), DYN_STATUS_OK);
+	for (uint32_t n = 0; n < 3; n++)
+		for (int marked = 0; marked < 2; marked++)
+			assert_int_equal(write_one(rig, n, "k", 1, "b", marked),
+							 DYN_STATUS_BAD_REQUEST);
+	assert_int_equal(count_versions(rig, "k"), 1);
+	corerig_free(&rig);
+}
+
+static void
+also_when_the_first_value_was_overwritten(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+
+	assert_int_equal(write_one(rig, 0, "k", 1, "a", false), DYN_STATUS_OK);
+	assert_int_equal(write_some(rig, 1, "k", 2, NULL, 0, false), DYN_STATUS_OK);
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(write_one(rig, n, "k", 1, "b", true),
+						 DYN_STATUS_BAD_REQUEST);
+	assert_int_equal(count_versions(rig, "k"), 0);
+	corerig_free(&rig);
+}
+
+static void
+also_for_another_key(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+
+	assert_int_equal(write_one(rig, 0, "k", 1, "a", false), DYN_STATUS_OK);
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(write_one(rig, n, "l", 1, "a", n % 2 != 0),
+						 DYN_STATUS_BAD_REQUEST);
+	assert_null(corerig_get(rig, 0, "cart", "l"));
+	corerig_free(&rig);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_retry_is_answered_ok_and_stored_once),
+		cmocka_unit_test(an_id_with_another_value_is_refused_wherever_it_comes),
+		cmocka_unit_test(also_when_the_first_value_was_overwritten),
+		cmocka_unit_test(also_for_another_key),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
