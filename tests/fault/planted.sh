@@ -9,6 +9,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 B=${B:-build}
 ROUNDS_MAX=${ROUNDS_MAX:-4}
+export DURATION=${DURATION:-45}
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM

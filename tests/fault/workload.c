@@ -256,8 +256,10 @@ take_put(struct dyn_workload *self, struct dyn_client_process *client,
 	self->stats.statuses[status < DYN_STATUSES_MAX ? status : 0]++;
 	if (status == DYN_STATUS_OK && result != NULL)
 	{
-		/* To delete whatever there is, when there is nothing, is no write. */
-		if (!client->is_delete || client->mode != DYN_HISTORY_REPLACE)
+		/* To delete whatever there is, when there is nothing, is no write;
+		 * nor is a delete that is known to be done, and reaped since. */
+		if (!client->is_delete ||
+			(client->mode != DYN_HISTORY_REPLACE && client->sent_count == 1))
 			dyn_workload_check_receipt(self, result->receipt, self->w);
 		dyn_journal_ok(self->journal, client->op,
 					   dyn_links_owners(result->receipt), NULL);
