@@ -119,7 +119,8 @@ drop_key(struct dyn_node *node, struct dyn_key *self)
 static void
 drop_if_idle(struct dyn_node *node, struct dyn_key *self)
 {
-	if (!self->loading && self->work_count == 0 && self->commit_count == 0)
+	if (!self->loading && !self->applying && self->work_count == 0 &&
+		self->commit_count == 0)
 		drop_key(node, self);
 }
 
@@ -141,12 +142,9 @@ set_object(struct dyn_node *node, struct dyn_key *self, struct dyn_slice object)
 
 /* Hand the operation to whoever knows what it does to a key. */
 static void
-apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
+hand_over(struct dyn_node *node, struct dyn_request *request,
+		  struct dyn_key *self, struct dyn_work work)
 {
-	struct dyn_request *request = dyn_request_find(node, work.serial);
-
-	if (request == NULL)
-		return; /* its time ran out: it was never applied */
 	if (request->type == DYN_REQUEST_PUT)
 		dyn_put_apply(node, request, work.op, self);
 	else if (request->type == DYN_REQUEST_HANDOFF)
@@ -157,6 +155,22 @@ apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
 		dyn_reap_apply(node, request, work.op, self);
 	else
 		dyn_replica_apply(node, request, work.op, self);
+}
+
+/* What is done to a key may come back to it at once (a put that must read
+ * other owners first, when there is nobody to ask): the entry stays until the
+ * outermost is done. */
+static void
+apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
+{
+	struct dyn_request *request = dyn_request_find(node, work.serial);
+	bool applying = self->applying;
+
+	if (request == NULL)
+		return; /* its time ran out: it was never applied */
+	self->applying = true;
+	hand_over(node, request, self, work);
+	self->applying = applying;
 }
 
 static void
@@ -749,6 +763,7 @@ dyn_key_check_all(const struct dyn_node *node)
 		bytes += key->object.size;
 		assert(key->loading || key->commit_count != 0);
 		assert(key->loading || key->work_count == 0);
+		assert(!key->applying);
 		assert((key->last_commit != NULL) == (key->commit_count != 0));
 	}
 	for (commit = node->commits; commit != NULL; commit = commit->hh.next)

@@ -33,6 +33,7 @@ struct dyn_key
 	UT_hash_handle hh;    /* by bytes: bucket, 0, key */
 	enum dyn_table table; /* MAIN of an owner, HINTS of anybody else */
 	bool loading;
+	bool applying;               /* an operation is in the middle of it */
 	bool on_disk;                /* there is a record, as of the last commit */
 	enum dyn_loaded_state state; /* FOUND, ABSENT, or unreadable */
 	uint8_t slots;               /* HINTS: whom it is kept for */

@@ -13,7 +13,8 @@ enum
 };
 
 /* Was it replaced before it left the node?  Only a write that replaces what
- * nobody has read can do that. */
+ * nobody has read can do that.  What an earlier attempt had sent, and everybody
+ * has given up, says nothing of this one. */
 static bool
 may_have_vanished(const struct dyn_world *world, uint32_t op)
 {
@@ -21,7 +22,8 @@ may_have_vanished(const struct dyn_world *world, uint32_t op)
 		&world->history.keys[world->history.ops[op].key];
 
 	if (op < world->whitebox->write_capacity &&
-		world->whitebox->writes[op].count > 0)
+		world->whitebox->writes[op].count > 0 &&
+		dyn_simwrite_of(world, op)->attempt_count < 2)
 		return false;
 	if (world->swarm.lww)
 		return true;
