@@ -176,6 +176,9 @@ compute(struct dyn_node *node, const struct dyn_bucket *bucket,
 		status = dyn_object_sync(&record, &put->read_object, allocator, &base);
 	if (status != DYN_STATUS_OK)
 		return status;
+	/* Whatever becomes of the put: a retry, too, brings what was read into the
+	 * record, and the record may have forgotten more of it (reap.h). */
+	dyn_put_notice_amnesia(node, &record.context, &base.context);
 	ids = dyn_arena_allocate(&node->scratch,
 							 (1 + base.version_count) * sizeof(*ids));
 	ids[0] = put->id;

@@ -192,7 +192,6 @@ dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 	/* A delete, too: what it brings into the record is gone on with by the
 	 * next put, and the record may have forgotten more (reap.h). */
 	dyn_put_notice_amnesia(node, record, &context);
-	dyn_put_notice_amnesia(node, record, &base->context);
 	if (change.value_count != 0)
 		actor = choose_actor(node, record, &context, &base->context);
 	status = dyn_object_put(base, &change, actor, allocator, next);

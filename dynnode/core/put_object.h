@@ -26,8 +26,9 @@
 
 /*
  * The object after the put, in scratch memory.  base: what is known of the
- * key; record: the context of this node's own record.  EXISTS, CONFLICT by
- * the put's mode; SIBLINGS when too many would be left.
+ * key, and was noticed (dyn_put_notice_amnesia); record: the context of this
+ * node's own record.  EXISTS, CONFLICT by the put's mode; SIBLINGS when too
+ * many would be left.
  */
 enum dyn_status
 dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,

@@ -41,19 +41,30 @@ write_one(struct corerig *rig, uint32_t n, const char *key, uint8_t id,
 	return write_some(rig, n, key, id, &value, 1, retry);
 }
 
+static struct dyn_slice
+held(struct corerig *rig, const char *key)
+{
+	const struct corerig_record *record = corerig_get(rig, 0, "cart", key);
+
+	assert_non_null(record);
+	return dyn_arena_copy(
+		&rig->arena, (struct dyn_slice){ record->object, record->object_size });
+}
+
+static struct dyn_object
+decoded(struct corerig *rig, struct dyn_slice bytes)
+{
+	struct dyn_object object;
+
+	assert_int_equal(dyn_object_decode(bytes, &rig->arena.allocator, &object),
+					 DYN_STATUS_OK);
+	return object;
+}
+
 static uint32_t
 count_versions(struct corerig *rig, const char *key)
 {
-	const struct corerig_record *record = corerig_get(rig, 0, "cart", key);
-	struct dyn_object object;
-
-	assert_non_null(record);
-	assert_int_equal(
-		dyn_object_decode(
-			(struct dyn_slice){ record->object, record->object_size },
-			&rig->arena.allocator, &object),
-		DYN_STATUS_OK);
-	return object.version_count;
+	return decoded(rig, held(rig, key)).version_count;
 }
 
 static void
@@ -126,6 +137,34 @@ also_for_another_key(void **unused)
 	corerig_free(&rig);
 }
 
+/* Its record was reaped; others have of its writes the first one only. */
+static void
+a_retry_that_brings_forgotten_writes_back_makes_no_dot_twice(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_slice first;
+	struct dyn_object second;
+	struct dyn_object third;
+
+	assert_int_equal(write_one(rig, 0, "k", 1, "a", false), DYN_STATUS_OK);
+	first = held(rig, "k");
+	assert_int_equal(write_one(rig, 0, "k", 2, "b", false), DYN_STATUS_OK);
+	second = decoded(rig, held(rig, "k"));
+	assert_int_equal(second.version_count, 2);
+	corerig_run(rig, 100);
+	corerig_put(rig, 0, "cart", "k", (struct dyn_slice){ NULL, 0 });
+	corerig_put(rig, 1, "cart", "k", first);
+	corerig_put(rig, 2, "cart", "k", first);
+
+	assert_int_equal(write_one(rig, 0, "k", 1, "a", true), DYN_STATUS_OK);
+	assert_true(dyn_slice_equal(held(rig, "k"), first));
+	assert_int_equal(write_one(rig, 0, "k", 3, "c", false), DYN_STATUS_OK);
+	third = decoded(rig, held(rig, "k"));
+	assert_int_equal(third.version_count, 2);
+	assert_false(dyn_clock_covers(&third.context, second.versions[1].dot));
+	corerig_free(&rig);
+}
+
 int
 main(void)
 {
@@ -134,6 +173,8 @@ main(void)
 		cmocka_unit_test(an_id_with_another_value_is_refused_wherever_it_comes),
 		cmocka_unit_test(also_when_the_first_value_was_overwritten),
 		cmocka_unit_test(also_for_another_key),
+		cmocka_unit_test(
+			a_retry_that_brings_forgotten_writes_back_makes_no_dot_twice),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
