@@ -142,12 +142,23 @@ others_will_notice(const struct dyn_world *world, uint32_t node)
 	return true;
 }
 
+/* A copy of nothing is an emptied store: without node-id it stays outside, and
+ * dyn_nemesis_empty is about those that are told. */
+static bool
+has_identity(const struct dyn_simdisk *disk)
+{
+	struct dyn_record_key place = { .key = dyn_slice_of("identity") };
+
+	return dyn_simdisk_get(disk, DYN_TABLE_META, &place) != NULL;
+}
+
 /* Of all stores that have none yet. */
 static void
 take_copies(struct dyn_world *world)
 {
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-		if (world->nodes[i].snapshot == NULL)
+		if (world->nodes[i].snapshot == NULL &&
+			has_identity(world->nodes[i].disk))
 			world->nodes[i].snapshot = copy_disk(world->nodes[i].disk);
 }
 
