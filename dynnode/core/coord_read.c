@@ -239,15 +239,17 @@ dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 
 	if (merged.size > DYN_RECORD_SIZE_MAX)
 		dyn_count(node, objects_too_large);
-	if (merged.size == 0 || merged.size > DYN_RECORD_SIZE_MAX)
+	if (merged.size > DYN_RECORD_SIZE_MAX)
 		return;
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 		if ((heard & (1U << slot)) &&
 			!dyn_slice_equal(self->objects[slot], merged))
 			stale |= (uint8_t) (1U << slot);
 	/* A damaged record is replaced only by what all others know: what it
-	 * held may stand on one other owner only. */
-	if ((heard | self->damaged) == self->quorum.all)
+	 * held may stand on one other owner only.  When they have no record, as
+	 * after a reaping that it missed, it goes. */
+	if ((heard | self->damaged) == self->quorum.all &&
+		(merged.size != 0 || heard != 0))
 		stale |= self->damaged;
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 	{

@@ -279,6 +279,13 @@ decide_replicate(struct dyn_node *node, struct dyn_request *request,
 		answer_replicate(node, request);
 }
 
+/* All other owners have no record: a damaged one is to go. */
+static bool
+removes_damaged(const struct dyn_replica_op *op)
+{
+	return op->object.size == 0 && op->repair && op->hint_slots == 0;
+}
+
 static bool
 take_op(struct dyn_request *request, const Dyn__ReplicateOp *message,
 		const Dyn__ReplicateRequest *frame, struct dyn_replica_op *op)
@@ -294,7 +301,8 @@ take_op(struct dyn_request *request, const Dyn__ReplicateOp *message,
 	for (uint32_t i = 0; i < op->id_count; i++)
 		if (!dyn_request_id_of_bytes(message->request_ids[i], &op->ids[i]))
 			return false;
-	return dyn_key_check(op->key) == DYN_STATUS_OK && op->object.size != 0;
+	return dyn_key_check(op->key) == DYN_STATUS_OK &&
+		   (op->object.size != 0 || removes_damaged(op));
 }
 
 static void
@@ -511,6 +519,24 @@ mend_soon(struct dyn_node *node, const struct dyn_key *key)
 		node->mending = dyn_repair_mend(node, &damaged, 1);
 }
 
+static void
+remove_damaged(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+			   struct dyn_key *key)
+{
+	struct dyn_key_value none = { 0 };
+
+	/* Else it was mended, or is gone already. */
+	if (key->state == DYN_LOADED_CORRUPT)
+	{
+		/* What it held of my writes nobody can tell. */
+		node->epoch_floor = node->epoch_next;
+		if (!dyn_key_write(node, key, &none,
+						   (struct dyn_work){ request->serial, op }))
+			return;
+	}
+	decide_replicate(node, request, op, DYN_STATUS_OK);
+}
+
 void
 dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, struct dyn_key *key)
@@ -554,6 +580,11 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	{
 		dyn_count(node, overloads);
 		decide_replicate(node, request, op, DYN_STATUS_OVERLOAD);
+		return;
+	}
+	if (removes_damaged(self))
+	{
+		remove_damaged(node, request, op, key);
 		return;
 	}
 	/* What a damaged record held of my writes nobody can tell. */

@@ -368,6 +368,48 @@ a_damaged_record_is_mended_by_all_owners_never_by_one(void **unused)
 	corerig_free(&rig);
 }
 
+/* As after a reaping that it missed; a single owner's word is not enough. */
+static void
+a_damaged_record_that_no_other_owner_has_goes(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 4, EVERY_MS);
+	struct dyn_object object = put((struct dyn_object){ 0 }, NULL, "1", 1, 1);
+
+	corerig_put(rig, 0, "b", "k", encoded(object));
+	corerig_get(rig, 0, "b", "k")->damaged = true;
+	corerig_cut(rig, 2, true);
+	corerig_run(rig, 6000 + 4 * ROUND_MS);
+	assert_non_null(corerig_get(rig, 0, "b", "k"));
+	corerig_cut(rig, 2, false);
+	corerig_run(rig, 6 * ROUND_MS);
+	assert_null(corerig_get(rig, 0, "b", "k"));
+	assert_null(corerig_get(rig, 1, "b", "k"));
+	assert_null(corerig_get(rig, 2, "b", "k"));
+	assert_true(corerig_is_equal(rig, 0, 1));
+	corerig_free(&rig);
+}
+
+/* All owners' records: no one is left to tell what they held. */
+static void
+damaged_records_everywhere_stay_damaged(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 4, EVERY_MS);
+	struct dyn_object object = put((struct dyn_object){ 0 }, NULL, "1", 1, 1);
+
+	for (uint32_t n = 0; n < 3; n++)
+	{
+		corerig_put(rig, n, "b", "k", encoded(object));
+		corerig_get(rig, n, "b", "k")->damaged = true;
+	}
+	rig->nodes[0].node->config.scrub_ms = EVERY_MS;
+	rig->nodes[0].node->scrub.next_at_ms = 0;
+	corerig_run(rig, 6 * ROUND_MS);
+	assert_true(corerig_counter(rig, 0, "scrub_damaged") > 0);
+	for (uint32_t n = 0; n < 3; n++)
+		assert_true(corerig_get(rig, n, "b", "k")->damaged);
+	corerig_free(&rig);
+}
+
 static void
 nothing_is_compared_while_a_store_is_full(void **unused)
 {
@@ -559,6 +601,8 @@ main(void)
 		cmocka_unit_test(a_key_that_is_being_written_is_left_alone),
 		cmocka_unit_test(a_write_in_flight_is_no_difference),
 		cmocka_unit_test(a_damaged_record_is_mended_by_all_owners_never_by_one),
+		cmocka_unit_test(a_damaged_record_that_no_other_owner_has_goes),
+		cmocka_unit_test(damaged_records_everywhere_stay_damaged),
 		cmocka_unit_test(nothing_is_compared_while_a_store_is_full),
 		cmocka_unit_test(
 			a_peer_that_falls_silent_ends_the_round_wherever_it_is),
