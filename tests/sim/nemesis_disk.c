@@ -174,7 +174,8 @@ dyn_nemesis_roll_back(struct dyn_world *world, uint32_t node,
 		take_copies(world);
 		return true;
 	}
-	if (!others_will_notice(world, node) ||
+	/* With nobody else, nobody can notice. */
+	if (world->swarm.node_count == 1 || !others_will_notice(world, node) ||
 		!dyn_atlas_may_lose(world, node, self->snapshot))
 		return false;
 	stop(world, node, random);
