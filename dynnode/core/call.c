@@ -132,7 +132,7 @@ answer_reads(struct dyn_node *node, struct dyn_call *self,
 		if (request == NULL || request->type == DYN_REQUEST_REPAIR)
 			continue;
 		if (result->remembered)
-			dyn_read_remembered(request, item->op, result->other);
+			dyn_read_remembered(request, item->op, item->slot, result->other);
 		dyn_read_answer(node, request, item, (enum dyn_status) result->status,
 						dyn_slice_of_bytes(result->object), result->fence);
 	}

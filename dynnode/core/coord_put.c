@@ -776,6 +776,11 @@ dyn_put_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		hand_on(node, request, op);
 		return;
 	}
+	/* Who remembers the request could not show what became of it: its write
+	 * is not among what was read, and must not be acknowledged as if it were. */
+	if (put->read.remembered &&
+		(put->read.remembered_by & put->read.quorum.yes) == 0)
+		enough = put->seeding = false;
 	if (!enough && put->seeding)
 		dyn_count(node, lww_unseeded);
 	else if (!enough)

@@ -60,7 +60,7 @@ ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	/* Asked before the load is submitted, so that the load sees its write. */
 	if (self->request_id != NULL &&
 		dyn_remember_is_committed(&node->remember, self->request_id))
-		dyn_read_remembered(request, op,
+		dyn_read_remembered(request, op, slot,
 							dyn_remember_is_other(&node->remember,
 												  self->request_id,
 												  self->request_mark));
@@ -292,13 +292,15 @@ take_failure(struct dyn_node *node, struct dyn_request *request,
 }
 
 void
-dyn_read_remembered(struct dyn_request *request, uint32_t op, bool other)
+dyn_read_remembered(struct dyn_request *request, uint32_t op, uint8_t slot,
+					bool other)
 {
 	struct dyn_read *self = read_of(request, op);
 
 	if (self->decided)
 		return;
 	self->remembered = true;
+	self->remembered_by |= (uint8_t) (1U << slot);
 	self->other |= other;
 }
 

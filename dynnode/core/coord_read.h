@@ -32,6 +32,7 @@ struct dyn_read
 	struct dyn_quorum quorum;
 	bool decided;
 	bool remembered;
+	uint8_t remembered_by;   /* by these slots */
 	bool other;              /* ... for another write than request_mark tells */
 	bool owners_only;        /* nobody may stand in */
 	uint8_t asked;           /* slots whose owner was asked, or is missing */
@@ -71,7 +72,8 @@ void dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 					 const struct dyn_call_item *item, enum dyn_status status,
 					 struct dyn_slice object, uint64_t fence);
 /* An owner knows the request; other: as another one. */
-void dyn_read_remembered(struct dyn_request *request, uint32_t op, bool other);
+void dyn_read_remembered(struct dyn_request *request, uint32_t op, uint8_t slot,
+						 bool other);
 /* fallback: out of the table of hints. */
 void dyn_read_loaded(struct dyn_node *node, struct dyn_request *request,
 					 uint32_t op, uint8_t slot, bool fallback,
