@@ -1,6 +1,7 @@
 /*
  * The budget of disk faults: what one disk loses the others must hold.
  */
+#include "core/state.h"
 #include "model/object.h"
 #include "tests/sim/nemesis.h"
 
@@ -59,6 +60,16 @@ knows(const struct left *left, const struct dyn_simrecord *record,
 		   dyn_slice_equal(before, after);
 }
 
+/* May what it holds still have to be discarded?  A store that lost something
+ * counts again when it has been built up. */
+static bool
+is_in_doubt(const struct dyn_simnode *self)
+{
+	return self->lost_at_ms != 0 &&
+		   (self->node == NULL || self->node->progress.in_doubt ||
+			self->node->building.count != 0);
+}
+
 static bool
 may_lose_record(struct dyn_world *world, uint32_t node,
 				const struct dyn_simdisk *instead,
@@ -72,7 +83,7 @@ may_lose_record(struct dyn_world *world, uint32_t node,
 		return true; /* nothing to lose any more */
 	dyn_arena_init(&arena, dyn_allocator_malloc(), 16 * 1024);
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-		if (i != node)
+		if (i != node && !is_in_doubt(&world->nodes[i]))
 			ok &= add_disk(&left, world->nodes[i].disk, &record->key, hints,
 						   &arena);
 	if (instead != NULL)

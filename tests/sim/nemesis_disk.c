@@ -174,12 +174,13 @@ dyn_nemesis_roll_back(struct dyn_world *world, uint32_t node,
 		take_copies(world);
 		return true;
 	}
-	/* With nobody else, nobody can notice. */
+	/* With nobody else, nobody can notice.  What the copy holds may have to be
+	 * discarded: it counts for nothing. */
 	if (world->swarm.node_count == 1 || !others_will_notice(world, node) ||
-		!dyn_atlas_may_lose(world, node, self->snapshot))
+		!dyn_atlas_may_lose(world, node, NULL))
 		return false;
 	stop(world, node, random);
-	if (!dyn_atlas_may_lose(world, node, self->snapshot))
+	if (!dyn_atlas_may_lose(world, node, NULL))
 		return false;
 	dyn_simdisk_free(&self->disk);
 	self->disk = self->snapshot;
