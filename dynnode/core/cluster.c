@@ -2,6 +2,7 @@
 
 #include "core/bucket.h"
 #include "core/key_table.h"
+#include "core/number.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/progress.h"
@@ -188,31 +189,14 @@ dyn_cluster_settings(struct dyn_node *node)
 /* ---------------------------------------------------------- stored records */
 
 static void
-put_u64(uint8_t *p, uint64_t value)
-{
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t) (value >> (8 * i));
-}
-
-static uint64_t
-get_u64(const uint8_t *p)
-{
-	uint64_t value = 0;
-
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | p[i];
-	return value;
-}
-
-static void
 store_identity(struct dyn_node *node)
 {
 	uint8_t *bytes = dyn_arena_allocate(&node->out->arena, IDENTITY_SIZE);
 
 	bytes[0] = IDENTITY_VERSION;
 	memcpy(bytes + 1, node->id.bytes, 16);
-	put_u64(bytes + 17, node->store_generation);
-	put_u64(bytes + 25, node->start_count);
+	dyn_put_u64(bytes + 17, node->store_generation);
+	dyn_put_u64(bytes + 25, node->start_count);
 	dyn_key_write_meta(node, "identity",
 					   (struct dyn_slice){ bytes, IDENTITY_SIZE });
 }
@@ -349,8 +333,8 @@ boot_identity(struct dyn_node *node, const struct dyn_slice *record)
 		dyn_node_id_compare(&node->id, &node->config.node_id) != 0)
 		return fatal(node, "the store is another node's than node-id says; "
 						   "leave that out, or use an empty directory");
-	node->store_generation = get_u64(record->data + 17);
-	node->start_count = get_u64(record->data + 25) + 1;
+	node->store_generation = dyn_get_u64(record->data + 17);
+	node->start_count = dyn_get_u64(record->data + 25) + 1;
 	node->identity_stored = true;
 	return DYN_STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include "core/cluster.h"
 #include "core/handoff.h"
 #include "core/key_table.h"
+#include "core/number.h"
 #include "core/request.h"
 #include "core/state.h"
 #include "core/text.h"
@@ -74,23 +75,6 @@ dyn_fence_is_behind(const struct dyn_node *node, uint16_t partition)
 
 /* ----------------------------------------------------------------- on disk */
 
-static void
-put_u64(uint8_t *p, uint64_t value)
-{
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t) (value >> (8 * i));
-}
-
-static uint64_t
-get_u64(const uint8_t *p)
-{
-	uint64_t value = 0;
-
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | p[i];
-	return value;
-}
-
 bool
 dyn_fence_boot(struct dyn_node *node, const struct dyn_slice *record)
 {
@@ -109,8 +93,8 @@ dyn_fence_boot(struct dyn_node *node, const struct dyn_slice *record)
 	{
 		struct dyn_fence_place *self = place(node, i);
 
-		self->stamp = get_u64(p);
-		self->floor = get_u64(p + 8);
+		self->stamp = dyn_get_u64(p);
+		self->floor = dyn_get_u64(p + 8);
 		if (self->floor > self->stamp)
 			return false;
 	}
@@ -155,8 +139,9 @@ dyn_fence_store(struct dyn_node *node)
 		struct dyn_fence_place *self = place(node, i);
 
 		self->wanted_token = self->wanted_stamp != 0 ? token : 0;
-		put_u64(p, self->wanted_stamp != 0 ? self->wanted_stamp : self->stamp);
-		put_u64(p + 8, floor_to_store(node, i));
+		dyn_put_u64(p,
+					self->wanted_stamp != 0 ? self->wanted_stamp : self->stamp);
+		dyn_put_u64(p + 8, floor_to_store(node, i));
 	}
 	return token;
 }

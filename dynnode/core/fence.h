@@ -14,8 +14,9 @@
  * stamp >= floor, both only grow, and both are on disk before they are told
  * to anybody.  A floor of F is set only after every member had a stamp of at
  * least F on disk, and had ended all requests that began before.  So a
- * request that lives is never refused; a frame that outlived its request is,
- * and so is a store that went back in time.
+ * frame that outlived its request is refused, and so is a store that went back
+ * in time; a request that lives is not, but for one at a member that had
+ * missed the floor before: it is marked with that one's old floor.
  *
  * The mark of an object is the birth of the request that made it, and never
  * more than that of anything that went into it: a request that began before

@@ -2,6 +2,7 @@
 
 #include "core/building.h"
 #include "core/key_table.h"
+#include "core/number.h"
 #include "core/state.h"
 
 #include <string.h>
@@ -16,23 +17,6 @@ enum
 
 /* No store comes so far; beyond, it would be at its end at once. */
 #define COUNT_MAX (UINT64_C(1) << 62)
-
-static void
-put_u64(uint8_t *p, uint64_t value)
-{
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t) (value >> (8 * i));
-}
-
-static uint64_t
-get_u64(const uint8_t *p)
-{
-	uint64_t value = 0;
-
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | p[i];
-	return value;
-}
 
 /* What is known of another member; NULL when there are too many. */
 static struct dyn_progress_item *
@@ -58,11 +42,11 @@ store(struct dyn_node *node, uint64_t own)
 	uint8_t *to = bytes + HEAD_SIZE;
 
 	bytes[0] = RECORD_VERSION;
-	put_u64(bytes + 1, own);
+	dyn_put_u64(bytes + 1, own);
 	for (uint32_t i = 0; i < self->other_count; i++, to += ITEM_SIZE)
 	{
 		memcpy(to, self->others[i].id.bytes, sizeof(self->others[i].id.bytes));
-		put_u64(to + 16, self->others[i].count);
+		dyn_put_u64(to + 16, self->others[i].count);
 	}
 	self->next = own;
 	self->has_more = self->has_others = false;
@@ -83,14 +67,14 @@ dyn_progress_boot(struct dyn_node *node, const struct dyn_slice *record)
 		(record->size - HEAD_SIZE) % ITEM_SIZE != 0 ||
 		(record->size - HEAD_SIZE) / ITEM_SIZE > DYN_MEMBERS_MAX)
 		return false;
-	self->own = get_u64(record->data + 1);
+	self->own = dyn_get_u64(record->data + 1);
 	for (from = record->data + HEAD_SIZE; from < record->data + record->size;
 		 from += ITEM_SIZE)
 	{
 		struct dyn_progress_item *item = &self->others[self->other_count++];
 
 		memcpy(item->id.bytes, from, sizeof(item->id.bytes));
-		item->count = get_u64(from + 16);
+		item->count = dyn_get_u64(from + 16);
 	}
 	return true;
 }

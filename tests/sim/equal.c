@@ -9,26 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t
-sum(const struct dyn_world *world, const char *name)
-{
-	uint64_t total = 0;
-
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-	{
-		const char *other;
-		uint64_t value = 0;
-
-		for (uint32_t c = 0;
-			 world->nodes[i].node != NULL &&
-			 (other = dyn_node_counter(world->nodes[i].node, c, &value));
-			 c++)
-			if (strcmp(other, name) == 0)
-				total += value;
-	}
-	return total;
-}
-
 /* How many keys differ between their owners. */
 static uint32_t
 count_unequal(struct dyn_world *world)
@@ -81,8 +61,8 @@ dyn_equal_without_reads(struct dyn_world *world)
 	dyn_play_start(world, away);
 	dyn_play_pass(world, 10 * (uint64_t) world->swarm.anti_entropy_ms);
 	EXPECT(count_unequal(world) == 0);
-	EXPECT(sum(world, "exchange_keys_repaired") > keys / 2);
-	EXPECT(sum(world, "exchange_keys_repaired") < 3 * keys);
+	EXPECT(dyn_play_sum(world, "exchange_keys_repaired") > keys / 2);
+	EXPECT(dyn_play_sum(world, "exchange_keys_repaired") < 3 * keys);
 }
 
 /* Both sides of a partition take writes (W = 1) and neither reads. */
@@ -122,21 +102,21 @@ dyn_equal_under_load(struct dyn_world *world)
 
 	dyn_play_pass(world, 20000);
 	seconds = (world->now_ms - begin_ms) / 1000;
-	puts = sum(world, "put_ops");
-	compared = sum(world, "exchange_roots_equal") +
-			   sum(world, "exchange_roots_differing");
+	puts = dyn_play_sum(world, "put_ops");
+	compared = dyn_play_sum(world, "exchange_roots_equal") +
+			   dyn_play_sum(world, "exchange_roots_differing");
 	printf("# %lu writes a second; %lu comparisons of partitions, %lu differed "
 		   "for a moment, then %lu cells and %lu leaves; of %lu keys listed "
 		   "%lu were repaired, %lu equal, %lu in motion\n",
 		   (unsigned long) (puts / seconds), (unsigned long) compared,
-		   (unsigned long) sum(world, "exchange_roots_differing"),
-		   (unsigned long) sum(world, "exchange_cells_differing"),
-		   (unsigned long) sum(world, "exchange_leaves_differing"),
-		   (unsigned long) sum(world, "exchange_keys_differing"),
-		   (unsigned long) sum(world, "exchange_keys_repaired"),
-		   (unsigned long) sum(world, "exchange_keys_equal"),
-		   (unsigned long) sum(world, "exchange_keys_moved"));
+		   (unsigned long) dyn_play_sum(world, "exchange_roots_differing"),
+		   (unsigned long) dyn_play_sum(world, "exchange_cells_differing"),
+		   (unsigned long) dyn_play_sum(world, "exchange_leaves_differing"),
+		   (unsigned long) dyn_play_sum(world, "exchange_keys_differing"),
+		   (unsigned long) dyn_play_sum(world, "exchange_keys_repaired"),
+		   (unsigned long) dyn_play_sum(world, "exchange_keys_equal"),
+		   (unsigned long) dyn_play_sum(world, "exchange_keys_moved"));
 	EXPECT(puts / seconds >= 2000);
 	EXPECT(compared > 1000);
-	EXPECT(sum(world, "exchange_keys_repaired") * 10000 <= puts);
+	EXPECT(dyn_play_sum(world, "exchange_keys_repaired") * 10000 <= puts);
 }

@@ -2,6 +2,7 @@
  * Trouble with disks: damaged records; stores that are lost, that go back to
  * an older copy, or that are there twice.
  */
+#include "core/number.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/whitebox.h"
 
@@ -96,16 +97,6 @@ dyn_nemesis_empty(struct dyn_world *world, uint32_t node,
 	return true;
 }
 
-static uint64_t
-get_u64(const uint8_t *p)
-{
-	uint64_t value = 0;
-
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | p[i];
-	return value;
-}
-
 /* How far a store has come, as a disk knows it (core/progress.c). */
 static uint64_t
 known_progress(const struct dyn_simdisk *disk, const struct dyn_node_id *id)
@@ -119,10 +110,10 @@ known_progress(const struct dyn_simdisk *disk, const struct dyn_node_id *id)
 		return 0;
 	bytes = dyn_simblob_slice(record->object);
 	if (id == NULL)
-		return get_u64(bytes.data + 1);
+		return dyn_get_u64(bytes.data + 1);
 	for (size_t at = 9; at + 24 <= bytes.size; at += 24)
 		if (memcmp(bytes.data + at, id->bytes, 16) == 0)
-			return get_u64(bytes.data + at + 16);
+			return dyn_get_u64(bytes.data + at + 16);
 	return 0;
 }
 

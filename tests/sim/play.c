@@ -118,3 +118,23 @@ dyn_play_lose_hints(struct dyn_world *world, uint32_t node)
 						&(struct dyn_simrecord){ .key = place });
 	}
 }
+
+uint64_t
+dyn_play_sum(const struct dyn_world *world, const char *name)
+{
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		const char *other;
+		uint64_t value = 0;
+
+		for (uint32_t c = 0;
+			 world->nodes[i].node != NULL &&
+			 (other = dyn_node_counter(world->nodes[i].node, c, &value));
+			 c++)
+			if (strcmp(other, name) == 0)
+				total += value;
+	}
+	return total;
+}

@@ -41,6 +41,9 @@ uint32_t dyn_play_rows(struct dyn_world *world, uint32_t node, uint32_t key);
 bool dyn_play_has(struct dyn_world *world, uint32_t node, uint32_t key,
 				  const struct dyn_sim_result *write);
 
+/* A counter, over all nodes that run. */
+uint64_t dyn_play_sum(const struct dyn_world *world, const char *name);
+
 void dyn_play_pass(struct dyn_world *world, uint64_t ms);
 
 /* The node stays down until it is started; others have noticed. */

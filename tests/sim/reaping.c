@@ -9,26 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t
-sum(const struct dyn_world *world, const char *name)
-{
-	uint64_t total = 0;
-
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-	{
-		const char *other;
-		uint64_t value = 0;
-
-		for (uint32_t c = 0;
-			 world->nodes[i].node != NULL &&
-			 (other = dyn_node_counter(world->nodes[i].node, c, &value));
-			 c++)
-			if (strcmp(other, name) == 0)
-				total += value;
-	}
-	return total;
-}
-
 static const struct dyn_simrecord *
 record_of(struct dyn_world *world, uint32_t node, uint32_t key)
 {
@@ -87,7 +67,7 @@ dyn_reaping_delete_and_make_again(struct dyn_world *world)
 		EXPECT(count_records(world, 1) == 0);
 		EXPECT(dyn_play_rows(world, round % 3, 1) == 0);
 	}
-	EXPECT(sum(world, "reaped") == 4 * (uint64_t) world->swarm.n);
+	EXPECT(dyn_play_sum(world, "reaped") == 4 * (uint64_t) world->swarm.n);
 }
 
 /* A write's frame, as it left before the delete. */
@@ -136,14 +116,14 @@ dyn_reaping_late_frame(struct dyn_world *world)
 	deliver_late(world, owner, 3, dyn_simblob_slice(before));
 	dyn_play_pass(world, 500);
 	EXPECT(dyn_play_rows(world, 1, 3) == 0);
-	EXPECT(sum(world, "fenced") == 0);
+	EXPECT(dyn_play_sum(world, "fenced") == 0);
 	wait(world);
 	EXPECT(count_records(world, 3) == 0);
 	for (uint32_t rank = 0; rank < world->swarm.n; rank++)
 		deliver_late(world, dyn_play_owner(world, 3, rank), 3,
 					 dyn_simblob_slice(before));
 	dyn_play_pass(world, 500);
-	EXPECT(sum(world, "fenced") == world->swarm.n);
+	EXPECT(dyn_play_sum(world, "fenced") == world->swarm.n);
 	EXPECT(count_records(world, 3) == 0);
 	EXPECT(dyn_play_rows(world, 2, 3) == 0);
 	/* All of them were started anew meanwhile: floors are on disk. */
@@ -197,7 +177,8 @@ dyn_reaping_waits_for_a_fallback(struct dyn_world *world)
 	wait(world);
 	dyn_play_pass(world, 10000);
 	EXPECT(count_records(world, key) == world->swarm.n);
-	EXPECT(sum(world, "reap_blocked") > 0 && sum(world, "reaped") == 0);
+	EXPECT(dyn_play_sum(world, "reap_blocked") > 0 &&
+		   dyn_play_sum(world, "reaped") == 0);
 	dyn_play_start(world, keeper);
 	wait(world);
 	dyn_play_pass(world, 5000);
@@ -221,8 +202,8 @@ dyn_reaping_expired_keys(struct dyn_world *world)
 	for (uint32_t key = 0; key < keys; key++)
 		left += count_records(world, key);
 	EXPECT(left == 0);
-	EXPECT(sum(world, "reaped") == (uint64_t) keys * world->swarm.n);
-	EXPECT(sum(world, "repairs_sent") == 0);
+	EXPECT(dyn_play_sum(world, "reaped") == (uint64_t) keys * world->swarm.n);
+	EXPECT(dyn_play_sum(world, "repairs_sent") == 0);
 }
 
 /* A key that is written by ever new processes keeps a short context, and what
@@ -249,7 +230,7 @@ dyn_reaping_prunes(struct dyn_world *world)
 	}
 	wait(world);
 	wait(world);
-	EXPECT(sum(world, "pruned") >= world->swarm.n);
+	EXPECT(dyn_play_sum(world, "pruned") >= world->swarm.n);
 	for (uint32_t node = 0; node < world->swarm.n; node++)
 		EXPECT((record_of(world, node, 2)->flags & DYN_RECORD_CROWDED) == 0);
 	deliver_late(world, 1, 2, dyn_simblob_slice(old));

@@ -336,23 +336,6 @@ damaged_record(struct dyn_world *world)
 	EXPECT(!dyn_simdisk_get(disk, DYN_TABLE_MAIN, &place)->corrupt);
 }
 
-static uint64_t
-sum_of_counters(struct dyn_world *world, const char *name)
-{
-	uint64_t sum = 0;
-	uint64_t value;
-	const char *found;
-
-	for (uint32_t i = 0; i < world->swarm.node_count; i++)
-		for (uint32_t c = 0; world->nodes[i].node != NULL &&
-							 (found = dyn_node_counter(world->nodes[i].node, c,
-													   &value)) != NULL;
-			 c++)
-			if (strcmp(found, name) == 0)
-				sum += value;
-	return sum;
-}
-
 static void
 damage(struct dyn_world *world, uint32_t node, uint32_t key)
 {
@@ -387,7 +370,7 @@ damaged_takes_writes(struct dyn_world *world)
 	dyn_play_pass(world, 1000);
 	damage(world, node, key);
 	EXPECT(dyn_play_put(world, node, key, NULL).status == DYN_STATUS_OK);
-	EXPECT(sum_of_counters(world, "puts_mended") == 1);
+	EXPECT(dyn_play_sum(world, "puts_mended") == 1);
 	dyn_play_pass(world, 100);
 	EXPECT(!is_damaged(world, node, key));
 	EXPECT(dyn_play_rows(world, node, key) == 2);
@@ -413,12 +396,12 @@ damaged_takes_hints(struct dyn_world *world)
 	dyn_play_pass(world, 500);
 	dyn_play_stop(world, away);
 	EXPECT(dyn_play_put(world, here, key, NULL).status == DYN_STATUS_OK);
-	EXPECT(sum_of_counters(world, "hints_written") == 1);
+	EXPECT(dyn_play_sum(world, "hints_written") == 1);
 	damage(world, away, key);
 	dyn_simnode_start(world, away);
 	dyn_play_pass(world, 10000);
 	EXPECT(!is_damaged(world, away, key));
-	EXPECT(sum_of_counters(world, "hints_delivered") == 1);
+	EXPECT(dyn_play_sum(world, "hints_delivered") == 1);
 	EXPECT(dyn_play_rows(world, here, key) == 2);
 }
 
@@ -479,9 +462,9 @@ static void
 overload_is_definite(struct dyn_world *world)
 {
 	dyn_play_pass(world, 30000);
-	EXPECT(sum_of_counters(world, "records_committed") > 1000);
-	EXPECT(sum_of_counters(world, "overloads") > 1000);
-	EXPECT(sum_of_counters(world, "put_ops_unknown") == 0);
+	EXPECT(dyn_play_sum(world, "records_committed") > 1000);
+	EXPECT(dyn_play_sum(world, "overloads") > 1000);
+	EXPECT(dyn_play_sum(world, "put_ops_unknown") == 0);
 }
 
 /* Scans while replicas are late and stores slow: the checker judges. */
@@ -489,7 +472,7 @@ static void
 scans_and_late_replicas(struct dyn_world *world)
 {
 	dyn_play_pass(world, 120000);
-	EXPECT(sum_of_counters(world, "scan_hashes") > 1000);
+	EXPECT(dyn_play_sum(world, "scan_hashes") > 1000);
 }
 
 /* R + W <= N: a read may miss what was acknowledged, until the owners have
