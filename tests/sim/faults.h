@@ -16,6 +16,8 @@
 	X(frame_delayed) /* far beyond the usual */                                \
 	X(frame_blocked) /* by a partition */                                      \
 	X(frame_clogged)                                                           \
+	X(frame_newer)   /* with fields and flags of a later version */            \
+	X(frame_unknown) /* of a type or version that does not exist yet */        \
 	/* links */                                                                \
 	X(link_clogged)                                                            \
 	X(link_broken)                                                             \

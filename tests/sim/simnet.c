@@ -1,5 +1,6 @@
 #include "tests/sim/simnet.h"
 
+#include "tests/sim/newer.h"
 #include "tests/sim/simclient.h"
 
 #include <stdlib.h>
@@ -229,8 +230,9 @@ launch(struct dyn_world *world, uint32_t number, bool back,
 }
 
 static void
-post(struct dyn_world *world, uint32_t number, bool back, enum dyn_plane plane,
-	 uint32_t generation, uint64_t tag, struct dyn_slice bytes)
+post_as_is(struct dyn_world *world, uint32_t number, bool back,
+		   enum dyn_plane plane, uint32_t generation, uint64_t tag,
+		   struct dyn_slice bytes)
 {
 	struct link *link = &world->net->links[number];
 	uint32_t from = back ? link->to : link->from;
@@ -253,6 +255,35 @@ post(struct dyn_world *world, uint32_t number, bool back, enum dyn_plane plane,
 			dyn_simclient_forward_doubled(world, bytes);
 		launch(world, number, back, plane, generation, tag, bytes);
 	}
+}
+
+/* What the other version sends is odd to the end of the run: it is no trouble
+ * that could be over. */
+static void
+post(struct dyn_world *world, uint32_t number, bool back, enum dyn_plane plane,
+	 uint32_t generation, uint64_t tag, struct dyn_slice bytes)
+{
+	struct link *link = &world->net->links[number];
+	uint32_t from = back ? link->to : link->from;
+	struct dyn_slice later;
+
+	if ((world->swarm.newer >> from & 1) == 0)
+	{
+		post_as_is(world, number, back, plane, generation, tag, bytes);
+		return;
+	}
+	later = dyn_newer_frame(bytes, DYN_NEWER_FIELDS);
+	dyn_world_fault(world, DYN_FAULT_frame_newer);
+	post_as_is(world, number, back, plane, generation, tag, later);
+	free((void *) (uintptr_t) later.data);
+	if (!chance(world, link, world->swarm.unknown_rate,
+				DYN_FAULT_frame_unknown))
+		return;
+	later = dyn_newer_frame(
+		bytes, (enum dyn_newer_kind) dyn_simrandom_between(
+				   &link->random, DYN_NEWER_TYPE, DYN_NEWER_VERSION));
+	post_as_is(world, number, back, plane, generation, 0, later);
+	free((void *) (uintptr_t) later.data);
 }
 
 void

@@ -1,6 +1,7 @@
 #include "tests/sim/swarm.h"
 
 #include "tests/sim/simrandom.h"
+#include "tests/sim/world.h"
 
 typedef struct dyn_simrandom *dice;
 
@@ -203,6 +204,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom stores = dyn_simrandom_stream(seed, 0x73746f72);
 	struct dyn_simrandom bucket = dyn_simrandom_stream(seed, 0x6275636b);
 	struct dyn_simrandom reap = dyn_simrandom_stream(seed, 0x72656170);
+	struct dyn_simrandom newer = dyn_simrandom_stream(seed, 0x6e657765);
 
 	dyn_swarm_calm(self);
 	draw_cluster(self, &cluster);
@@ -225,4 +227,6 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 		self->reap_ms = 0;
 	self->grace_ms = between(&reap, 0, 2) ? between(&reap, 1, 3000)
 										  : between(&reap, 3000, 60000);
+	self->newer = sometimes(&newer, 20, 1, (1U << DYN_SIM_ENDPOINTS_MAX) - 1);
+	self->unknown_rate = sometimes(&newer, 50, 100, 50000);
 }

@@ -71,7 +71,9 @@
 	X(drop_rate, 0)                                                            \
 	X(duplicate_rate, 0)                                                       \
 	X(damage_rate, 0)                                                          \
-	X(reorder, 0) /* frames of one connection may overtake each other */       \
+	X(reorder, 0)      /* frames of one connection may overtake each other */  \
+	X(newer, 0)        /* bits by endpoint: who runs a later version */        \
+	X(unknown_rate, 0) /* frames of theirs beside which stands an unknown */   \
 	X(clog_period_ms, 0)                                                       \
 	X(clog_ms_max, 1000)                                                       \
 	X(flap_period_ms, 0)                                                       \
