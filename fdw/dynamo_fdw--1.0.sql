@@ -115,12 +115,13 @@ CREATE FUNCTION dynamo_nodes(server name,
     OUT node text, OUT address text, OUT zone text, OUT status text,
     OUT slots integer, OUT first_slots integer, OUT answers boolean,
     OUT writable boolean, OUT version text, OUT uptime interval,
-    OUT hints bigint)
+    OUT hints bigint, OUT building integer, OUT in_doubt boolean)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 3;
 CREATE FUNCTION dynamo_partitions(server name,
     OUT partition integer, OUT owners text[], OUT pairs integer,
-    OUT pairs_verified integer, OUT last_verified_equal interval)
+    OUT pairs_verified integer, OUT last_verified_equal interval,
+    OUT building text[])
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 

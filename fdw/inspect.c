@@ -286,13 +286,15 @@ dynamo_nodes(PG_FUNCTION_ARGS)
 		add_slot_counts(&rows, ring, &member->id);
 		add_datum(&rows, BoolGetDatum(replies[i] != NULL));
 		if (replies[i] == NULL)
-			add_nulls(&rows, 4);
+			add_nulls(&rows, 6);
 		else
 		{
 			add_datum(&rows, BoolGetDatum(replies[i]->writable));
 			add_text(&rows, replies[i]->version);
 			add_interval(&rows, replies[i]->uptime_ms);
 			add_datum(&rows, Int64GetDatum((int64) replies[i]->hints));
+			add_datum(&rows, Int32GetDatum((int32) replies[i]->building));
+			add_datum(&rows, BoolGetDatum(replies[i]->in_doubt));
 		}
 		end_row(&rows);
 	}
@@ -351,15 +353,18 @@ pair_ms(const Dyn__PartitionStatus **told, int a, int b)
 	return Min(from_a, from_b);
 }
 
+/* The addresses of the owners with these bits, in the order of their slots. */
 static void
-add_owners(Rows *rows, DynamoCluster *cluster, int partition, int count)
+add_owners(Rows *rows, DynamoCluster *cluster, int partition, uint32 slots)
 {
 	MemoryContext old = MemoryContextSwitchTo(rows->row);
 	Datum		owners[DYN_REPLICAS_MAX];
+	int			count = 0;
 
-	for (int s = 0; s < count; s++)
-		owners[s] =
-			CStringGetTextDatum(dynfdw_cluster_owner_address(cluster, (uint16) partition, s));
+	for (int s = 0; s < DYN_REPLICAS_MAX; s++)
+		if (slots & (1U << s))
+			owners[count++] =
+				CStringGetTextDatum(dynfdw_cluster_owner_address(cluster, (uint16) partition, s));
 	add_datum(rows, PointerGetDatum(construct_array(owners, count, TEXTOID, -1,
 													false, TYPALIGN_INT)));
 	MemoryContextSwitchTo(old);
@@ -374,6 +379,7 @@ add_partition(Rows *rows, DynamoCluster *cluster, Dyn__StatusReply **replies,
 	int			n = ring->replica_count;
 	int			verified = 0;
 	uint64		oldest_ms = 0;
+	uint32		building = 0;
 
 	for (int s = 0; s < n; s++)
 	{
@@ -382,6 +388,8 @@ add_partition(Rows *rows, DynamoCluster *cluster, Dyn__StatusReply **replies,
 												 (uint8) s)->node);
 
 		told[s] = told_of(replies[owner - ring->members], (uint32) partition, n);
+		if (told[s] != NULL && told[s]->building)
+			building |= 1U << s;
 	}
 	for (int a = 0; a < n; a++)
 		for (int b = a + 1; b < n; b++)
@@ -392,13 +400,14 @@ add_partition(Rows *rows, DynamoCluster *cluster, Dyn__StatusReply **replies,
 			oldest_ms = Max(oldest_ms, ms);
 		}
 	add_datum(rows, Int32GetDatum(partition));
-	add_owners(rows, cluster, partition, n);
+	add_owners(rows, cluster, partition, (1U << n) - 1);
 	add_datum(rows, Int32GetDatum(n * (n - 1) / 2));
 	add_datum(rows, Int32GetDatum(verified));
 	if (n > 1 && verified == n * (n - 1) / 2)
 		add_interval(rows, oldest_ms);
 	else
 		add_null(rows);
+	add_owners(rows, cluster, partition, building);
 	end_row(rows);
 }
 

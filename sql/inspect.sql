@@ -17,6 +17,7 @@ SELECT count(*), bool_and(answers AND writable), bool_and(status = 'valid'),
 SELECT sum(slots) = 3 * sum(first_slots) AS three_each,
        max(first_slots) - min(first_slots) <= 1 AS balanced, max(hints) AS hints
   FROM dynamo_nodes('inspect_store');
+SELECT building, in_doubt FROM dynamo_nodes('inspect_store');
 -- the ring: every slot, distinct nodes in each partition
 SELECT count(DISTINCT partition) = max(partition) + 1 AS all_partitions,
        count(*) = 3 * count(DISTINCT partition) AS three_each
@@ -28,7 +29,8 @@ SELECT count(*) FROM dynamo_ring('inspect_store') r JOIN dynamo_nodes('inspect_s
 
 -- partitions: the same owners; soon after the start all have been compared
 SELECT count(*) FILTER (WHERE owners IS DISTINCT FROM o.addresses) AS other_owners,
-       bool_and(pairs = 3) AS three_pairs, count(*) = count(DISTINCT partition) AS once_each
+       bool_and(pairs = 3) AS three_pairs, count(*) = count(DISTINCT partition) AS once_each,
+       count(*) FILTER (WHERE building <> '{}') AS building
   FROM dynamo_partitions('inspect_store') p JOIN (SELECT partition,
     array_agg(address ORDER BY slot) AS addresses FROM dynamo_ring('inspect_store') GROUP BY 1) o
   USING (partition);

@@ -5,12 +5,14 @@
 #   node kill|start|pause|resume|stop I
 #   node_address I, node_pid I, node_data I
 #   cluster_kill                    kill -9 of all nodes at the same moment
+#   node_replace_disk I             an empty disk; it starts in its own place
 #   cluster_store [options]         CREATE EXTENSION, CREATE SERVER store
 #   replica_listing BUCKET I        what node I holds, with hashes
 
 cluster_dir=
 cluster_port=
 cluster_size=
+cluster_flags=()
 nodes=
 
 playground() {
@@ -21,6 +23,7 @@ cluster_start() {
     local try
     cluster_size=${1:-3}
     shift || true
+    cluster_flags=("$@")
     [ -x "$dynctl" ] || bail_out "no $dynctl: run make"
     cluster_dir=${cluster_dir:-$scratch/cluster}
     at_exit cluster_stop
@@ -87,6 +90,19 @@ node_data() {
 
 node_log() {
     cat "$cluster_dir/node$1/log"
+}
+
+# The playground starts nodes without their ids, but stops this one, too.
+node_replace_disk() {
+    local id
+    id=$(node_status "$1" 'print(status["node"])')
+    node kill "$1" >/dev/null
+    rm -rf "$(node_data "$1")"
+    "$dynnode" --listen "$(node_address "$1")" --seeds "$nodes" \
+        --data "$(node_data "$1")" --cluster-name playground --node-id "$id" \
+        "${cluster_flags[@]}" >>"$cluster_dir/node$1/log" 2>&1 </dev/null &
+    echo $! >"$cluster_dir/node$1/pid"
+    disown
 }
 
 node_fds() {
