@@ -36,6 +36,7 @@ CORE_OBJS  = $(call objects,dynnode/core)
 IO_OBJS    = $(call objects,dynnode/io)
 CTL_OBJS   = $(call objects,dynnode/ctl)
 SIM_OBJS   = $(call objects,tests/sim)
+SIM_STORE_OBJS = $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/simstore*.c tests/sim/simdisk*.c))
 UNIT_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 TEST_PROGRAMS = $(patsubst %.c,$(B)/%,$(wildcard tests/cluster/*.c))
 LIB_OBJS   = $(call objects,tests/lib)
@@ -82,7 +83,7 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIB_OBJS) $(SIM_LIB_OBJS) $(ARCHIVES)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) -lcmocka $(LIBS)
 
 # The simulated store is tested beside LMDB's.
-$(B)/tests/unit/test_store_conformance: $(B)/tests/sim/simstore.o $(B)/tests/sim/simdisk.o
+$(B)/tests/unit/test_store_conformance: $(SIM_STORE_OBJS)
 $(B)/tests/unit/test_store_tree: $(B)/tests/sim/simdisk.o
 $(B)/tests/unit/test_checker: $(B)/tests/sim/checker.o $(B)/tests/sim/history.o $(B)/tests/sim/simdisk.o
 $(B)/tests/unit/test_swarm: $(B)/tests/sim/swarm.o $(B)/tests/sim/swarm_names.o

@@ -17,7 +17,8 @@ FUZZ_FLAGS    = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 F := $(B)/fuzz
 
 FUZZ_PARTS    = $(wildcard tests/fuzz/target_*.c) tests/fuzz/fuzznode.c \
-                tests/fuzz/founding.c tests/sim/simstore.c tests/sim/simdisk.c
+                tests/fuzz/founding.c \
+                $(wildcard tests/sim/simstore*.c tests/sim/simdisk*.c)
 FUZZ_LIB_OBJS = $(patsubst %.c,$(F)/%.o,$(FUZZ_PARTS) tests/lib/failing.c \
                 $(wildcard dynnode/model/*.c dynnode/core/*.c)) \
                 $(F)/messages.pb-c.o
