@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "connection.h"
+#include "avoid.h"
 
 #include "miscadmin.h"
 #include "model/hash.h"
@@ -117,7 +117,7 @@ send_reads(Get *get, int node, KeyList *list, bool hash_only)
 /*
  * R reachable owners of each key: one for the object, the others for hashes.
  * Who comes first differs between backends, to spread the load; those who
- * were silent come last.
+ * were silent, or say that they are being filled, come last.
  */
 static void
 ask_owners(Get *get)
@@ -127,6 +127,7 @@ ask_owners(Get *get)
 	KeyList    *objects = palloc0(nnodes * sizeof(KeyList));
 	KeyList    *hashes = palloc0(nnodes * sizeof(KeyList));
 
+	dynfdw_ask_building(get->cluster);
 	for (int i = 0; i < get->nkeys; i++)
 	{
 		KeyState   *state = &get->states[i];
@@ -143,7 +144,8 @@ ask_owners(Get *get)
 													state->partition, slot);
 
 			if (node < 0 ||
-				dynfdw_node_suspect(get->cluster, node) != (s >= n))
+				dynfdw_reads_elsewhere(get->cluster, node,
+									   state->partition) != (s >= n))
 				continue;
 			add_key(found == 0 ? &objects[node] : &hashes[node], i);
 			found++;
@@ -159,8 +161,8 @@ ask_owners(Get *get)
 }
 
 static void
-take_result(Get *get, KeyState *state, const Dyn__ReadResult *result,
-			bool hash_only)
+take_result(Get *get, const DynamoCall *call, KeyState *state,
+			const Dyn__ReadResult *result)
 {
 	bool		absent = result->status == DYN_STATUS_NOT_FOUND;
 
@@ -169,6 +171,8 @@ take_result(Get *get, KeyState *state, const Dyn__ReadResult *result,
 		state->left_out = true;
 		return;
 	}
+	if (result->status == DYN_STATUS_BUILDING)
+		dynfdw_node_building(get->cluster, call->node, state->partition);
 	if (result->status != DYN_STATUS_OK && !absent)
 		state->disagreed = true;
 	else if (state->answers > 0 &&
@@ -177,7 +181,7 @@ take_result(Get *get, KeyState *state, const Dyn__ReadResult *result,
 		state->disagreed = true;
 	state->absent = absent;
 	state->hash = result->hash;
-	if (!hash_only)
+	if (call->number == 0)		/* not for hashes only */
 		state->object = dyn_slice_of_bytes(result->object);
 	state->answers++;
 	if (state->answers == get->r && !state->disagreed)
@@ -203,7 +207,7 @@ take_read(Get *get, DynamoCall *call)
 		if (reply == NULL || reply->n_results != list->count)
 			state->disagreed = true;
 		else
-			take_result(get, state, reply->results[i], call->number != 0);
+			take_result(get, call, state, reply->results[i]);
 	}
 	call->owner = NULL;
 }

@@ -13,7 +13,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "connection.h"
+#include "avoid.h"
 
 #include "model/hash.h"
 #include "utils/memutils.h"

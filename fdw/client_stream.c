@@ -7,6 +7,8 @@
  */
 #include "client_stream.h"
 
+#include "avoid.h"
+
 #include "miscadmin.h"
 #include "model/hash.h"
 #include "utils/memutils.h"
@@ -87,7 +89,7 @@ raise_incomplete(DynamoScan *scan, const Partition *partition,
 }
 
 /* The stream's page from an owner that was not tried yet; those who were
- * silent come last.  False when there is none; then nothing has changed. */
+ * silent, or say that they are being filled, come last.  False when there is none; then nothing has changed. */
 static bool
 ask_another(DynamoScan *scan, Partition *partition, Stream *stream)
 {
@@ -103,7 +105,9 @@ ask_another(DynamoScan *scan, Partition *partition, Stream *stream)
 			slot_is_taken(partition, stream, slot))
 			continue;
 		node = dynfdw_cluster_owner(scan->cluster, partition->number, slot);
-		if (node < 0 || dynfdw_node_suspect(scan->cluster, node) != (s >= n))
+		if (node < 0 ||
+			dynfdw_reads_elsewhere(scan->cluster, node,
+								   partition->number) != (s >= n))
 			continue;
 		stream->slot = slot;
 		ask_page(scan, partition, stream);
@@ -160,6 +164,7 @@ dynfdw_partition_begin(DynamoScan *scan, Partition *partition)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->context);
 
+	dynfdw_ask_building(scan->cluster);
 	partition->active = true;
 	partition->number = (uint16) scan->next_partition++;
 	partition->nstreams = scan->r;
@@ -218,17 +223,18 @@ wait_page(DynamoScan *scan, Partition *partition, Stream *stream)
 
 /* The answer, in the stream's page context; NULL when the owner failed. */
 static Dyn__ScanReply *
-read_page(Stream *stream, const char **text)
+read_page(Stream *stream, enum dyn_status *status, const char **text)
 {
-	enum dyn_status status;
 	Dyn__ScanReply *reply = NULL;
 
+	*status = DYN_STATUS_NO_QUORUM;
 	*text = "the connection was lost";
 	if (stream->call->state == DYNAMO_CALL_ANSWERED)
-		reply = dynfdw_call_reply(stream->call, DYN_MESSAGE_SCAN_REPLY, &status,
+		reply = dynfdw_call_reply(stream->call, DYN_MESSAGE_SCAN_REPLY, status,
 								  text);
 	if (reply != NULL && reply->status != DYN_STATUS_OK)
 	{
+		*status = (enum dyn_status) reply->status;
 		*text = reply->text;
 		reply = NULL;
 	}
@@ -297,14 +303,18 @@ take_page(DynamoScan *scan, Partition *partition, Stream *stream)
 {
 	MemoryContext old;
 	Dyn__ScanReply *reply;
+	enum dyn_status status;
 	const char *text;
 
 	MemoryContextReset(stream->page);
 	old = MemoryContextSwitchTo(stream->page);
-	reply = read_page(stream, &text);
+	reply = read_page(stream, &status, &text);
 	MemoryContextSwitchTo(old);
 	if (reply == NULL)
 	{
+		if (status == DYN_STATUS_BUILDING)
+			dynfdw_node_building(scan->cluster, stream->call->node,
+								 partition->number);
 		switch_owner(scan, partition, stream, pstrdup(text));
 		return;
 	}

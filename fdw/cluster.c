@@ -18,7 +18,6 @@
 
 enum
 {
-	SUSPECT_MS = 5000,			/* a silent node comes last for so long */
 	SETTLE_MS = 300				/* for members that their fellows call up */
 };
 
@@ -73,6 +72,7 @@ disconnect(DynamoCluster *cluster)
 	dynfdw_lose_calls(cluster, -1);
 	dynfdw_close_nodes(cluster);
 	MemoryContextReset(cluster->context);
+	cluster->questions = NULL;
 	memset(&cluster->ring, 0, sizeof(cluster->ring));
 	memset(&cluster->options, 0, sizeof(cluster->options));
 	cluster->ring_digest = 0;
@@ -276,20 +276,6 @@ bool
 dynfdw_node_usable(DynamoCluster *cluster, int node)
 {
 	return node >= 0 && node < cluster->nnodes && cluster->nodes[node].writable;
-}
-
-void
-dynfdw_node_silent(DynamoCluster *cluster, int node)
-{
-	cluster->nodes[node].suspect_until =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
-}
-
-bool
-dynfdw_node_suspect(DynamoCluster *cluster, int node)
-{
-	return cluster->nodes[node].suspect_until != 0 &&
-		cluster->nodes[node].suspect_until > GetCurrentTimestamp();
 }
 
 int

@@ -2,7 +2,8 @@
  *
  * cluster_state.h
  *		A cluster as a backend knows it: shared by cluster.c (what it is, who
- *		its nodes are) and connection.c (the sockets to them), and nobody else.
+ *		its nodes are), connection.c (the sockets to them) and avoid.c (who of
+ *		them comes last), and nobody else.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +24,8 @@ typedef struct DynamoNode
 	bool		signalled;		/* its state may have changed: look */
 	bool		hello_sent;
 	TimestampTz suspect_until;	/* it was silent; 0 = no */
+	uint8	   *building;		/* bits of partitions; NULL = none is */
+	TimestampTz ask_at;			/* not about them again before that */
 } DynamoNode;
 
 struct DynamoCluster
@@ -53,6 +56,7 @@ struct DynamoCluster
 	WaitEventSet *wait_set;		/* NULL: to be made */
 	bool		sent;			/* since an answer came: a round trip begins */
 	dlist_head	calls;			/* WAITING */
+	DynamoCallGroup *questions; /* to nodes that build, or NULL */
 	uint64		correlation_next;
 };
 

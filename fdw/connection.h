@@ -109,13 +109,6 @@ extern bool dynfdw_node_usable(DynamoCluster *cluster, int node);
 /* Node that is a member of the ring, by index. */
 extern int	dynfdw_cluster_member_node(DynamoCluster *cluster, uint32 member);
 
-/*
- * A node that was silent comes last for a while, or until something comes
- * from it.  A preference only: nobody is left out because of it.
- */
-extern void dynfdw_node_silent(DynamoCluster *cluster, int node);
-extern bool dynfdw_node_suspect(DynamoCluster *cluster, int node);
-
 /* In the current memory context. */
 extern DynamoCallGroup *dynfdw_group_begin(DynamoCluster *cluster,
 										   DynamoRequestStats *stats);
