@@ -63,9 +63,11 @@ dyn_reap_margin_ms(const struct dyn_node *node)
 bool
 dyn_reap_is_due(const struct dyn_node *node, uint64_t held_at_ms)
 {
-	/* Of a record of the first format it is known that it was there when
-	 * this process began to look. */
-	if (held_at_ms == 0)
+	/* Of a record of the first format, and of one that was written while the
+	 * clock was far ahead, it is known that it was there when this process
+	 * began to look, or when the clock went back. */
+	if (held_at_ms == 0 ||
+		held_at_ms > node->wall_ms + dyn_reap_margin_ms(node))
 		held_at_ms = node->reap.begun_ms;
 	return held_at_ms <= node->wall_ms &&
 		   node->wall_ms - held_at_ms >= node->config.tombstone_grace_ms;
@@ -340,8 +342,10 @@ dyn_reap_tick(struct dyn_node *node)
 {
 	struct dyn_reap *self = &node->reap;
 
-	if (self->begun_ms == 0)
+	if (self->begun_ms == 0 ||
+		self->seen_ms > node->wall_ms + dyn_reap_margin_ms(node))
 		self->begun_ms = node->wall_ms;
+	self->seen_ms = node->wall_ms;
 	if (!dyn_cluster_serves(node) || node->config.reap_ms == DYN_REAP_NEVER ||
 		node->now_ms < self->at_ms)
 		return;

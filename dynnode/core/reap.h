@@ -79,7 +79,9 @@ struct dyn_reap
 {
 	uint64_t at_ms;    /* of the next round, or of the end of a pause */
 	uint64_t serial;   /* of what is awaited; 0 = nothing */
-	uint64_t begun_ms; /* wall clock, when this process first looked */
+	uint64_t begun_ms; /* wall clock, when this process first looked, or the
+						* clock went far back */
+	uint64_t seen_ms;  /* ..., when it looked last */
 	struct dyn_walk place;
 	struct dyn_reap_round *round; /* NULL = none */
 	/* Dead objects that the pass under way and the last whole one left. */

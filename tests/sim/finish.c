@@ -104,10 +104,12 @@ reap(struct dyn_world *self)
 	uint64_t until_ms = self->now_ms + max_ms;
 	uint32_t key = 0;
 
-	/* By clocks that jump nobody can tell how long it has been held. */
-	if (self->swarm.reap_ms == 0 || self->swarm.anti_entropy_ms == 0 ||
-		self->swarm.wall_period_ms > 0)
+	if (self->swarm.reap_ms == 0 || self->swarm.anti_entropy_ms == 0)
 		return;
+	/* By clocks that are wrong nobody can tell what has expired; what was held
+	 * while they were must go all the same. */
+	for (uint32_t i = 0; i < self->swarm.node_count; i++)
+		self->nodes[i].wall_offset_ms = 0;
 	while (key < self->history.key_count && self->now_ms < until_ms)
 		if (dyn_whitebox_is_dead(self, key))
 			dyn_world_run_until(self, self->now_ms + CONVERGE_STEP_MS);

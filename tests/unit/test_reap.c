@@ -10,7 +10,8 @@ enum
 {
 	GRACE_MS = 1000,
 	REAP_MS = 500,
-	WALL_MS = 1000000
+	WALL_MS = 1000000,
+	AHEAD_MS = 1000 * GRACE_MS
 };
 
 static struct dyn_slice
@@ -109,6 +110,27 @@ each_owner_counts_the_grace_from_its_own_first_holding(void **unused)
 	pass(rig, GRACE_MS / 2);
 	assert_int_equal(count(rig, "gone"), 3);
 	pass(rig, GRACE_MS / 2);
+	assert_int_equal(count(rig, "gone"), 0);
+	done(&rig);
+}
+
+/* Two machines with the clock of another year, which are set right: their
+ * grace counts from then. */
+static void
+a_clock_that_was_ahead_keeps_no_tombstone_for_as_long(void **unused)
+{
+	struct corerig *rig = start();
+
+	for (uint32_t n = 0; n < 2; n++)
+		rig->nodes[n].wall_ms += AHEAD_MS;
+	put_all(rig, "gone", tombstone(1));
+	corerig_run(rig, 4 * REAP_MS);
+	for (uint32_t n = 0; n < 2; n++)
+		rig->nodes[n].wall_ms -= AHEAD_MS;
+	corerig_run(rig, 4 * REAP_MS);
+	pass(rig, GRACE_MS - 1);
+	assert_int_equal(count(rig, "gone"), 3);
+	pass(rig, 1);
 	assert_int_equal(count(rig, "gone"), 0);
 	done(&rig);
 }
@@ -404,6 +426,7 @@ main(void)
 			a_tombstone_goes_from_all_owners_after_the_grace_and_not_before),
 		cmocka_unit_test(
 			each_owner_counts_the_grace_from_its_own_first_holding),
+		cmocka_unit_test(a_clock_that_was_ahead_keeps_no_tombstone_for_as_long),
 		cmocka_unit_test(what_one_owner_holds_otherwise_or_not_at_all_stays),
 		cmocka_unit_test(
 			contexts_of_what_has_expired_become_equal_before_it_goes),
