@@ -5,6 +5,7 @@
 #include "core/coord_put.h"
 #include "core/coord_read.h"
 #include "core/discard.h"
+#include "core/formation.h"
 #include "core/handoff.h"
 #include "core/repair.h"
 #include "core/replica.h"
@@ -509,7 +510,7 @@ dyn_key_stored(struct dyn_node *node, const struct dyn_event *event)
 			drop_if_idle(node, self->items[i].key);
 	if (self->has_meta)
 	{
-		dyn_cluster_stored(node, token, event->stored.status);
+		dyn_formation_stored(node, token, event->stored.status);
 		dyn_bucket_stored(node, token, event->stored.status);
 		dyn_building_stored(node, token, event->stored.status);
 		dyn_fence_stored(node, token, event->stored.status);

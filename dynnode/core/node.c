@@ -1,6 +1,7 @@
 #include "core/node.h"
 
 #include "core/admin.h"
+#include "core/boot.h"
 #include "core/bucket.h"
 #include "core/call.h"
 #include "core/cluster.h"
@@ -10,7 +11,10 @@
 #include "core/discard.h"
 #include "core/exchange.h"
 #include "core/filling.h"
+#include "core/formation.h"
 #include "core/handoff.h"
+#include "core/hello.h"
+#include "core/identity.h"
 #include "core/key_table.h"
 #include "core/outbox.h"
 #include "core/peer.h"
@@ -118,8 +122,8 @@ take_notice(struct dyn_node *node, const struct dyn_envelope *env,
 	switch ((int) env->type)
 	{
 		case DYN_MESSAGE_HELLO:
-			dyn_cluster_hello(node, route, env->correlation,
-							  (const Dyn__Hello *) body);
+			dyn_hello_take(node, route, env->correlation,
+						   (const Dyn__Hello *) body);
 			break;
 		case DYN_MESSAGE_STATUS:
 			dyn_admin_status(node, route, env->correlation,
@@ -140,7 +144,7 @@ take_notice(struct dyn_node *node, const struct dyn_envelope *env,
 			dyn_peer_heartbeat(node, env, route, (const Dyn__Heartbeat *) body);
 			break;
 		case DYN_MESSAGE_FORM:
-			dyn_cluster_form(node, (const Dyn__Form *) body);
+			dyn_formation_enter(node, (const Dyn__Form *) body);
 			break;
 	}
 }
@@ -320,7 +324,7 @@ end_step(struct dyn_node *node)
 static void
 tick(struct dyn_node *node)
 {
-	dyn_cluster_tick(node);
+	dyn_identity_tick(node);
 	dyn_progress_tick(node);
 	dyn_peer_tick(node);
 	dyn_call_tick(node);
@@ -402,7 +406,7 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 			if (!self->writable)
 				dyn_log(self, DYN_LOG_INFO, "the store takes writes again");
 			self->writable = true;
-			dyn_cluster_writable(self);
+			dyn_formation_writable(self);
 			dyn_bucket_writable(self);
 			dyn_building_writable(self);
 			break;
@@ -507,7 +511,7 @@ dyn_node_new(const struct dyn_node_config *config, const struct dyn_boot *boot,
 	dyn_credit_init(&node->credit);
 	dyn_room_init(node);
 	begin_step(node, now_ms, 0, out);
-	status = dyn_cluster_boot(node, boot);
+	status = dyn_boot_run(node, boot);
 	end_step(node);
 	if (status != DYN_STATUS_OK)
 		dyn_node_destroy(&node);

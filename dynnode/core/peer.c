@@ -3,7 +3,9 @@
 #include "core/bucket.h"
 #include "core/call.h"
 #include "core/cluster.h"
+#include "core/cluster_record.h"
 #include "core/exchange.h"
+#include "core/formation.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
 #include "core/progress.h"
@@ -236,7 +238,7 @@ static void
 meet(struct dyn_node *node, const struct dyn_node_id *id,
 	 const Dyn__Welcome *welcome)
 {
-	dyn_cluster_merge_ring(node, dyn_slice_of_bytes(welcome->ring));
+	dyn_cluster_record_merge_ring(node, dyn_slice_of_bytes(welcome->ring));
 	dyn_bucket_merge(node, dyn_slice_of_bytes(welcome->buckets));
 	if (welcome->members == node->cluster.members_digest)
 		dyn_progress_learn(node, welcome->progress, welcome->n_progress);
@@ -271,13 +273,13 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 		return;
 	dyn_fence_learn(node, &id, welcome);
 	if (node->cluster.formed && !peer->formed)
-		dyn_cluster_send_form(node, peer_index);
+		dyn_formation_send(node, peer_index);
 	else if (node->cluster.formed)
 		meet(node, &id, welcome);
 	else if (peer->formed)
-		dyn_cluster_stay_outside(node, welcome);
+		dyn_formation_stay_outside(node, welcome);
 	else
-		dyn_cluster_try_form(node);
+		dyn_formation_try(node);
 }
 
 void
@@ -341,7 +343,8 @@ take_heartbeat(struct dyn_node *node, struct dyn_peer *peer,
 			   const Dyn__Heartbeat *heartbeat)
 {
 	if (heartbeat->ring.len != 0)
-		dyn_cluster_merge_ring(node, dyn_slice_of_bytes(heartbeat->ring));
+		dyn_cluster_record_merge_ring(node,
+									  dyn_slice_of_bytes(heartbeat->ring));
 	if (heartbeat->members == node->cluster.members_digest)
 		dyn_progress_learn(node, heartbeat->progress, heartbeat->n_progress);
 	dyn_bucket_merge(node, dyn_slice_of_bytes(heartbeat->buckets));

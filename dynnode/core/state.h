@@ -152,12 +152,14 @@ struct dyn_node
 	uint64_t started_at_ms;
 	uint64_t counters[DYN_COUNTER_COUNT];
 
-	/* cluster.c: who I am, what I belong to */
+	/* identity.c: who I am */
 	struct dyn_node_id id;
 	uint64_t store_generation;
 	uint64_t start_count;
 	uint64_t quiet_until_ms; /* is another process the same node? */
 	bool identity_stored;
+
+	/* formation.c, cluster_record.c, cluster.c: what I belong to */
 	bool told_outside; /* that a member of this address is known */
 	struct dyn_cluster cluster;
 

@@ -35,3 +35,14 @@ dyn_text_add_number(struct dyn_text *self, uint64_t number)
 	while ((number /= 10) != 0);
 	dyn_text_add(self, p);
 }
+
+void
+dyn_text_copy(char *to, size_t size, const char *from)
+{
+	size_t length = strlen(from);
+
+	if (length >= size)
+		length = size - 1;
+	memset(to, 0, size);
+	memcpy(to, from, length);
+}

@@ -24,4 +24,8 @@ void dyn_text_set(struct dyn_text *self, const char *text);
 void dyn_text_add(struct dyn_text *self, const char *text);
 void dyn_text_add_number(struct dyn_text *self, uint64_t number);
 
+/* Into an array of this size, the rest of it zeroed; what does not fit is cut
+ * off. */
+void dyn_text_copy(char *to, size_t size, const char *from);
+
 #endif
