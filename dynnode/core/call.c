@@ -1,4 +1,5 @@
 #include "core/call.h"
+#include "core/put_forward.h"
 
 #include "core/coord_put.h"
 #include "core/coord_read.h"

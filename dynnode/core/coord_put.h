@@ -24,6 +24,11 @@
  * no.  From then on a node may hold it unless it has said that it stored
  * nothing; failing while any may is UNKNOWN.
  *
+ * Here is how an operation begins, and what it waits for.  LOADING ends in
+ * put_apply.h, FORWARDED in put_forward.h, and all of them in put_answer.h;
+ * what is made of an object is put_object.h, how it reaches W nodes
+ * coord_write.h.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_CORE_COORD_PUT_H
@@ -77,25 +82,21 @@ void dyn_put_expire(struct dyn_node *node, struct dyn_request *request);
 void dyn_put_read(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, bool enough);
 
-/* LOADING ended: it is this operation's turn at the key. */
-void dyn_put_apply(struct dyn_node *node, struct dyn_request *request,
-				   uint32_t op, struct dyn_key *key);
-
 /* The own commit ended. carried: a later commit holds the same versions. */
 void dyn_put_committed(struct dyn_node *node, struct dyn_request *request,
 					   uint32_t op, enum dyn_status status, bool carried);
 
-/* Somebody has answered for a slot: is the outcome certain? */
-void dyn_put_written(struct dyn_node *node, struct dyn_request *request,
-					 uint32_t op);
-
 /* Look whether an owner is so late that a fallback should stand in. */
 void dyn_put_hedge(struct dyn_node *node, struct dyn_request *request);
 
-void dyn_put_forward_answer(struct dyn_node *node, struct dyn_request *request,
-							uint32_t op, const Dyn__PutResult *result);
-void dyn_put_forward_lost(struct dyn_node *node, struct dyn_request *request,
-						  uint32_t op, enum dyn_status status);
+/* CHECKED: coordinate it here; own_slot -1: in place of an owner that is
+ * away. */
+void dyn_put_coordinate(struct dyn_node *node, struct dyn_request *request,
+						uint32_t op, uint32_t w, int own_slot);
+
+/* READING begins: learn what R owners know. */
+void dyn_put_read_owners(struct dyn_node *node, struct dyn_request *request,
+						 uint32_t op);
 
 /*
  * Somebody's clock, seen beside the record's: when it knows more of my writes

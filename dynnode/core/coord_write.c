@@ -1,9 +1,9 @@
 #include "core/coord_write.h"
 
 #include "core/cluster.h"
-#include "core/coord_put.h"
 #include "core/outbox.h"
 #include "core/peer.h"
+#include "core/put_answer.h"
 
 static uint8_t
 bit_of(uint32_t slot)

@@ -1,4 +1,5 @@
 #include "core/key_table.h"
+#include "core/put_apply.h"
 
 #include "core/bucket.h"
 #include "core/cluster.h"

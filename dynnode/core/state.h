@@ -191,7 +191,7 @@ struct dyn_node
 	/* fence.c: what is too old to be taken */
 	struct dyn_fence fence;
 
-	/* coord_put.c: who makes dots (model/types.h) */
+	/* put_object.c: who makes dots (model/types.h) */
 	uint64_t start_id;
 	uint64_t epoch_next;
 	uint64_t epoch_floor; /* keys whose epoch is lower get a fresh one */
