@@ -1,6 +1,6 @@
 #include "core/bucket.h"
 
-#include "core/key_table.h"
+#include "core/commit.h"
 #include "core/outbox.h"
 #include "core/text.h"
 #include "model/hash.h"
@@ -51,7 +51,7 @@ store(struct dyn_node *node, const struct dyn_buckets *table)
 	if (dyn_buckets_encode(table, dyn_out_allocator(node), &bytes) !=
 		DYN_STATUS_OK)
 		return 0;
-	return dyn_key_write_meta(node, "buckets", bytes);
+	return dyn_commit_write_meta(node, "buckets", bytes);
 }
 
 /* The others learn it now rather than with their next heartbeat. */

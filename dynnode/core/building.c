@@ -1,7 +1,7 @@
 #include "core/building.h"
 
 #include "core/cluster.h"
-#include "core/key_table.h"
+#include "core/commit.h"
 #include "core/quorum.h"
 #include "core/state.h"
 #include "core/text.h"
@@ -251,7 +251,7 @@ dyn_building_flush(struct dyn_node *node)
 	if (!self->dirty || !node->writable)
 		return;
 	self->dirty = false;
-	self->token = dyn_key_write_meta(node, "building", encode(node));
+	self->token = dyn_commit_write_meta(node, "building", encode(node));
 }
 
 void

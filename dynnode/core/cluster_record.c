@@ -1,8 +1,8 @@
 #include "core/cluster_record.h"
 
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/identity.h"
-#include "core/key_table.h"
 #include "core/text.h"
 
 #include <string.h>
@@ -46,7 +46,7 @@ encode_form(struct dyn_node *node)
 uint64_t
 dyn_cluster_record_store(struct dyn_node *node)
 {
-	return dyn_key_write_meta(node, "cluster", encode_form(node));
+	return dyn_commit_write_meta(node, "cluster", encode_form(node));
 }
 
 static bool

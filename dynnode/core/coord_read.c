@@ -3,7 +3,7 @@
 #include "core/cluster.h"
 #include "core/coord_get.h"
 #include "core/coord_put.h"
-#include "core/key_table.h"
+#include "core/load.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
@@ -64,9 +64,9 @@ ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 							dyn_remember_is_other(&node->remember,
 												  self->request_id,
 												  self->request_mark));
-	dyn_key_load(node, request->bucket, self->key,
-				 fallback ? DYN_KEY_HINT : DYN_KEY_OBJECT,
-				 (struct dyn_work){ request->serial, op }, slot);
+	dyn_load_read(node, request->bucket, self->key,
+				  fallback ? DYN_LOAD_HINT : DYN_LOAD_OBJECT,
+				  (struct dyn_work){ request->serial, op }, slot);
 }
 
 static bool

@@ -1,6 +1,7 @@
 #include "core/discard.h"
 
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/state.h"
 #include "model/hash.h"
 
@@ -137,8 +138,8 @@ dyn_discard_apply(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_key_value value = { 0 };
 
 	dyn_count(node, discarded);
-	if (dyn_key_write(node, key, &value,
-					  (struct dyn_work){ request->serial, op }))
+	if (dyn_commit_write(node, key, &value,
+						 (struct dyn_work){ request->serial, op }))
 		one_less(node, request);
 }
 

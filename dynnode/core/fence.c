@@ -2,8 +2,8 @@
 
 #include "core/building.h"
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/handoff.h"
-#include "core/key_table.h"
 #include "core/number.h"
 #include "core/request.h"
 #include "core/state.h"
@@ -129,7 +129,7 @@ dyn_fence_store(struct dyn_node *node)
 	uint8_t *bytes = dyn_arena_allocate(&node->out->arena, size);
 	uint8_t *p = bytes + RECORD_HEAD_SIZE;
 	uint64_t token =
-		dyn_key_write_meta(node, "fence", (struct dyn_slice){ bytes, size });
+		dyn_commit_write_meta(node, "fence", (struct dyn_slice){ bytes, size });
 
 	bytes[0] = RECORD_VERSION;
 	bytes[1] = (uint8_t) count;

@@ -1,6 +1,7 @@
 #include "core/handoff.h"
 
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "model/hash.h"
@@ -421,8 +422,8 @@ dyn_handoff_apply(struct dyn_node *node, struct dyn_request *request,
 		value.hash = self->hash;
 		value.flags = key->flags;
 	}
-	if (dyn_key_write(node, key, &value,
-					  (struct dyn_work){ request->serial, op }))
+	if (dyn_commit_write(node, key, &value,
+						 (struct dyn_work){ request->serial, op }))
 		decide(node, request, op, true);
 }
 

@@ -3,7 +3,7 @@
 #include "core/boot.h"
 #include "core/cluster.h"
 #include "core/cluster_record.h"
-#include "core/key_table.h"
+#include "core/commit.h"
 #include "core/number.h"
 #include "core/text.h"
 
@@ -24,8 +24,8 @@ dyn_identity_store(struct dyn_node *node)
 	memcpy(bytes + 1, node->id.bytes, 16);
 	dyn_put_u64(bytes + 17, node->store_generation);
 	dyn_put_u64(bytes + 25, node->start_count);
-	dyn_key_write_meta(node, "identity",
-					   (struct dyn_slice){ bytes, IDENTITY_SIZE });
+	dyn_commit_write_meta(node, "identity",
+						  (struct dyn_slice){ bytes, IDENTITY_SIZE });
 }
 
 /* A new store: somebody new, or the member that the configuration names. */

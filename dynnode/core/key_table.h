@@ -5,12 +5,12 @@
  *
  * An entry is made when work for a key arrives; its record is loaded once;
  * then operations apply to it in the order of their arrival, each on the
- * result of the one before, committed or not.  It goes when no work and no
- * commit is left.  Reads never look here: they answer from committed state.
+ * result of the one before, committed or not (commit.h).  It goes when no work
+ * and no commit is left.  Reads never look here: they answer from committed
+ * state (load.h).
  *
- * Writes of one step are one commit (all or none).  When a commit is aborted,
- * an entry without later commits forgets its object (it is loaded anew);
- * with later ones it stays, because they carry what was aborted.
+ * An entry owns its object, and counts it in node->room.key_bytes.  How many
+ * entries there may be: room.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,13 +20,7 @@
 #include "core/event.h"
 #include "core/request.h"
 #include "core/state.h"
-
-/* One operation of a request, to be done to a key. */
-struct dyn_work
-{
-	uint64_t serial;
-	uint32_t op;
-};
+#include "core/work.h"
 
 struct dyn_key
 {
@@ -45,7 +39,7 @@ struct dyn_key
 	struct dyn_commit *last_commit; /* the newest one that holds this key */
 	uint32_t write_index;           /* of its write in that one */
 	uint32_t commit_count;
-	uint32_t last_item;    /* scratch of dyn_key_stored */
+	uint32_t last_item;    /* scratch of dyn_commit_stored */
 	struct dyn_work *work; /* waiting for the load */
 	uint32_t work_count;
 	uint32_t work_capacity;
@@ -75,41 +69,24 @@ struct dyn_key_value
 /* What the record of this object says of it (core/effect.h). */
 uint8_t dyn_key_flags(const struct dyn_object *object);
 
-/*
- * Make this the key's object and commit it; the operation hears of the
- * outcome through dyn_key_committed's dispatch.  When it is what the key
- * holds already, there is nothing to write: true if that is on disk, else the
- * operation hears with the commit under way.
- */
-bool dyn_key_write(struct dyn_node *node, struct dyn_key *self,
-				   const struct dyn_key_value *value, struct dyn_work work);
+/* ---- for commit.c and load.c ---- */
 
-/* A record to DYN_TABLE_META, in this step's commit, whose token it returns.
- * value must live as long as the step's effects. */
-uint64_t dyn_key_write_meta(struct dyn_node *node, const char *name,
-							struct dyn_slice value);
+/* This is what the key holds from now on, committed or not. */
+void dyn_key_set(struct dyn_node *node, struct dyn_key *self,
+				 const struct dyn_key_value *value);
 
-/* How a record is read. */
-enum dyn_key_view
-{
-	DYN_KEY_OBJECT,
-	DYN_KEY_HASH,
-	DYN_KEY_HINT /* the object in the table of hints */
-};
+/* Its record: whoever waits has its turn. The entry may be gone then. */
+void dyn_key_loaded(struct dyn_node *node, struct dyn_key *self,
+					const struct dyn_loaded *record);
 
-/* Read a record's committed state for an operation (reads). */
-void dyn_key_load(struct dyn_node *node, struct dyn_slice bucket,
-				  struct dyn_slice key, enum dyn_key_view view,
-				  struct dyn_work work, uint8_t slot);
+/* Let it go when nothing is left to do for it. */
+void dyn_key_release(struct dyn_node *node, struct dyn_key *self);
+
+/* ---- the whole table ---- */
 
 /* Partitions on whose hints work is under way. */
 void dyn_key_mark_hints(const struct dyn_node *node, bool *by_partition);
 
-void dyn_key_loaded(struct dyn_node *node, const struct dyn_event *event);
-void dyn_key_stored(struct dyn_node *node, const struct dyn_event *event);
-
-/* The step's end: what was gathered becomes effects. */
-void dyn_key_flush(struct dyn_node *node);
 void dyn_key_destroy_all(struct dyn_node *node);
 void dyn_key_check_all(const struct dyn_node *node);
 

@@ -5,6 +5,7 @@
 #include "core/bucket.h"
 #include "core/call.h"
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/coord_get.h"
 #include "core/coord_put.h"
 #include "core/copy.h"
@@ -16,6 +17,7 @@
 #include "core/hello.h"
 #include "core/identity.h"
 #include "core/key_table.h"
+#include "core/load.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
@@ -315,7 +317,8 @@ end_step(struct dyn_node *node)
 {
 	dyn_outbox_flush(node);
 	dyn_building_flush(node);
-	dyn_key_flush(node);
+	dyn_load_flush(node);
+	dyn_commit_flush(node);
 	dyn_request_free_ended(node);
 	dyn_arena_reset(&node->scratch);
 	node->out = NULL;
@@ -382,10 +385,10 @@ dyn_node_step(struct dyn_node *self, const struct dyn_event *event,
 			take_message(self, event);
 			break;
 		case DYN_EVENT_STORED:
-			dyn_key_stored(self, event);
+			dyn_commit_stored(self, event);
 			break;
 		case DYN_EVENT_LOADED:
-			dyn_key_loaded(self, event);
+			dyn_load_event(self, event);
 			break;
 		case DYN_EVENT_SCANNED:
 			scanned(self, event);
@@ -530,6 +533,8 @@ dyn_node_destroy(struct dyn_node **self)
 	dyn_fence_destroy(node);
 	dyn_request_destroy_all(node);
 	dyn_call_destroy_all(node);
+	dyn_load_destroy_all(node);
+	dyn_commit_destroy_all(node);
 	dyn_key_destroy_all(node);
 	dyn_remember_destroy(&node->remember);
 	dyn_exchange_destroy(node);
@@ -615,5 +620,7 @@ dyn_node_check(const struct dyn_node *self)
 	assert(self->call_count == self->call_timers.count);
 	assert(self->ended == NULL && self->batch_count == 0);
 	dyn_key_check_all(self);
+	dyn_load_check(self);
+	assert(self->open_commit == NULL);
 	dyn_fence_check(self);
 }

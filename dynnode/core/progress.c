@@ -1,7 +1,7 @@
 #include "core/progress.h"
 
 #include "core/building.h"
-#include "core/key_table.h"
+#include "core/commit.h"
 #include "core/number.h"
 #include "core/state.h"
 
@@ -51,8 +51,8 @@ store(struct dyn_node *node, uint64_t own)
 	self->next = own;
 	self->has_more = self->has_others = false;
 	self->store_at_ms = node->now_ms + STORE_MS;
-	self->token =
-		dyn_key_write_meta(node, "progress", (struct dyn_slice){ bytes, size });
+	self->token = dyn_commit_write_meta(node, "progress",
+										(struct dyn_slice){ bytes, size });
 }
 
 bool

@@ -2,6 +2,7 @@
 
 #include "core/bucket.h"
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/peer.h"
 #include "core/put_answer.h"
 #include "core/put_forward.h"
@@ -312,8 +313,8 @@ write_object(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	put->held_bytes = dyn_room_hold_put(node, value->object.size);
 	if (put->writing.stands_in)
 		value->slots = key->slots | (uint8_t) (1U << put->writing.own_slot);
-	committed = dyn_key_write(node, key, value,
-							  (struct dyn_work){ request->serial, op });
+	committed = dyn_commit_write(node, key, value,
+								 (struct dyn_work){ request->serial, op });
 	dyn_remember_note_mark(&node->remember, &put->id, put->mark);
 	dyn_write_begin(node, request, op, value->object, committed);
 }

@@ -4,8 +4,10 @@
  */
 #include "core/building.h"
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/handoff.h"
 #include "core/key_table.h"
+#include "core/load.h"
 #include "core/outbox.h"
 #include "core/prune.h"
 #include "core/reap.h"
@@ -258,8 +260,9 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 	else if (!dyn_building_answers(node, op->partition))
 		decide(node, request, i, DYN_STATUS_BUILDING);
 	else if (message->step == DYN_REAP_ASK)
-		dyn_key_load(node, op->bucket, op->key,
-					 is_by_bytes(op) ? DYN_KEY_OBJECT : DYN_KEY_HASH, work, 0);
+		dyn_load_read(node, op->bucket, op->key,
+					  is_by_bytes(op) ? DYN_LOAD_OBJECT : DYN_LOAD_HASH, work,
+					  0);
 	else if (!node->writable)
 		decide(node, request, i, DYN_STATUS_FULL);
 	else if (!dyn_key_do(node, op->bucket, op->key, work))
@@ -398,8 +401,8 @@ dyn_reap_apply(struct dyn_node *node, struct dyn_request *request, uint32_t i,
 		decide(node, request, i, status);
 		return;
 	}
-	if (dyn_key_write(node, key, &value,
-					  (struct dyn_work){ request->serial, i }))
+	if (dyn_commit_write(node, key, &value,
+						 (struct dyn_work){ request->serial, i }))
 		decide(node, request, i, DYN_STATUS_OK);
 }
 

@@ -3,7 +3,7 @@
 #include "core/cluster.h"
 #include "core/coord_get.h"
 #include "core/exchange.h"
-#include "core/key_table.h"
+#include "core/load.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
@@ -398,8 +398,8 @@ dyn_repair_begin(struct dyn_node *node, uint64_t serial, uint32_t peer_index,
 		to->key = dyn_arena_copy(&request->arena, keys[op].key);
 		to->own.listed_hash = keys[op].own_hash;
 		to->peer.listed_hash = keys[op].peer_hash;
-		dyn_key_load(node, request->bucket, to->key, false,
-					 (struct dyn_work){ request->serial, op }, 0);
+		dyn_load_read(node, request->bucket, to->key, DYN_LOAD_OBJECT,
+					  (struct dyn_work){ request->serial, op }, 0);
 		dyn_outbox_read_some(node, peer_index, request->bucket, to->key,
 							 (uint32_t) bytes_max, &item);
 	}

@@ -1,9 +1,11 @@
 #include "core/replica.h"
 
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/coord_put.h"
 #include "core/filling.h"
 #include "core/handoff.h"
+#include "core/load.h"
 #include "core/outbox.h"
 #include "core/repair.h"
 #include "core/room.h"
@@ -45,12 +47,12 @@ takes(const struct dyn_node *node, struct dyn_slice bucket,
 	return dyn_building_takes(node, dyn_cluster_partition(node, cell));
 }
 
-static enum dyn_key_view
+static enum dyn_load_view
 view_of(const Dyn__ReadRequest *message)
 {
 	if (message->hints)
-		return DYN_KEY_HINT;
-	return message->hash_only ? DYN_KEY_HASH : DYN_KEY_OBJECT;
+		return DYN_LOAD_HINT;
+	return message->hash_only ? DYN_LOAD_HASH : DYN_LOAD_OBJECT;
 }
 
 /* ------------------------------------------------------------------- READ */
@@ -164,8 +166,8 @@ begin_read_op(struct dyn_node *node, struct dyn_request *request, uint32_t i)
 	else if (request->answer_bytes >= read_bytes_max(request))
 		decide_read(node, request, i, DYN_STATUS_TOO_LARGE);
 	else
-		dyn_key_load(node, request->bucket, op->key, view_of(message),
-					 (struct dyn_work){ request->serial, i }, 0);
+		dyn_load_read(node, request->bucket, op->key, view_of(message),
+					  (struct dyn_work){ request->serial, i }, 0);
 }
 
 void
@@ -530,8 +532,8 @@ remove_damaged(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	{
 		/* What it held of my writes nobody can tell. */
 		node->epoch_floor = node->epoch_next;
-		if (!dyn_key_write(node, key, &none,
-						   (struct dyn_work){ request->serial, op }))
+		if (!dyn_commit_write(node, key, &none,
+							  (struct dyn_work){ request->serial, op }))
 			return;
 	}
 	decide_replicate(node, request, op, DYN_STATUS_OK);
@@ -601,8 +603,8 @@ dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
 	value.ids = self->ids;
 	value.id_count = self->id_count;
 	value.slots = key->slots | self->hint_slots;
-	done = dyn_key_write(node, key, &value,
-						 (struct dyn_work){ request->serial, op });
+	done = dyn_commit_write(node, key, &value,
+							(struct dyn_work){ request->serial, op });
 	for (uint32_t i = 0; i < self->sent_count; i++)
 		dyn_remember_note_mark(&node->remember, &self->ids[i], self->marks[i]);
 	if (done)

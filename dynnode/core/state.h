@@ -18,6 +18,7 @@
 #include "core/credit.h"
 #include "core/detector.h"
 #include "core/fence.h"
+#include "core/load.h"
 #include "core/memory.h"
 #include "core/node.h"
 #include "core/progress.h"
@@ -217,12 +218,14 @@ struct dyn_node
 	/* key_table.c */
 	struct dyn_key *keys;
 	uint32_t key_count;
+
+	/* commit.c, load.c */
 	struct dyn_commit *commits;
 	struct dyn_load *loads;
 	/* By view: at most one is under way; what is asked for meanwhile goes with
 	 * the next one. */
-	struct dyn_load *open_loads[3]; /* objects; hashes; hints */
-	bool is_loading[3];
+	struct dyn_load *open_loads[DYN_LOAD_VIEW_COUNT];
+	bool is_loading[DYN_LOAD_VIEW_COUNT];
 	uint64_t token_next;
 
 	/* reap.c */
