@@ -157,7 +157,7 @@ typedef struct DynamoRowData
 extern void dynfdw_fill_slot(DynamoRelation *rel, const DynamoRowData *row,
 							 TupleTableSlot *slot);
 
-/* ---- xact.c: writes of the transaction that are not sent yet ---- */
+/* ---- journal.c, fold.c, flush.c: writes of the transaction, not sent yet ---- */
 
 typedef struct DynamoWrite DynamoWrite;
 
@@ -215,6 +215,9 @@ extern bool dynfdw_buffer_write(DynamoRelation *rel,
  * A key that both have written goes with the statement. */
 extern void dynfdw_flush(bool at_statement, DynamoRequestStats *stats);
 extern Size dynfdw_buffered_size(void);
+
+/* ---- xact.c ---- */
+
 extern void dynfdw_xact_init(void);
 
 /* ---- create.c ---- */

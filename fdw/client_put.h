@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * client_put.h
+ *		One multi-put under way: shared by client_put.c (its life),
+ *		client_put_send.c (who is sent what) and client_put_answer.c (what
+ *		has become of it), and nobody else.
+ *
+ * A write goes to the first owner of its key that can be reached.  An owner
+ * that refuses for a reason of its own, or is lost, is followed by the next
+ * one; when the first may have applied it, the retry is marked, and carries
+ * the same request id, so that it makes no second row.  What was once on its
+ * way and never answered stays UNKNOWN, whatever refuses it later.  A node
+ * that has no room for a write now is sent the same write again later, and
+ * less at a time (window.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DYNFDW_CLIENT_PUT_H
+#define DYNFDW_CLIENT_PUT_H
+
+#include "avoid.h"
+#include "window.h"
+
+typedef struct PutState
+{
+	uint16		partition;
+	uint8		tried;			/* slots */
+	int8		slot;			/* of the present attempt */
+	bool		was_lost;		/* an attempt may have been applied */
+	bool		done;
+	bool		queued;			/* in a frame on its way */
+	uint8		request_id[16];
+	uint16		cell;
+	int			rank;			/* place in the order of sending */
+} PutState;
+
+typedef struct Batch
+{
+	int		   *indexes;
+	int			count;
+	int			capacity;
+	TimestampTz give_up_at;
+} Batch;
+
+typedef struct Put
+{
+	DynamoCluster *cluster;
+	DynamoPut  *puts;
+	int			nputs;
+	int			w;
+	int			timeout_ms;		/* without any progress */
+	TimestampTz limit;			/* of the whole */
+	TimestampTz deadline;		/* moves on with each write that is done */
+	DynamoRequestStats *stats;
+	PutState   *states;
+	int		   *order;			/* of sending: as the stores keep records */
+	DynamoCallGroup *group;
+	MemoryContext results;
+	int			undone;
+	DynamoWindow *windows;		/* by node */
+	TimestampTz now;			/* when sending began */
+	TimestampTz resume_at;		/* when a node may be sent to again */
+	int			cursor;			/* all of order before it is done or queued */
+} Put;
+
+/* ---- client_put.c ---- */
+
+/* The outcome of one write; the first one stands. */
+extern void dynfdw_put_finish(Put *put, int index, enum dyn_status status,
+							  const char *text);
+
+/* A node's words, as long as the results live; NULL when there are none. */
+extern char *dynfdw_put_keep_text(Put *put, const char *text);
+
+/* There was progress: the time without any begins anew. */
+extern void dynfdw_put_move_deadline(Put *put);
+
+/* ---- client_put_send.c ---- */
+
+/* Send what is neither done nor on its way, as far as the nodes' windows
+ * allow; what no owner is left for is finished. */
+extern void dynfdw_put_send(Put *put);
+
+/* ---- client_put_answer.c ---- */
+
+/* Take what has come, and give up on who is silent. */
+extern void dynfdw_put_collect(Put *put);
+
+#endif

@@ -1,0 +1,236 @@
+/*-------------------------------------------------------------------------
+ *
+ * client_put_send.c
+ *		Writes to the coordinators: whom each goes to, how many in a frame.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "client_put.h"
+
+#include "utils/memutils.h"
+
+enum
+{
+	BYTES_PER_FRAME = 1024 * 1024,
+	LOOK_AHEAD = 8192,			/* writes for other nodes than one that is busy */
+	SILENT_MS = 1500,			/* then another owner is asked for a few writes */
+	FEW_OPS = 16				/* a large frame may take its time */
+};
+
+/* An owner not tried yet that can be reached: its node, or -1. */
+static int
+choose_node(Put *put, int index)
+{
+	PutState   *state = &put->states[index];
+	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
+
+	/* Those who were silent, or take nothing any more, come last. */
+	for (int s = 0; s < 2 * n; s++)
+	{
+		int			slot = s % n;
+		int			node;
+
+		if (state->tried & (1 << slot))
+			continue;
+		node = dynfdw_cluster_owner(put->cluster, state->partition, slot);
+		if (node < 0 ||
+			(dynfdw_node_suspect(put->cluster, node) ||
+			 dynfdw_window_is_stuck(&put->windows[node], put->now)) != (s >= n))
+			continue;
+		state->slot = (int8) slot;
+		return node;
+	}
+	return -1;
+}
+
+static void
+give_up(Put *put, int index)
+{
+	PutState   *state = &put->states[index];
+	DynamoPut  *one = &put->puts[index];
+	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
+	StringInfoData text;
+
+	if (one->text != NULL || one->sent)
+	{
+		/* What the last owner said stands. */
+		dynfdw_put_finish(put, index,
+						  one->status != DYN_STATUS_OK ? one->status
+						  : DYN_STATUS_UNKNOWN,
+						  one->text ? one->text
+						  : "no owner of the key answered");
+		return;
+	}
+	initStringInfo(&text);
+	appendStringInfoString(&text, "no owner of the key can be reached: ");
+	for (int slot = 0; slot < n; slot++)
+		appendStringInfo(&text, "%s%s", slot ? ", " : "",
+						 dynfdw_cluster_owner_address(put->cluster,
+													  state->partition, slot));
+	dynfdw_put_finish(put, index, DYN_STATUS_NO_QUORUM, text.data);
+}
+
+static void
+fill_op(Put *put, int index, Dyn__PutOp *op)
+{
+	DynamoPut  *one = &put->puts[index];
+	PutState   *state = &put->states[index];
+	struct dyn_allocator allocator = dynfdw_allocator(CurrentMemoryContext);
+	struct dyn_slice context;
+
+	dyn__put_op__init(op);
+	op->key = dyn_bytes_of_slice(one->key);
+	op->request_id.data = state->request_id;
+	op->request_id.len = sizeof(state->request_id);
+	op->mode = (Dyn__PutMode) one->mode;
+	op->retry = state->was_lost;
+	op->n_values = one->nvalues;
+	op->values = palloc(one->nvalues * sizeof(*op->values));
+	for (int i = 0; i < one->nvalues; i++)
+		op->values[i] = dyn_bytes_of_slice(one->values[i]);
+	if (dyn_clock_is_empty(&one->context))
+		return;
+	dynfdw_check(dyn_clock_encode(&one->context, &allocator, &context),
+				 "could not make a request");
+	op->context = dyn_bytes_of_slice(context);
+}
+
+static bool
+send_batch(Put *put, int node, Batch *batch)
+{
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp *ops = palloc(batch->count * sizeof(*ops));
+	DynamoCall *call;
+
+	request.bucket = dyn_bytes_of_slice(put->puts[batch->indexes[0]].bucket);
+	request.w = put->w;
+	/* The coordinators are chosen here: no need to forward. */
+	request.n_ops = batch->count;
+	request.ops = palloc(batch->count * sizeof(*request.ops));
+	for (int i = 0; i < batch->count; i++)
+	{
+		fill_op(put, batch->indexes[i], &ops[i]);
+		request.ops[i] = &ops[i];
+	}
+	call = dynfdw_call(put->group, node, DYN_MESSAGE_PUT, &request.base,
+					   put->deadline);
+	if (call == NULL)
+		return false;
+	batch->give_up_at =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									batch->count <= FEW_OPS ? SILENT_MS
+									: Max(SILENT_MS, put->timeout_ms));
+	call->owner = batch;
+	dynfdw_window_sent(&put->windows[node], batch->count);
+	for (int i = 0; i < batch->count; i++)
+	{
+		put->states[batch->indexes[i]].queued = true;
+		put->puts[batch->indexes[i]].sent = true;
+		/* Until somebody knows better: an interrupt may end the waiting. */
+		put->puts[batch->indexes[i]].status = DYN_STATUS_UNKNOWN;
+	}
+	return true;
+}
+
+static size_t
+op_bytes(const DynamoPut *one)
+{
+	size_t		bytes = one->key.size + 64;
+
+	for (int i = 0; i < one->nvalues; i++)
+		bytes += one->values[i].size;
+	return bytes;
+}
+
+/* An empty frame for the node, as large as its window allows; or NULL. */
+static Batch *
+open_batch(Put *put, int node)
+{
+	int			room = dynfdw_window_room(&put->windows[node], put->now);
+	Batch	   *batch;
+
+	if (room == 0)
+	{
+		if (put->now < put->windows[node].not_before)
+			put->resume_at = Min(put->resume_at, put->windows[node].not_before);
+		return NULL;
+	}
+	batch = MemoryContextAllocZero(put->group->context, sizeof(*batch));
+	batch->capacity = room;
+	batch->indexes = MemoryContextAlloc(put->group->context,
+										room * sizeof(int));
+	return batch;
+}
+
+/*
+ * Fill frames with what is neither done nor on its way, as far as the nodes'
+ * windows allow.
+ */
+static void
+send_some(Put *put)
+{
+	int			nnodes = dynfdw_cluster_node_count(put->cluster);
+	Batch	  **open = palloc0(nnodes * sizeof(*open));
+	size_t	   *bytes = palloc0(nnodes * sizeof(*bytes));
+	int			passed_over = 0;
+
+	put->now = GetCurrentTimestamp();
+	put->resume_at = DT_NOEND;
+	while (put->cursor < put->nputs &&
+		   (put->states[put->order[put->cursor]].done ||
+			put->states[put->order[put->cursor]].queued))
+		put->cursor++;
+	for (int rank = put->cursor; rank < put->nputs; rank++)
+	{
+		int			i = put->order[rank];
+		int			node;
+		Batch	   *batch;
+
+		if (put->states[i].done || put->states[i].queued)
+			continue;
+		node = choose_node(put, i);
+		if (node < 0)
+		{
+			give_up(put, i);
+			continue;
+		}
+		batch = open[node];
+		if (batch != NULL &&
+			(batch->count == batch->capacity || bytes[node] > BYTES_PER_FRAME ||
+			 !dyn_slice_equal(put->puts[batch->indexes[0]].bucket,
+							  put->puts[i].bucket)))
+		{
+			open[node] = NULL;
+			bytes[node] = 0;
+			if (!send_batch(put, node, batch))
+				break;
+			batch = NULL;
+		}
+		if (batch == NULL)
+			batch = open[node] = open_batch(put, node);
+		if (batch == NULL)
+		{
+			if (++passed_over == LOOK_AHEAD)
+				break;
+			continue;
+		}
+		batch->indexes[batch->count++] = i;
+		bytes[node] += op_bytes(&put->puts[i]);
+	}
+	for (int node = 0; node < nnodes; node++)
+		if (open[node] != NULL)
+			(void) send_batch(put, node, open[node]);
+}
+
+void
+dynfdw_put_send(Put *put)
+{
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext temporary = AllocSetContextCreate(old, "dynamo_fdw frames",
+													ALLOCSET_DEFAULT_SIZES);
+
+	MemoryContextSwitchTo(temporary);
+	send_some(put);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(temporary);
+}
