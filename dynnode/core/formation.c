@@ -184,32 +184,63 @@ dyn_formation_enter(struct dyn_node *node, const Dyn__Form *form)
 	node->cluster.storing = dyn_cluster_record_store(node);
 }
 
+/* Nobody looks for a member at an address that it never had: a replaced store
+ * at a new one forms from what it is told. */
+static void
+enter_elsewhere(struct dyn_node *node, const Dyn__Welcome *welcome)
+{
+	Dyn__Form form = DYN__FORM__INIT;
+
+	form.settings = welcome->settings;
+	form.ring = welcome->ring;
+	form.buckets = welcome->buckets;
+	dyn_formation_enter(node, &form);
+}
+
+static void
+log_outside(struct dyn_node *node, const struct dyn_ring *ring)
+{
+	struct dyn_text text;
+	char id[33];
+
+	dyn_text_set(&text, node->building.all
+							? "this node stays outside of the cluster, which "
+							  "has no member with this node-id; "
+							: "this store is new, and stays outside of the "
+							  "cluster, which it was not founded with; ");
+	dyn_text_add(&text, "to take the place of a store that is gone, start "
+						"with an empty directory and --node-id ");
+	for (uint32_t i = 0; i < ring->member_count; i++)
+		if (strcmp(ring->members[i].address, node->config.address) == 0)
+		{
+			dyn_node_id_format(&ring->members[i].id, id);
+			dyn_text_add(&text, id);
+			dyn_text_add(&text, ", the member of this address");
+			dyn_log(node, DYN_LOG_WARNING, text.bytes);
+			return;
+		}
+	dyn_text_add(&text, "as dynctl ring shows it of a member that is away");
+	dyn_log(node, DYN_LOG_WARNING, text.bytes);
+}
+
 void
 dyn_formation_stay_outside(struct dyn_node *node, const Dyn__Welcome *welcome)
 {
 	struct dyn_ring ring;
-	struct dyn_text text;
-	char id[33];
+	const struct dyn_member *own;
 
-	if (node->told_outside || node->building.all ||
-		dyn_ring_decode(dyn_slice_of_bytes(welcome->ring),
+	if (dyn_ring_decode(dyn_slice_of_bytes(welcome->ring),
 						&node->scratch.allocator, &ring) != DYN_STATUS_OK)
 		return;
-	for (uint32_t i = 0; i < ring.member_count; i++)
+	own = dyn_ring_member(&ring, &node->id);
+	if (own == NULL && !node->told_outside)
 	{
-		if (strcmp(ring.members[i].address, node->config.address) != 0 ||
-			dyn_node_id_compare(&ring.members[i].id, &node->id) == 0)
-			continue;
 		node->told_outside = true;
-		dyn_node_id_format(&ring.members[i].id, id);
-		dyn_text_set(&text, "this store is new, and stays outside of the "
-							"cluster, which knows another node at this "
-							"address: if it takes the place of a store that "
-							"is gone, start with an empty directory and "
-							"--node-id ");
-		dyn_text_add(&text, id);
-		dyn_log(node, DYN_LOG_WARNING, text.bytes);
+		log_outside(node, &ring);
 	}
+	if (own != NULL && node->building.all &&
+		strcmp(own->address, node->config.address) != 0)
+		enter_elsewhere(node, welcome);
 }
 
 void

@@ -31,7 +31,8 @@ void dyn_formation_try(struct dyn_node *node);
 void dyn_formation_enter(struct dyn_node *node, const Dyn__Form *form);
 
 /* A cluster is there, and this store knows of none: say so, and what to do when
- * it is a member's disk that was replaced. */
+ * it is a member's disk that was replaced.  One that takes a member's place at
+ * another address enters: nobody will look for it there. */
 void dyn_formation_stay_outside(struct dyn_node *node,
 								const Dyn__Welcome *welcome);
 

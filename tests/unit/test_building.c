@@ -171,6 +171,57 @@ a_new_disk_without_a_node_id_stays_outside(void **unused)
 	corerig_free(&rig);
 }
 
+/* Nothing is where it was, for the others. */
+static void
+move(struct corerig *rig, uint32_t node)
+{
+	snprintf(rig->nodes[node].address, sizeof(rig->nodes[node].address),
+			 "10.0.1.1:7001");
+	for (uint32_t i = 0; i < rig->count; i++)
+		for (uint32_t p = 0; p <= CORERIG_NODES_MAX; p++)
+			if (i != node && rig->nodes[i].peers[p] == (int) node)
+				rig->nodes[i].peers[p] = -1;
+	for (uint32_t i = 0; i < rig->count; i++)
+		for (uint32_t p = 0; p < rig->nodes[i].node->peer_count; p++)
+			if (i != node && rig->nodes[i].peers[p] == -1)
+			{
+				struct dyn_event event = { .type = DYN_EVENT_PEER_DOWN,
+										   .peer.peer_index = p };
+
+				corerig_step(rig, i, &event);
+			}
+}
+
+static void
+a_new_disk_takes_its_place_at_another_address(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+
+	put_many(rig);
+	move(rig, 1);
+	lose_disk(rig, 1);
+	corerig_run(rig, FILLED_MS);
+	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_equal(rig, 0, 1));
+	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_int_equal(get_key(rig, 0, "key-1", 3), DYN_STATUS_OK);
+	corerig_free(&rig);
+}
+
+static void
+a_node_id_of_nobody_stays_outside_and_says_so(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_node_id id = { { 1, 2, 3 } };
+
+	corerig_empty(rig, 1);
+	corerig_restart(rig, 1, &id);
+	corerig_run(rig, FILLED_MS);
+	assert_null(dyn_node_ring(rig->nodes[1].node));
+	assert_true(rig->nodes[1].node->told_outside);
+	corerig_free(&rig);
+}
+
 static void
 nobody_founds_a_cluster_with_a_node_id(void **unused)
 {
@@ -518,6 +569,8 @@ main(void)
 		cmocka_unit_test(
 			a_new_disk_says_nothing_until_it_holds_what_the_others_hold),
 		cmocka_unit_test(a_new_disk_without_a_node_id_stays_outside),
+		cmocka_unit_test(a_new_disk_takes_its_place_at_another_address),
+		cmocka_unit_test(a_node_id_of_nobody_stays_outside_and_says_so),
 		cmocka_unit_test(nobody_founds_a_cluster_with_a_node_id),
 		cmocka_unit_test(what_is_written_meanwhile_counts_and_stays),
 		cmocka_unit_test(one_source_is_not_enough_when_others_may_know_more),
