@@ -237,6 +237,19 @@ after_attempt(struct dyn_workload *self, struct dyn_client_process *client)
 		end_write(self, client);
 }
 
+/* To delete whatever there is, when there is nothing, is no write.  Nor is one
+ * that was done when it came again, and whose key has been deleted and reaped
+ * since: that is known of it, and rests on nobody. */
+static bool
+rests_on_records(const struct dyn_client_process *client,
+				 const Dyn__Receipt *receipt)
+{
+	if (client->is_delete && client->mode == DYN_HISTORY_REPLACE)
+		return false;
+	return client->sent_count == 1 || receipt == NULL ||
+		   receipt->n_answered != 0;
+}
+
 static void
 take_put(struct dyn_workload *self, struct dyn_client_process *client,
 		 const struct dyn_envelope *env, const ProtobufCMessage *body)
@@ -256,10 +269,7 @@ take_put(struct dyn_workload *self, struct dyn_client_process *client,
 	self->stats.statuses[status < DYN_STATUSES_MAX ? status : 0]++;
 	if (status == DYN_STATUS_OK && result != NULL)
 	{
-		/* To delete whatever there is, when there is nothing, is no write;
-		 * nor is a delete that is known to be done, and reaped since. */
-		if (!client->is_delete ||
-			(client->mode != DYN_HISTORY_REPLACE && client->sent_count == 1))
+		if (rests_on_records(client, result->receipt))
 			dyn_workload_check_receipt(self, result->receipt, self->w);
 		dyn_journal_ok(self->journal, client->op,
 					   dyn_links_owners(result->receipt), NULL);
