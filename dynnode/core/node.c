@@ -21,6 +21,7 @@
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
+#include "core/replica_read.h"
 #include "core/room.h"
 #include "core/scan.h"
 #include "core/state.h"

@@ -1,12 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * replica.h
- *      What a node does as one of a key's owners, for whoever asks.
+ *      REPLICATE: bring this node up to an object.
  *
- * READ tells this replica's own committed view; REPLICATE brings it up to an
- * object, and answers OK only when that is on disk.  Both are refused with
- * NOT_OWNER by a node without a slot of the partition.  With hints, both are
- * about what such a node keeps for others, and refused by owners.
+ * (Dynamo 2007, section 4.5.)  OK only when what came is on disk, merged with
+ * what was there.  Refused with NOT_OWNER by a node without a slot of the
+ * partition; with hints, objects are kept for others (handoff.h), by who is no
+ * owner.  FULL, OVERLOAD (room.h), BUILDING (the store is discarding), and what
+ * replica_apply.h says: nothing was stored.
+ *
+ * A node brings itself up to what it has read from others in the same way:
+ * requests without a route, whose parent hears of the outcome.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,18 +19,6 @@
 
 #include "core/key_table.h"
 #include "core/request.h"
-
-struct dyn_read_op
-{
-	struct dyn_slice key;
-	bool decided;
-	bool remembered;
-	bool other; /* ... for another write */
-	enum dyn_status status;
-	uint64_t hash;
-	uint64_t fence;          /* of hints: the floor when they were asked for */
-	struct dyn_slice object; /* of this step, or in the request's arena */
-};
 
 struct dyn_replica_op
 {
@@ -44,15 +36,8 @@ struct dyn_replica_op
 	enum dyn_status status;
 };
 
-void dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
-					  const Dyn__ReadRequest *message);
-void dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
-							 uint32_t op, const struct dyn_loaded *record);
-
 void dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 					   const Dyn__ReplicateRequest *message);
-void dyn_replica_apply(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, struct dyn_key *key);
 /* UNKNOWN: this commit was aborted, a later one holds the same versions. */
 void dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
 						   uint32_t op, enum dyn_status status);
@@ -79,5 +64,13 @@ struct dyn_fill_item
 void dyn_replica_fill(struct dyn_node *node, const struct dyn_request *fill,
 					  struct dyn_slice bucket,
 					  const struct dyn_fill_item *items, uint32_t count);
+
+/* ---- for replica_apply.c ---- */
+
+void dyn_replica_decide(struct dyn_node *node, struct dyn_request *request,
+						uint32_t op, enum dyn_status status);
+
+/* All other owners have no record: a damaged one is to go. */
+bool dyn_replica_removes_damaged(const struct dyn_replica_op *op);
 
 #endif

@@ -34,7 +34,7 @@ enum dyn_request_type
 {
 	DYN_REQUEST_PUT,       /* coord_put.c */
 	DYN_REQUEST_GET,       /* coord_get.c */
-	DYN_REQUEST_READ,      /* replica.c */
+	DYN_REQUEST_READ,      /* replica_read.c */
 	DYN_REQUEST_REPLICATE, /* replica.c */
 	DYN_REQUEST_SCAN,      /* scan.c */
 	DYN_REQUEST_HANDOFF,   /* handoff.c */

@@ -9,6 +9,8 @@
 #include "core/reap.h"
 #include "core/repair.h"
 #include "core/replica.h"
+#include "core/replica_apply.h"
+#include "core/replica_read.h"
 
 void
 dyn_work_apply(struct dyn_node *node, struct dyn_work work, struct dyn_key *key)
