@@ -53,7 +53,7 @@ struct dyn_node_config
 	uint16_t partition_count; /* 0 = 256 */
 	uint32_t value_size_max;  /* 0 = DYN_VALUE_SIZE_DEFAULT */
 
-	/* Times in ms, bounds; 0 = the default in node.c. */
+	/* Times in ms, bounds; 0 = the default in node_life.c. */
 	uint32_t request_timeout_ms; /* default 5000, and the cap of deadlines */
 	uint32_t hedge_ms;           /* default 50 */
 	uint32_t heartbeat_ms;       /* default 500 */

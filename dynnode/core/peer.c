@@ -192,7 +192,7 @@ why_stranger(const struct dyn_node *node, uint32_t peer_index,
 		node->peers[other]->process != welcome->process &&
 		dyn_peer_is_reachable(node, other))
 		return "a node of the same identity is there already";
-	/* Another cluster of the same name: node.c drops its frames. */
+	/* Another cluster of the same name: receive.c drops its frames. */
 	return NULL;
 }
 

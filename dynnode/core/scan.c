@@ -2,9 +2,7 @@
 
 #include "core/cluster.h"
 #include "core/exchange.h"
-#include "core/handoff.h"
 #include "core/outbox.h"
-#include "core/scrub.h"
 #include "model/hash.h"
 
 static uint32_t
@@ -224,27 +222,14 @@ fill_item(struct dyn_node *node, const Dyn__ScanRequest *message,
 }
 
 void
-dyn_scan_done(struct dyn_node *node, const struct dyn_event *event)
+dyn_scan_scanned(struct dyn_node *node, struct dyn_request *request,
+				 const struct dyn_event *event)
 {
-	struct dyn_request *request = dyn_request_find(node, event->scanned.token);
 	Dyn__ScanReply reply = DYN__SCAN_REPLY__INIT;
 	uint32_t count = event->scanned.item_count;
-	const Dyn__ScanRequest *message;
+	const Dyn__ScanRequest *message = request->message;
 	Dyn__ScanItem *items;
 
-	if (request == NULL)
-		return;
-	if (request->type == DYN_REQUEST_HANDOFF)
-	{
-		dyn_handoff_scanned(node, request, event);
-		return;
-	}
-	if (request->type == DYN_REQUEST_SCRUB)
-	{
-		dyn_scrub_scanned(node, request, event);
-		return;
-	}
-	message = request->message;
 	if (is_refused(node, request, message))
 		return;
 	items = dyn_arena_allocate(&node->scratch, count * sizeof(*items));

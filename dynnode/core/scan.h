@@ -22,6 +22,7 @@ void dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
 					const Dyn__ScanRequest *message);
 void dyn_scan_hashes_read(struct dyn_node *node, struct dyn_request *request,
 						  const struct dyn_event *event);
-void dyn_scan_done(struct dyn_node *node, const struct dyn_event *event);
+void dyn_scan_scanned(struct dyn_node *node, struct dyn_request *request,
+					  const struct dyn_event *event);
 
 #endif
