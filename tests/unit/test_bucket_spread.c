@@ -1,5 +1,6 @@
 /* A bucket's properties: set at one node, kept, told to the others, applied. */
 #include "corerig.h"
+#include "rigclient.h"
 
 #include "model/bucket.h"
 
@@ -230,26 +231,13 @@ read_quorum(const char *name, uint32_t r)
 static uint32_t
 write_quorum(const char *name, uint32_t w)
 {
-	static uint8_t id[16];
-	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
-	Dyn__PutOp op = DYN__PUT_OP__INIT;
-	Dyn__PutOp *ops = &op;
-	ProtobufCBinaryData value = dyn_bytes_of_slice(dyn_slice_of("v"));
-	const Dyn__PutReply *reply;
+	const Dyn__PutResult *result = rigclient_put(
+		rig, 0,
+		(struct rigclient_put){ .bucket = name, .values = { "v" }, .w = w });
 
-	id[0]++;
-	op.key = dyn_bytes_of_slice(dyn_slice_of("k"));
-	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
-	op.n_values = 1;
-	op.values = &value;
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of(name));
-	request.w = w;
-	request.n_ops = 1;
-	request.ops = &ops;
-	reply = corerig_ask(rig, 0, DYN_MESSAGE_PUT, &request.base);
-	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
-	assert_int_equal(reply->results[0]->status, DYN_STATUS_OK);
-	return reply->results[0]->receipt->needed;
+	assert_non_null(result);
+	assert_int_equal(result->status, DYN_STATUS_OK);
+	return result->receipt->needed;
 }
 
 /* The cluster's are r = 3, w = 1. */

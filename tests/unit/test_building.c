@@ -1,6 +1,7 @@
 /* Stores that are emptied, go back, or must forget: how they are filled up. */
 #include "corerig.h"
 #include "objects.h"
+#include "rigclient.h"
 
 #include "core/building.h"
 #include "core/progress.h"
@@ -35,30 +36,12 @@ put_many(struct corerig *rig)
 		}
 }
 
-/* A client's write; its status. */
 static enum dyn_status
 write_key(struct corerig *rig, uint32_t n, const char *key, uint32_t w)
 {
-	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
-	Dyn__PutOp op = DYN__PUT_OP__INIT;
-	Dyn__PutOp *ops = &op;
-	ProtobufCBinaryData value = { 1, (uint8_t *) "v" };
-	static uint8_t id[16];
-	const Dyn__PutReply *reply;
-
-	id[0]++;
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.w = w;
-	request.n_ops = 1;
-	request.ops = &ops;
-	op.key = dyn_bytes_of_slice(dyn_slice_of(key));
-	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
-	op.values = &value;
-	op.n_values = 1;
-	reply = corerig_ask(rig, n, DYN_MESSAGE_PUT, &request.base);
-	if (reply == NULL || rig->reply_type != DYN_MESSAGE_PUT_REPLY)
-		return DYN_STATUS_NOT_READY;
-	return (enum dyn_status) reply->results[0]->status;
+	return rigclient_put_status(
+		rig, n,
+		(struct rigclient_put){ .key = key, .values = { "v" }, .w = w });
 }
 
 /* One owner's own word on a key. */

@@ -1,6 +1,7 @@
 /* What puts make of objects, by the rules of their buckets, and what records
  * say of them. */
 #include "corerig.h"
+#include "rigclient.h"
 
 #include "model/bucket.h"
 #include "model/object.h"
@@ -66,39 +67,19 @@ struct write
 static enum dyn_status
 put(uint32_t node, struct write write)
 {
-	static uint8_t id[16];
-	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
-	Dyn__PutOp op = DYN__PUT_OP__INIT;
-	Dyn__PutOp *ops = &op;
-	ProtobufCBinaryData values[3];
-	struct dyn_slice context = { 0 };
-	const Dyn__PutReply *reply;
+	struct rigclient_put put = { .bucket = write.bucket, .mode = write.mode };
+	const Dyn__PutResult *result;
 
-	for (int i = 0; i < 16 && ++id[i] == 0; i++)
-		continue;
-	op.key = dyn_bytes_of_slice(dyn_slice_of("k"));
-	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
-	op.mode = write.mode;
-	while (op.n_values < 3 && write.values[op.n_values] != NULL)
-	{
-		values[op.n_values] =
-			dyn_bytes_of_slice(dyn_slice_of(write.values[op.n_values]));
-		op.n_values++;
-	}
-	op.values = values;
+	for (int i = 0; i < 3; i++)
+		put.values[i] = write.values[i];
 	if (write.context != NULL)
-		assert_int_equal(
-			dyn_clock_encode(write.context, &rig->arena.allocator, &context),
-			DYN_STATUS_OK);
-	op.context = dyn_bytes_of_slice(context);
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of(write.bucket));
-	request.n_ops = 1;
-	request.ops = &ops;
-	reply = corerig_ask(rig, node, DYN_MESSAGE_PUT, &request.base);
-	assert_non_null(reply);
-	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
+		assert_int_equal(dyn_clock_encode(write.context, &rig->arena.allocator,
+										  &put.context),
+						 DYN_STATUS_OK);
+	result = rigclient_put(rig, node, put);
+	assert_non_null(result);
 	corerig_run(rig, 10); /* the other replicas, too */
-	return (enum dyn_status) reply->results[0]->status;
+	return (enum dyn_status) result->status;
 }
 
 static struct dyn_object

@@ -1,6 +1,7 @@
 /* What is deleted or has expired goes from all owners, or from none. */
 #include "corerig.h"
 #include "objects.h"
+#include "rigclient.h"
 
 #include "core/prune.h"
 
@@ -265,29 +266,14 @@ floors_outlive_the_process(void **unused)
 static struct dyn_slice
 write_key(struct corerig *rig, const char *value, struct dyn_slice context)
 {
-	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
-	Dyn__PutOp op = DYN__PUT_OP__INIT;
-	Dyn__PutOp *ops = &op;
-	ProtobufCBinaryData bytes =
-		dyn_bytes_of_slice(dyn_slice_of(value ? value : ""));
-	static uint8_t id[16];
-	const Dyn__PutReply *reply;
+	const Dyn__PutResult *result = rigclient_put(
+		rig, 0,
+		(struct rigclient_put){ .values = { value }, .context = context });
 
-	id[1]++;
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.n_ops = 1;
-	request.ops = &ops;
-	op.key = dyn_bytes_of_slice(dyn_slice_of("k"));
-	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
-	op.context = dyn_bytes_of_slice(context);
-	op.values = &bytes;
-	op.n_values = value != NULL;
-	reply = corerig_ask(rig, 0, DYN_MESSAGE_PUT, &request.base);
-	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
-	assert_int_equal(reply->results[0]->status, DYN_STATUS_OK);
+	assert_non_null(result);
+	assert_int_equal(result->status, DYN_STATUS_OK);
 	corerig_run(rig, 50);
-	return dyn_arena_copy(&rig->arena,
-						  dyn_slice_of_bytes(reply->results[0]->context));
+	return dyn_arena_copy(&rig->arena, dyn_slice_of_bytes(result->context));
 }
 
 /* What was removed is no longer known to have been written. */

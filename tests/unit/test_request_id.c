@@ -1,6 +1,7 @@
 /* Request ids: what is a retry, and what is a mistake. */
 #include "corerig.h"
 #include "objects.h"
+#include "rigclient.h"
 
 #include <string.h>
 
@@ -8,30 +9,14 @@ static enum dyn_status
 write_some(struct corerig *rig, uint32_t n, const char *key, uint8_t id,
 		   const char *const *values, uint32_t count, bool retry)
 {
-	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
-	Dyn__PutOp op = DYN__PUT_OP__INIT;
-	Dyn__PutOp *ops = &op;
-	ProtobufCBinaryData bytes[4];
-	uint8_t request_id[16] = { id };
-	const Dyn__PutReply *reply;
+	struct rigclient_put put = { .key = key, .id = id, .retry = retry };
 
+	assert_true(count <= RIGCLIENT_VALUES_MAX);
 	for (uint32_t i = 0; i < count; i++)
-		bytes[i] = dyn_bytes_of_slice(dyn_slice_of(values[i]));
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.n_ops = 1;
-	request.ops = &ops;
-	op.key = dyn_bytes_of_slice(dyn_slice_of(key));
-	op.request_id = (ProtobufCBinaryData){ sizeof(request_id), request_id };
-	op.values = bytes;
-	op.n_values = count;
-	op.retry = retry;
-	op.mode = DYN__PUT_MODE__SIBLING;
+		put.values[i] = values[i];
 	if (count == 0)
-		op.mode = DYN__PUT_MODE__REPLACE;
-	reply = corerig_ask(rig, n, DYN_MESSAGE_PUT, &request.base);
-	assert_non_null(reply);
-	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
-	return (enum dyn_status) reply->results[0]->status;
+		put.mode = DYN__PUT_MODE__REPLACE;
+	return rigclient_put_status(rig, n, put);
 }
 
 static enum dyn_status

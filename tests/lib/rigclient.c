@@ -1,0 +1,63 @@
+#include "rigclient.h"
+
+#include <string.h>
+
+/* Those that tests choose end with zeroes. */
+static void
+choose_id(uint8_t bytes[16], uint8_t chosen)
+{
+	static uint32_t count;
+
+	memset(bytes, 0, 16);
+	bytes[0] = chosen;
+	if (chosen != 0)
+		return;
+	count++;
+	memcpy(bytes, &count, sizeof(count));
+	bytes[15] = 1;
+}
+
+const Dyn__PutResult *
+rigclient_put(struct corerig *rig, uint32_t node, struct rigclient_put put)
+{
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp op = DYN__PUT_OP__INIT;
+	Dyn__PutOp *ops = &op;
+	ProtobufCBinaryData values[RIGCLIENT_VALUES_MAX];
+	uint8_t id[16];
+	const Dyn__PutReply *reply;
+
+	choose_id(id, put.id);
+	while (op.n_values < RIGCLIENT_VALUES_MAX &&
+		   put.values[op.n_values] != NULL)
+	{
+		values[op.n_values] =
+			dyn_bytes_of_slice(dyn_slice_of(put.values[op.n_values]));
+		op.n_values++;
+	}
+	op.values = values;
+	op.key = dyn_bytes_of_slice(dyn_slice_of(put.key ? put.key : "k"));
+	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
+	op.context = dyn_bytes_of_slice(put.context);
+	op.mode = put.mode;
+	op.retry = put.retry;
+	request.bucket =
+		dyn_bytes_of_slice(dyn_slice_of(put.bucket ? put.bucket : "cart"));
+	request.w = put.w;
+	request.n_ops = 1;
+	request.ops = &ops;
+	reply = corerig_ask(rig, node, DYN_MESSAGE_PUT, &request.base);
+	if (reply == NULL || rig->reply_type != DYN_MESSAGE_PUT_REPLY)
+		return NULL;
+	return reply->results[0];
+}
+
+enum dyn_status
+rigclient_put_status(struct corerig *rig, uint32_t node,
+					 struct rigclient_put put)
+{
+	const Dyn__PutResult *result = rigclient_put(rig, node, put);
+
+	return result != NULL ? (enum dyn_status) result->status
+						  : DYN_STATUS_NOT_READY;
+}
