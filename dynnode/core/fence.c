@@ -67,10 +67,33 @@ dyn_fence_known_floor(const struct dyn_node *node, uint16_t partition)
 	return self->floor > self->owner_floor ? self->floor : self->owner_floor;
 }
 
+static enum dyn_fence_state
+state_of(const struct dyn_fence_place *self)
+{
+	if (self->behind == 0)
+		return self->wanted_stamp == 0 ? DYN_FENCE_LEVEL : DYN_FENCE_RAISING;
+	return self->wanted_stamp < self->behind ? DYN_FENCE_BEHIND
+											 : DYN_FENCE_RETURNING;
+}
+
+static bool
+is_behind(const struct dyn_fence_place *self)
+{
+	enum dyn_fence_state state = state_of(self);
+
+	return state == DYN_FENCE_BEHIND || state == DYN_FENCE_RETURNING;
+}
+
+enum dyn_fence_state
+dyn_fence_state(const struct dyn_node *node, uint16_t partition)
+{
+	return state_of(look(node, partition));
+}
+
 bool
 dyn_fence_is_behind(const struct dyn_node *node, uint16_t partition)
 {
-	return look(node, partition)->behind != 0;
+	return is_behind(look(node, partition));
 }
 
 /* ----------------------------------------------------------------- on disk */
@@ -114,7 +137,7 @@ floor_to_store(const struct dyn_node *node, uint16_t partition)
 	const struct dyn_fence_place *self = &node->fence.places[partition];
 	uint64_t floor = self->behind;
 
-	if (self->behind == 0 || self->wanted_stamp < self->behind)
+	if (state_of(self) != DYN_FENCE_RETURNING)
 		return self->floor;
 	if (dyn_cluster_own_slot(node, partition) >= 0)
 		floor = self->owner_floor;
@@ -166,7 +189,7 @@ dyn_fence_stored(struct dyn_node *node, uint64_t token, enum dyn_status status)
 			continue;
 		}
 		self->floor = floor_to_store(node, i);
-		if (self->wanted_stamp >= self->behind)
+		if (state_of(self) == DYN_FENCE_RETURNING)
 			self->behind = 0;
 		self->stamp = self->wanted_stamp;
 		self->wanted_stamp = 0;
@@ -314,7 +337,7 @@ dyn_fence_learn(struct dyn_node *node, const struct dyn_node_id *peer,
 			self->owner_floor = floor;
 		if (floor <= self->stamp || floor <= self->behind)
 			continue;
-		any |= self->behind == 0;
+		any |= !is_behind(self);
 		self->behind = floor;
 		self->behind_serial = node->serial_next + 1;
 		dyn_building_begin(node, i, DYN_BUILDING_DISCARD);
@@ -367,7 +390,7 @@ dyn_fence_tick(struct dyn_node *node)
 		return;
 	for (uint16_t i = 0; i < node->cluster.ring.partition_count; i++)
 	{
-		if (node->fence.places[i].behind == 0)
+		if (dyn_fence_state(node, i) != DYN_FENCE_BEHIND)
 			continue;
 		if (held == NULL)
 		{
@@ -391,7 +414,9 @@ dyn_fence_check(const struct dyn_node *node)
 		const struct dyn_fence_place *self = &node->fence.places[i];
 
 		assert(self->floor <= self->stamp);
-		assert(self->wanted_stamp == 0 || self->wanted_stamp > self->stamp);
-		assert(self->behind == 0 || self->behind > self->stamp);
+		if (self->wanted_stamp != 0)
+			assert(self->wanted_stamp > self->stamp);
+		if (is_behind(self))
+			assert(self->behind > self->stamp);
 	}
 }

@@ -38,6 +38,44 @@
 #include "core/node.h"
 #include "model/message.h"
 
+/*
+ * A partition at this member is in one of four states, which follow from
+ * wanted_stamp and behind (dyn_fence_state):
+ *
+ *                wanted_stamp     behind     new requests' mark   takes writes
+ *     LEVEL      0                0          stamp                yes
+ *     RAISING    > stamp          0          stamp                yes
+ *     BEHIND     0, or < behind   > stamp    stamp                no
+ *     RETURNING  >= behind        > stamp    stamp                no
+ *
+ *     raise S    a stamp is to be raised, to more than any before; while the
+ *                store is behind only dyn_fence_tick does it, to `behind`,
+ *                when what was held there has gone
+ *     learn F    another member has a floor F > stamp, and > behind
+ *     stored     the commit of wanted_stamp is on disk: it is the stamp now,
+ *                and out of RETURNING floor and behind are settled, too
+ *     aborted    it is not, and wanted_stamp is none again
+ *
+ *                raise S              learn F                stored   aborted
+ *     LEVEL      RAISING              BEHIND                 -        -
+ *     RAISING    RAISING              BEHIND, or RETURNING   LEVEL    LEVEL
+ *                                     if wanted_stamp >= F
+ *     BEHIND     RETURNING if S >=    BEHIND, or RETURNING   BEHIND   BEHIND
+ *                behind, else BEHIND  if wanted_stamp >= F
+ *     RETURNING  RETURNING            BEHIND, or RETURNING   LEVEL    BEHIND
+ *                                     if wanted_stamp >= F
+ *
+ * In all of them a request that began before the stamp was raised has the
+ * floor for its mark, and the floor only grows, up to the stamp.
+ */
+enum dyn_fence_state
+{
+	DYN_FENCE_LEVEL,
+	DYN_FENCE_RAISING,
+	DYN_FENCE_BEHIND,
+	DYN_FENCE_RETURNING
+};
+
 /* One partition. */
 struct dyn_fence_place
 {
@@ -70,7 +108,10 @@ uint64_t dyn_fence_floor(const struct dyn_node *node, uint16_t partition);
 /* The highest floor that this node or any owner has, as far as it knows. */
 uint64_t dyn_fence_known_floor(const struct dyn_node *node, uint16_t partition);
 
-/* Has the store forgotten what was removed here? */
+enum dyn_fence_state dyn_fence_state(const struct dyn_node *node,
+									 uint16_t partition);
+
+/* Has the store forgotten what was removed here (BEHIND, RETURNING)? */
 bool dyn_fence_is_behind(const struct dyn_node *node, uint16_t partition);
 
 /*

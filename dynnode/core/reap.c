@@ -32,7 +32,7 @@ static const char *const block_texts[] = {
 	[DYN_REAP_STAMPED] = "has a higher stamp",
 	[DYN_REAP_REQUESTS] = "has older requests under way",
 	[DYN_REAP_HINTS] = "keeps objects for others",
-	[DYN_REAP_BUILDING] = "is being built up",
+	[DYN_REAP_NOT_WHOLE] = "is being built up",
 	[DYN_REAP_FULL] = "takes no writes",
 	[DYN_REAP_AWAY] = "cannot be reached",
 };

@@ -47,13 +47,14 @@ struct dyn_request;
 /* Why something cannot be reaped now; on the wire in FENCE_REPLY. */
 enum dyn_reap_block
 {
-	DYN_REAP_DONE,     /* nothing */
-	DYN_REAP_STAMPED,  /* that stamp or a higher one was there already */
-	DYN_REAP_REQUESTS, /* older ones are under way */
-	DYN_REAP_HINTS,    /* some are kept there */
-	DYN_REAP_BUILDING, /* the store does not hold all yet */
-	DYN_REAP_FULL,     /* the store takes no writes */
-	DYN_REAP_AWAY,     /* cannot be reached, or was started anew */
+	DYN_REAP_DONE,      /* nothing */
+	DYN_REAP_STAMPED,   /* that stamp or a higher one was there already */
+	DYN_REAP_REQUESTS,  /* older ones are under way */
+	DYN_REAP_HINTS,     /* some are kept there */
+	DYN_REAP_NOT_WHOLE, /* the store lacks something of it: it is building
+						 * (building.h), or behind (fence.h) */
+	DYN_REAP_FULL,      /* the store takes no writes */
+	DYN_REAP_AWAY,      /* cannot be reached, or was started anew */
 	DYN_REAP_BLOCK_COUNT
 };
 

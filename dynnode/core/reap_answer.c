@@ -97,7 +97,7 @@ raise_stamp(struct dyn_node *node, uint16_t partition, uint64_t fence)
 	if (!node->writable)
 		return DYN_REAP_FULL;
 	if (dyn_fence_is_behind(node, partition))
-		return DYN_REAP_BUILDING;
+		return DYN_REAP_NOT_WHOLE;
 	return dyn_fence_raise_stamp(node, partition, fence) ? DYN_REAP_DONE
 														 : DYN_REAP_STAMPED;
 }
@@ -124,14 +124,14 @@ raise_floor(struct dyn_node *node, uint16_t partition, uint64_t fence,
 		return DYN_REAP_FULL;
 	if (dyn_fence_is_behind(node, partition) ||
 		!dyn_building_takes(node, partition))
-		return DYN_REAP_BUILDING;
+		return DYN_REAP_NOT_WHOLE;
 	if (dyn_cluster_own_slot(node, partition) < 0)
 	{
 		if (held[partition])
 			return DYN_REAP_HINTS;
 	}
 	else if (!dyn_building_answers(node, partition))
-		return DYN_REAP_BUILDING;
+		return DYN_REAP_NOT_WHOLE;
 	dyn_fence_raise_floor(node, partition, fence);
 	return DYN_REAP_DONE;
 }

@@ -67,6 +67,98 @@ a_request_keeps_the_floor_when_the_stamp_rises_above_it(void **unused)
 	corerig_free(&rig);
 }
 
+enum
+{
+	STAMP = 4 /* of the partition, before what happens */
+};
+
+static enum dyn_fence_state
+state_after_raise(struct corerig *rig, struct dyn_fence_place before,
+				  uint64_t stamp)
+{
+	*place(rig, 0) = before;
+	assert_true(dyn_fence_raise_stamp(rig->nodes[0].node, 0, stamp));
+	return dyn_fence_state(rig->nodes[0].node, 0);
+}
+
+static enum dyn_fence_state
+state_after_learn(struct corerig *rig, struct dyn_fence_place before,
+				  uint64_t floor)
+{
+	struct dyn_node *node = rig->nodes[0].node;
+	Dyn__Welcome welcome = DYN__WELCOME__INIT;
+	struct dyn_effects effects;
+
+	dyn_effects_init(&effects);
+	node->out = &effects;
+	*place(rig, 0) = before;
+	welcome.n_floors = 1;
+	welcome.floors = &floor;
+	dyn_fence_learn(node, dyn_node_identity(rig->nodes[1].node), &welcome);
+	node->out = NULL;
+	dyn_effects_destroy(&effects);
+	return dyn_fence_state(node, 0);
+}
+
+static enum dyn_fence_state
+state_after_commit(struct corerig *rig, struct dyn_fence_place before,
+				   enum dyn_status status)
+{
+	struct dyn_node *node = rig->nodes[0].node;
+
+	*place(rig, 0) = before;
+	dyn_fence_stored(node, node->token_next, status);
+	assert_int_equal(place(rig, 0)->stamp,
+					 status == DYN_STATUS_OK ? before.wanted_stamp : STAMP);
+	assert_true(place(rig, 0)->floor <= place(rig, 0)->stamp);
+	return dyn_fence_state(node, 0);
+}
+
+static void
+its_state_goes_as_the_table_tells(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
+	const struct dyn_fence_place level = { .stamp = STAMP };
+	const struct dyn_fence_place raising = { .stamp = STAMP,
+											 .wanted_stamp = 6 };
+	const struct dyn_fence_place behind = { .stamp = STAMP, .behind = 6 };
+	const struct dyn_fence_place half = { .stamp = STAMP,
+										  .wanted_stamp = 5,
+										  .behind = 6 };
+	const struct dyn_fence_place back = { .stamp = STAMP,
+										  .wanted_stamp = 7,
+										  .behind = 6 };
+
+	assert_int_equal(state_after_raise(rig, level, 5), DYN_FENCE_RAISING);
+	assert_int_equal(state_after_raise(rig, raising, 7), DYN_FENCE_RAISING);
+	assert_int_equal(state_after_raise(rig, behind, 5), DYN_FENCE_BEHIND);
+	assert_int_equal(state_after_raise(rig, behind, 6), DYN_FENCE_RETURNING);
+	assert_int_equal(state_after_raise(rig, back, 8), DYN_FENCE_RETURNING);
+
+	assert_int_equal(state_after_learn(rig, level, STAMP), DYN_FENCE_LEVEL);
+	assert_int_equal(state_after_learn(rig, level, 5), DYN_FENCE_BEHIND);
+	assert_int_equal(state_after_learn(rig, raising, 6), DYN_FENCE_RETURNING);
+	assert_int_equal(state_after_learn(rig, raising, 7), DYN_FENCE_BEHIND);
+	assert_int_equal(state_after_learn(rig, behind, 7), DYN_FENCE_BEHIND);
+	assert_int_equal(state_after_learn(rig, back, 7), DYN_FENCE_RETURNING);
+	assert_int_equal(state_after_learn(rig, back, 8), DYN_FENCE_BEHIND);
+
+	assert_int_equal(state_after_commit(rig, raising, DYN_STATUS_OK),
+					 DYN_FENCE_LEVEL);
+	assert_int_equal(state_after_commit(rig, half, DYN_STATUS_OK),
+					 DYN_FENCE_BEHIND);
+	assert_int_equal(state_after_commit(rig, back, DYN_STATUS_OK),
+					 DYN_FENCE_LEVEL);
+	assert_int_equal(state_after_commit(rig, raising, DYN_STATUS_FULL),
+					 DYN_FENCE_LEVEL);
+	assert_int_equal(state_after_commit(rig, half, DYN_STATUS_FULL),
+					 DYN_FENCE_BEHIND);
+	assert_int_equal(state_after_commit(rig, back, DYN_STATUS_FULL),
+					 DYN_FENCE_BEHIND);
+	*place(rig, 0) = level;
+	corerig_free(&rig);
+}
+
 /* The peer's floors come with its WELCOME. */
 static void
 reconnect(struct corerig *rig, uint32_t n)
@@ -242,6 +334,7 @@ main(void)
 			what_is_older_than_the_floor_is_refused_and_nothing_is_stored),
 		cmocka_unit_test(
 			a_request_keeps_the_floor_when_the_stamp_rises_above_it),
+		cmocka_unit_test(its_state_goes_as_the_table_tells),
 		cmocka_unit_test(
 			a_store_of_an_earlier_time_takes_no_writes_before_it_is_rebuilt),
 		cmocka_unit_test(
