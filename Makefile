@@ -83,9 +83,9 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIB_OBJS) $(SIM_LIB_OBJS) $(ARCHIVES)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) -lcmocka $(LIBS)
 
 # The simulated store is tested beside LMDB's.
-$(B)/tests/unit/test_store_conformance: $(SIM_STORE_OBJS)
-$(B)/tests/unit/test_store_tree: $(B)/tests/sim/simdisk.o
-$(B)/tests/unit/test_checker: $(B)/tests/sim/checker.o $(B)/tests/sim/history.o $(B)/tests/sim/simdisk.o
+$(B)/tests/unit/test_store_conformance: $(SIM_STORE_OBJS) $(B)/tests/sim/simlmdb.o $(B)/tests/sim/simdirectory.o
+$(B)/tests/unit/test_store_tree: $(B)/tests/sim/simdisk.o $(B)/tests/sim/simdisk_tree.o
+$(B)/tests/unit/test_checker: $(B)/tests/sim/checker.o $(B)/tests/sim/history.o $(B)/tests/sim/simdisk.o $(B)/tests/sim/simdisk_tree.o
 $(B)/tests/unit/test_swarm: $(B)/tests/sim/swarm.o $(B)/tests/sim/swarm_names.o
 
 $(B)/dynsim: $(SIM_OBJS) $(LIB_OBJS) $(ARCHIVES)

@@ -6,7 +6,7 @@
 #   make fault CLASS=deletes DURATION=600 ROUNDS=1   for so many seconds
 
 FAULT_LIB = $(patsubst %,$(B)/tests/fault/%.o,value journal links final workload workload_read)
-FAULT_SIM = $(patsubst %,$(B)/tests/sim/%.o,checker history simdisk)
+FAULT_SIM = $(patsubst %,$(B)/tests/sim/%.o,checker history simdisk simdisk_tree)
 FAULT_PROGRAMS = $(patsubst %,$(B)/tests/fault/%,load check hints tapbridge failing_disk.so)
 ROUNDS ?= 12
 

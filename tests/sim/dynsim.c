@@ -15,6 +15,9 @@
  *     --show S   [--calm] [--set NAME=N,...]       its parameters
  *
  * Without --calm the parameters are the seed's own (swarm.h).
+ *
+ * --store sim|lmdb, for all of these: what stores stand on (simreal.h).  When
+ * it is not said, seeds run on the model, and one in 20 on LMDB as well.
  */
 #include "tests/sim/runner.h"
 #include "tests/sim/scenarios.h"
@@ -53,6 +56,7 @@ struct options
 	const char *file;
 	const char *scenario;
 	const char *settings;
+	enum dyn_run_store store;
 	uint32_t seconds;
 	bool calm;
 	bool verbose;
@@ -78,11 +82,15 @@ make_swarm(const struct options *options, struct dyn_swarm *swarm)
 		dyn_swarm_calm(swarm);
 	else
 		dyn_swarm_draw(swarm, options->seed);
-	if (options->settings == NULL ||
-		dyn_swarm_set(swarm, options->settings, why, sizeof(why)))
-		return true;
-	fprintf(stderr, "dynsim: %s\n", why);
-	return false;
+	if (options->settings != NULL &&
+		!dyn_swarm_set(swarm, options->settings, why, sizeof(why)))
+	{
+		fprintf(stderr, "dynsim: %s\n", why);
+		return false;
+	}
+	if (options->store != DYN_STORE_AUTO)
+		swarm->lmdb = options->store == DYN_STORE_LMDB;
+	return true;
 }
 
 static void
@@ -94,25 +102,43 @@ print_replay(uint64_t seed, const struct dyn_swarm *swarm)
 	printf("--replay %" PRIu64 " --calm --set %s\n", seed, settings);
 }
 
+static void
+replay_once(const struct options *options, const struct dyn_swarm *swarm,
+			struct dyn_outcome *outcome)
+{
+	dyn_run_seed(options->seed, swarm, options->verbose, outcome);
+	if (options->verbose)
+		dyn_run_print_faults(outcome);
+	printf("seed %" PRIu64 ": trace %016" PRIx64 ", %" PRIu64 " steps, "
+		   "%" PRIu64 " actions, %" PRIu64 " strikes, %" PRIu64
+		   " writes acknowledged%s, %" PRIu64 " violations%s%s\n",
+		   options->seed, outcome->trace, outcome->steps, outcome->actions,
+		   outcome->strikes, outcome->counts.writes_acknowledged,
+		   swarm->lmdb ? ", on LMDB" : "", outcome->violations,
+		   outcome->violations ? "; the first: " : "", outcome->text);
+	fflush(stdout);
+}
+
+/* As --seeds does it: some on LMDB as well. */
 static int
 replay(const struct options *options)
 {
 	struct dyn_outcome outcome;
+	struct dyn_outcome other;
 	struct dyn_swarm swarm;
 
 	if (!make_swarm(options, &swarm))
 		return 2;
-	dyn_run_seed(options->seed, &swarm, options->verbose, &outcome);
-	if (options->verbose)
-		dyn_run_print_faults(&outcome);
-	printf("seed %" PRIu64 ": trace %016" PRIx64 ", %" PRIu64 " steps, "
-		   "%" PRIu64 " actions, %" PRIu64 " strikes, %" PRIu64
-		   " writes acknowledged, %" PRIu64 " violations%s%s\n",
-		   options->seed, outcome.trace, outcome.steps, outcome.actions,
-		   outcome.strikes, outcome.counts.writes_acknowledged,
-		   outcome.violations, outcome.violations ? "; the first: " : "",
-		   outcome.text);
-	return outcome.violations > 0;
+	replay_once(options, &swarm, &outcome);
+	if (options->store != DYN_STORE_AUTO || options->calm ||
+		options->settings != NULL || !dyn_run_is_twice(options->seed))
+		return outcome.violations > 0;
+	swarm.lmdb = 1;
+	replay_once(options, &swarm, &other);
+	if (other.trace != outcome.trace)
+		printf("seed %" PRIu64 ": two runs differ\n", options->seed);
+	return outcome.violations > 0 || other.violations > 0 ||
+		   other.trace != outcome.trace;
 }
 
 static int
@@ -171,6 +197,21 @@ play_scenarios(const char *name, bool verbose)
 	return all;
 }
 
+/* On LMDB, when it does not fail on the model. */
+static void
+shrink_failure(const struct options *options, uint64_t seed)
+{
+	struct options one = { .seed = seed,
+						   .store = options->store,
+						   .seconds = SHRINK_SECONDS };
+
+	if (shrink(&one) == 0 || one.store != DYN_STORE_AUTO ||
+		!dyn_run_is_twice(seed))
+		return;
+	one.store = DYN_STORE_LMDB;
+	shrink(&one);
+}
+
 static int
 run_seeds(const struct options *options)
 {
@@ -182,8 +223,7 @@ run_seeds(const struct options *options)
 	for (uint64_t i = 0; i < result.failed && i < SHRINK_FAILURES &&
 						 !options->seeds.stop_at_failure;
 		 i++)
-		shrink(&(struct options){ .seed = result.failures[i],
-								  .seconds = SHRINK_SECONDS });
+		shrink_failure(options, result.failures[i]);
 	dyn_run_print(&result, now() - begin);
 	if (!ok)
 		printf("a scenario failed\n");
@@ -247,7 +287,8 @@ usage(void)
 		"usage: dynsim --seeds A..B [--jobs J] [--first]\n"
 		"       dynsim --scenarios | --scenario NAME [--trace] | --list FILE\n"
 		"       dynsim --replay S | --shrink S [--seconds N] | --show S\n"
-		"              [--calm] [--set NAME=N,...] [--trace]\n");
+		"              [--calm] [--set NAME=N,...] [--trace]\n"
+		"       all:   [--store sim|lmdb]\n");
 	return 2;
 }
 
@@ -268,6 +309,13 @@ read_range(const char *text, struct dyn_run_request *seeds)
 	seeds->first = strtoull(text, &end, 10);
 	return end != text && strncmp(end, "..", 2) == 0 &&
 		   read_number(end + 2, &seeds->last);
+}
+
+static bool
+read_store(const char *text, enum dyn_run_store *store)
+{
+	*store = strcmp(text, "lmdb") == 0 ? DYN_STORE_LMDB : DYN_STORE_SIM;
+	return *store == DYN_STORE_LMDB || strcmp(text, "sim") == 0;
 }
 
 /* An option with a value; false when it is none of these. */
@@ -306,6 +354,8 @@ read_valued(const char *name, const char *value, struct options *options)
 		options->scenario = value;
 		return true;
 	}
+	if (strcmp(name, "--store") == 0)
+		return read_store(value, &options->store);
 	if (strcmp(name, "--set") == 0)
 	{
 		options->settings = value;
@@ -342,6 +392,7 @@ read_options(int argc, char **argv, struct options *options)
 		else
 			return false;
 	}
+	options->seeds.store = options->store;
 	return options->command != NONE;
 }
 

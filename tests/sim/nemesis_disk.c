@@ -34,37 +34,14 @@ dyn_nemesis_damage(struct dyn_world *world, uint32_t node,
 		{
 			note_damage(world, node,
 						dyn_simdisk_at(disk, DYN_TABLE_MAIN, index));
-			dyn_simdisk_corrupt(disk, index);
+			dyn_simdisk_corrupt(
+				disk, index,
+				dyn_simrandom_chance(random, world->swarm.head_rate));
 			dyn_world_fault(world, DYN_FAULT_record_damaged);
 			return true;
 		}
 	}
 	return false;
-}
-
-static void
-copy_table(struct dyn_simdisk *to, const struct dyn_simdisk *from,
-		   enum dyn_table table)
-{
-	for (uint32_t i = 0; i < dyn_simdisk_count(from, table); i++)
-	{
-		const struct dyn_simrecord *record = dyn_simdisk_at(from, table, i);
-
-		dyn_simdisk_put(to, table, record);
-		if (record->corrupt && table == DYN_TABLE_MAIN)
-			dyn_simdisk_corrupt(to, i);
-	}
-}
-
-static struct dyn_simdisk *
-copy_disk(const struct dyn_simdisk *from)
-{
-	struct dyn_simdisk *copy = dyn_simdisk_new();
-
-	copy_table(copy, from, DYN_TABLE_META);
-	copy_table(copy, from, DYN_TABLE_MAIN);
-	copy_table(copy, from, DYN_TABLE_HINTS);
-	return copy;
 }
 
 /* Stop the node; what its disk then holds is what counts. */
@@ -91,7 +68,7 @@ dyn_nemesis_empty(struct dyn_world *world, uint32_t node,
 	if (!dyn_atlas_may_lose(world, node, NULL))
 		return false; /* the last commit was made while it went down */
 	dyn_simdisk_free(&self->disk);
-	self->disk = dyn_simdisk_new();
+	self->disk = dyn_world_new_disk(world);
 	self->lost_at_ms = world->now_ms;
 	dyn_world_fault(world, DYN_FAULT_store_emptied);
 	return true;
@@ -150,7 +127,7 @@ take_copies(struct dyn_world *world)
 	for (uint32_t i = 0; i < world->swarm.node_count; i++)
 		if (world->nodes[i].snapshot == NULL &&
 			has_identity(world->nodes[i].disk))
-			world->nodes[i].snapshot = copy_disk(world->nodes[i].disk);
+			world->nodes[i].snapshot = dyn_simdisk_copy(world->nodes[i].disk);
 }
 
 /* The first time copies are taken, later on one comes back. */
@@ -207,7 +184,7 @@ dyn_nemesis_clone(struct dyn_world *world, uint32_t node,
 	if (clone->node != NULL)
 		return false;
 	dyn_simdisk_free(&clone->disk);
-	clone->disk = copy_disk(world->nodes[node].disk);
+	clone->disk = dyn_simdisk_copy(world->nodes[node].disk);
 	clone->twin = node;
 	dyn_world_fault(world, DYN_FAULT_store_cloned);
 	dyn_world_push(world, world->now_ms + dyn_simrandom_below(random, 5000),

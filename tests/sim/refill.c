@@ -176,8 +176,8 @@ dyn_refill_beside_damage(struct dyn_world *world)
 	{
 		struct dyn_record_key place = dyn_sim_record_key(key, buffer);
 
-		dyn_simdisk_corrupt(disk,
-							dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
+		dyn_simdisk_corrupt(
+			disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place), false);
 	}
 	empty(world);
 	dyn_play_pass(world, FILL_MS);

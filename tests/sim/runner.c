@@ -11,8 +11,9 @@
 
 enum
 {
-	TWICE_EVERY = 20,      /* of so many seeds one runs twice */
-	SEED_SECONDS_MAX = 900 /* then it is killed, and has failed */
+	TWICE_EVERY = 20,       /* of so many seeds one runs twice */
+	SEED_SECONDS_MAX = 900, /* then it is killed, and has failed */
+	LINE_SIZE = 800
 };
 
 /* Shared between the workers. */
@@ -21,6 +22,7 @@ struct board
 	uint64_t next;
 	uint64_t last;
 	bool stop_at_failure;
+	enum dyn_run_store store;
 	uint64_t current[DYN_JOBS_MAX];
 	struct dyn_run_result result;
 };
@@ -90,47 +92,72 @@ dyn_run_apart(uint64_t seed, const struct dyn_swarm *swarm,
 	return false;
 }
 
-/* The fingerprint that another process gives this seed; 0 = it gave none. */
-static uint64_t
-trace_elsewhere(uint64_t seed)
+bool
+dyn_run_is_twice(uint64_t seed)
+{
+	return seed % TWICE_EVERY == 0;
+}
+
+/* What another process says of this seed; false when it says nothing. */
+static bool
+run_elsewhere(uint64_t seed, const char *store, uint64_t *trace,
+			  char text[LINE_SIZE])
 {
 	char path[256];
 	char command[400];
 	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	uint64_t trace = 0;
+	bool ok = false;
 	FILE *pipe;
 
 	if (size <= 0)
-		return 0;
+		return false;
 	path[size] = 0;
-	snprintf(command, sizeof(command), "'%s' --replay %" PRIu64, path, seed);
+	snprintf(command, sizeof(command), "'%s' --replay %" PRIu64 " --store %s",
+			 path, seed, store);
 	pipe = popen(command, "r");
 	if (pipe == NULL)
-		return 0;
-	if (fscanf(pipe, "seed %*u: trace %" SCNx64, &trace) != 1)
-		trace = 0;
+		return false;
+	if (fgets(text, LINE_SIZE, pipe) != NULL)
+		ok = sscanf(text, "seed %*u: trace %" SCNx64, trace) == 1;
 	pclose(pipe);
-	return trace;
+	return ok;
+}
+
+static void
+run_again(const struct board *board, uint64_t seed, struct dyn_outcome *outcome)
+{
+	const char *store = board->store == DYN_STORE_SIM ? "sim" : "lmdb";
+	const char *first;
+	char text[LINE_SIZE] = "";
+	uint64_t trace = 0;
+
+	if (run_elsewhere(seed, store, &trace, text) && trace == outcome->trace &&
+		(outcome->violations > 0 || strstr(text, " 0 violations") != NULL))
+		return;
+	text[strcspn(text, "\n")] = 0;
+	first = strstr(text, "; the first: ");
+	if (outcome->violations++ == 0 && first != NULL)
+		snprintf(outcome->text, sizeof(outcome->text), "%s (--store %s)",
+				 first + strlen("; the first: "), store);
+	else if (outcome->violations == 1)
+		snprintf(outcome->text, sizeof(outcome->text),
+				 "trace: two runs differ: %016" PRIx64 ", %016" PRIx64
+				 " (--store %s)",
+				 outcome->trace, trace, store);
 }
 
 static void
 run_checked(struct board *board, uint64_t seed, struct dyn_outcome *outcome)
 {
 	struct dyn_swarm swarm;
-	uint64_t trace;
 
 	dyn_swarm_draw(&swarm, seed);
+	swarm.lmdb = board->store == DYN_STORE_LMDB;
 	dyn_run_seed(seed, &swarm, false, outcome);
-	if (seed % TWICE_EVERY != 0 || board->stop_at_failure)
+	if (!dyn_run_is_twice(seed) || board->stop_at_failure)
 		return;
-	trace = trace_elsewhere(seed);
+	run_again(board, seed, outcome);
 	__atomic_add_fetch(&board->result.twice, 1, __ATOMIC_SEQ_CST);
-	if (trace == outcome->trace)
-		return;
-	if (outcome->violations++ == 0)
-		snprintf(outcome->text, sizeof(outcome->text),
-				 "trace: two runs differ: %016" PRIx64 ", %016" PRIx64,
-				 outcome->trace, trace);
 }
 
 /* ------------------------------------------------------------------- sums */
@@ -263,6 +290,7 @@ dyn_run_seeds(const struct dyn_run_request *request,
 	board->next = request->first;
 	board->last = request->last;
 	board->stop_at_failure = request->stop_at_failure;
+	board->store = request->store;
 	for (uint32_t job = 0; job < request->jobs; job++)
 		pids[job] = hire(board, job);
 	while (busy > 0)

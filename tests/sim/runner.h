@@ -5,7 +5,7 @@
  *
  * Workers are processes: a core that aborts takes only its seed with it.
  * Some seeds run twice, the second time in a process of its own with other
- * addresses: the fingerprints must be equal.
+ * addresses, and on LMDB (simreal.h): the fingerprints must be equal.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,8 +45,17 @@ void dyn_run_seed(uint64_t seed, const struct dyn_swarm *swarm, bool verbose,
 bool dyn_run_apart(uint64_t seed, const struct dyn_swarm *swarm,
 				   uint32_t seconds_max, struct dyn_outcome *outcome);
 
+/* What stores stand on. */
+enum dyn_run_store
+{
+	DYN_STORE_AUTO, /* the model; of those that run twice, LMDB as well */
+	DYN_STORE_SIM,
+	DYN_STORE_LMDB
+};
+
 struct dyn_run_request
 {
+	enum dyn_run_store store;
 	uint64_t first;
 	uint64_t last;
 	uint32_t jobs;
@@ -61,6 +70,9 @@ struct dyn_run_result
 	uint64_t twice;
 	uint64_t failures[DYN_FAILURES_MAX]; /* the first seeds that failed */
 };
+
+/* One of those that do? */
+bool dyn_run_is_twice(uint64_t seed);
 
 void dyn_run_seeds(const struct dyn_run_request *request,
 				   struct dyn_run_result *result);

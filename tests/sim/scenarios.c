@@ -300,8 +300,8 @@ scrub_mends(struct dyn_world *world)
 		dyn_play_put(world, 0, key, NULL);
 		dyn_play_pass(world, 500);
 		disk = world->nodes[dyn_play_owner(world, key, key % 3)].disk;
-		dyn_simdisk_corrupt(disk,
-							dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
+		dyn_simdisk_corrupt(
+			disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place), false);
 	}
 	dyn_play_pass(world, 20000);
 	for (uint32_t key = 0; key < 10; key++)
@@ -328,7 +328,8 @@ damaged_record(struct dyn_world *world)
 
 	EXPECT(dyn_play_put(world, node, key, NULL).status == DYN_STATUS_OK);
 	dyn_play_pass(world, 1000);
-	dyn_simdisk_corrupt(disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
+	dyn_simdisk_corrupt(disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place),
+						false);
 	read = dyn_sim_do_get(world, node, key, 0);
 	EXPECT(read.status == DYN_STATUS_OK && read.row_count == 1);
 	dyn_sim_result_free(&read);
@@ -343,7 +344,8 @@ damage(struct dyn_world *world, uint32_t node, uint32_t key)
 	struct dyn_record_key place = dyn_sim_record_key(key, buffer);
 	struct dyn_simdisk *disk = world->nodes[node].disk;
 
-	dyn_simdisk_corrupt(disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place));
+	dyn_simdisk_corrupt(disk, dyn_simdisk_seek(disk, DYN_TABLE_MAIN, &place),
+						false);
 }
 
 static bool

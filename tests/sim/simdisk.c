@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/hash.h"
+#include "tests/sim/simdisk_tree.h"
+#include "tests/sim/simreal.h"
 
 enum
 {
@@ -17,24 +18,11 @@ struct table
 	uint32_t capacity;
 };
 
-struct branch
-{
-	uint32_t number;
-	uint64_t leaves[DYN_TREE_FANOUT];
-};
-
-/* Branches in which something hangs, or once did, in order. */
-struct tree
-{
-	struct branch *branches;
-	uint32_t count;
-	uint32_t capacity;
-};
-
 struct dyn_simdisk
 {
 	struct table tables[TABLE_COUNT];
-	struct tree tree;
+	struct dyn_simtree tree;
+	struct dyn_simreal *real; /* NULL: there is none */
 	bool full;
 	uint32_t held_wrong;
 	uint64_t version;
@@ -135,183 +123,27 @@ free_record(struct dyn_simrecord *record)
 	dyn_simblob_release(record->object);
 }
 
-/* -------------------------------------------------------------------- tree */
-
-static uint32_t
-leaf_of(const struct dyn_record_key *key)
-{
-	uint32_t below = dyn_tree_leaves_below(DYN_TREE_CELL);
-
-	return key->cell * below +
-		   dyn_tree_leaf(dyn_hash_position(key->bucket, key->key)) % below;
-}
-
-static uint64_t
-item_of(const struct dyn_simrecord *record)
-{
-	return dyn_tree_item(dyn_hash_position(record->key.bucket, record->key.key),
-						 record->hash);
-}
-
-/* Index of the first branch not before this one. */
-static uint32_t
-tree_seek(const struct tree *self, uint32_t number)
-{
-	uint32_t low = 0;
-	uint32_t high = self->count;
-
-	while (low < high)
-	{
-		uint32_t middle = low + (high - low) / 2;
-
-		if (self->branches[middle].number < number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static struct branch *
-tree_branch(struct tree *self, uint32_t number)
-{
-	uint32_t index = tree_seek(self, number);
-	struct branch *branch;
-
-	if (index < self->count && self->branches[index].number == number)
-		return &self->branches[index];
-	if (self->count == self->capacity)
-	{
-		self->capacity = self->capacity ? 2 * self->capacity : 64;
-		self->branches = dyn_sim_grow(self->branches,
-									  self->capacity * sizeof(*self->branches));
-	}
-	branch = &self->branches[index];
-	memmove(branch + 1, branch, (self->count - index) * sizeof(*branch));
-	*branch = (struct branch){ .number = number };
-	self->count++;
-	return branch;
-}
-
-static void
-tree_change(struct tree *self, const struct dyn_simrecord *record)
-{
-	uint32_t leaf = leaf_of(&record->key);
-
-	tree_branch(self, leaf / DYN_TREE_FANOUT)->leaves[leaf % DYN_TREE_FANOUT] ^=
-		item_of(record);
-}
-
-static uint64_t
-tree_leaf(const struct tree *self, uint32_t leaf)
-{
-	uint32_t number = leaf / DYN_TREE_FANOUT;
-	uint32_t index = tree_seek(self, number);
-
-	if (index == self->count || self->branches[index].number != number)
-		return 0;
-	return self->branches[index].leaves[leaf % DYN_TREE_FANOUT];
-}
-
-/* A damaged record counts as none. */
-static void
-tree_recompute(struct tree *self, const struct table *table, uint32_t number)
-{
-	struct branch *branch = tree_branch(self, number);
-
-	memset(branch->leaves, 0, sizeof(branch->leaves));
-	for (uint32_t i = 0; i < table->count; i++)
-	{
-		const struct dyn_simrecord *record = &table->records[i];
-
-		if (!record->corrupt && record->key.cell == number / DYN_TREE_FANOUT &&
-			leaf_of(&record->key) / DYN_TREE_FANOUT == number)
-			tree_change(self, record);
-	}
-}
-
-uint64_t
-dyn_simdisk_tree_hash(const struct dyn_simdisk *self, enum dyn_tree_level level,
-					  uint32_t node)
-{
-	const struct tree *tree = &self->tree;
-	uint32_t first = dyn_tree_leaf_first(level, node);
-	uint32_t end = first + dyn_tree_leaves_below(level);
-	uint64_t hash = 0;
-
-	if (level == DYN_TREE_LEAF)
-		return tree_leaf(tree, node);
-	for (uint32_t i = tree_seek(tree, first / DYN_TREE_FANOUT);
-		 i < tree->count && tree->branches[i].number * DYN_TREE_FANOUT < end;
-		 i++)
-		for (uint32_t l = 0; l < DYN_TREE_FANOUT; l++)
-			hash ^= tree->branches[i].leaves[l];
-	return hash;
-}
-
-static bool
-has_damage(const struct table *table, uint32_t branch)
-{
-	for (uint32_t i = 0; i < table->count; i++)
-		if (table->records[i].corrupt &&
-			leaf_of(&table->records[i].key) / DYN_TREE_FANOUT == branch)
-			return true;
-	return false;
-}
-
-/* Leaves of a that are other in b, unless damage explains it. */
-static uint32_t
-count_differences(const struct tree *a, const struct tree *b,
-				  const struct table *table)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < a->count; i++)
-	{
-		const struct branch *branch = &a->branches[i];
-		uint32_t wrong = 0;
-
-		for (uint32_t l = 0; l < DYN_TREE_FANOUT; l++)
-			wrong += branch->leaves[l] !=
-					 tree_leaf(b, branch->number * DYN_TREE_FANOUT + l);
-		if (wrong > 0 && !has_damage(table, branch->number))
-			count += wrong;
-	}
-	return count;
-}
-
-uint32_t
-dyn_simdisk_tree_wrong(const struct dyn_simdisk *self)
-{
-	const struct table *table = &self->tables[DYN_TABLE_MAIN];
-	struct tree true_tree = { 0 };
-	uint32_t count;
-
-	for (uint32_t i = 0; i < table->count; i++)
-		if (!table->records[i].corrupt)
-			tree_change(&true_tree, &table->records[i]);
-	count = count_differences(&self->tree, &true_tree, table);
-	for (uint32_t i = 0; i < true_tree.count; i++)
-	{
-		const struct branch *branch = &true_tree.branches[i];
-		uint32_t at = tree_seek(&self->tree, branch->number);
-
-		/* Those of both were compared. */
-		if ((at == self->tree.count ||
-			 self->tree.branches[at].number != branch->number) &&
-			!has_damage(table, branch->number))
-			count++;
-	}
-	free(true_tree.branches);
-	return count;
-}
-
 /* -------------------------------------------------------------------- disk */
 
 struct dyn_simdisk *
 dyn_simdisk_new(void)
 {
 	return dyn_sim_allocate(sizeof(struct dyn_simdisk));
+}
+
+struct dyn_simdisk *
+dyn_simdisk_new_beside(struct dyn_simreal *real)
+{
+	struct dyn_simdisk *self = dyn_simdisk_new();
+
+	self->real = real;
+	return self;
+}
+
+struct dyn_simreal *
+dyn_simdisk_real(const struct dyn_simdisk *self)
+{
+	return self->real;
 }
 
 void
@@ -328,6 +160,8 @@ dyn_simdisk_free(struct dyn_simdisk **self)
 		free(table->records);
 	}
 	free((*self)->tree.branches);
+	if ((*self)->real != NULL)
+		(*self)->real->ops->free((*self)->real);
 	free(*self);
 	*self = NULL;
 }
@@ -413,22 +247,105 @@ remove_record(struct table *table, uint32_t index)
 }
 
 static void
+copy_record(struct dyn_simrecord *record, const struct dyn_simrecord *from)
+{
+	struct dyn_record_key key = record->key;
+
+	dyn_simblob_hold(from->object);
+	dyn_simblob_release(record->object);
+	*record = *from;
+	record->key = key;
+}
+
+struct dyn_simdisk *
+dyn_simdisk_copy(const struct dyn_simdisk *from)
+{
+	struct dyn_simdisk *self = dyn_simdisk_new();
+
+	for (int t = 0; t < TABLE_COUNT; t++)
+		for (uint32_t i = 0; i < from->tables[t].count; i++)
+		{
+			const struct dyn_simrecord *old = &from->tables[t].records[i];
+			struct dyn_simrecord *record = make_room(&self->tables[t], i);
+
+			record->key = copy_key(&old->key);
+			copy_record(record, old);
+		}
+	dyn_simtree_copy(&self->tree, &from->tree);
+	if (from->real != NULL)
+		self->real = from->real->ops->copy(from->real);
+	return self;
+}
+
+/* ------------------------------------------------------------------ commits */
+
+static void
 put_record(struct table *table, uint32_t index, bool present,
 		   const struct dyn_simrecord *from)
 {
-	struct dyn_simrecord *record =
-		present ? &table->records[index] : make_room(table, index);
+	struct dyn_simrecord *record;
 
+	if (from->object == NULL)
+	{
+		if (present)
+			remove_record(table, index);
+		return;
+	}
+	record = present ? &table->records[index] : make_room(table, index);
 	if (!present)
 		record->key = copy_key(&from->key);
-	dyn_simblob_hold(from->object);
-	dyn_simblob_release(record->object);
-	record->object = from->object;
-	record->hash = from->hash;
-	record->held_at_ms = from->held_at_ms;
-	record->slots = from->slots;
-	record->flags = from->flags;
-	record->corrupt = false;
+	copy_record(record, from);
+	record->corrupt = record->headless = false;
+}
+
+struct write
+{
+	enum dyn_table table;
+	const struct dyn_simrecord *record;
+	uint32_t order;
+};
+
+static int
+compare_places(const struct write *a, const struct write *b)
+{
+	if (a->table != b->table)
+		return a->table < b->table ? -1 : 1;
+	return dyn_record_key_compare(&a->record->key, &b->record->key);
+}
+
+static int
+compare_writes(const void *left, const void *right)
+{
+	const struct write *a = left;
+	const struct write *b = right;
+	int order = compare_places(a, b);
+
+	if (order != 0)
+		return order;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* In the order of their places, and of two of one place the later one last:
+ * so the real store writes them. */
+static struct write *
+sort_writes(const struct dyn_simbatch *batches, uint32_t count, uint32_t *total)
+{
+	struct write *writes;
+	uint32_t all = 0;
+
+	for (uint32_t b = 0; b < count; b++)
+		all += batches[b].count;
+	writes = dyn_sim_allocate(all * sizeof(*writes));
+	*total = 0;
+	for (uint32_t b = 0; b < count; b++)
+		for (uint32_t i = 0; i < batches[b].count; i++)
+		{
+			writes[*total] = (struct write){ batches[b].tables[i],
+											 &batches[b].records[i], *total };
+			++*total;
+		}
+	qsort(writes, all, sizeof(*writes), compare_writes);
+	return writes;
 }
 
 static void
@@ -440,42 +357,154 @@ note_held(struct dyn_simdisk *self, const struct dyn_simrecord *old,
 		self->held_wrong++;
 }
 
+/* All that a commit has of one place; old = what is there, or NULL. */
+static void
+note_all_held(struct dyn_simdisk *self, const struct dyn_simrecord *old,
+			  const struct write *writes, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+	{
+		const struct dyn_simrecord *record = writes[i].record;
+
+		if (old != NULL && !old->corrupt && record->object != NULL)
+			note_held(self, old, record);
+		old = record->object != NULL ? record : NULL;
+	}
+}
+
+static bool
+is_headless(const struct table *table, uint32_t index)
+{
+	return index < table->count && table->records[index].headless;
+}
+
+/* The search for a key ends here: could damage have hidden it? */
+static bool
+is_doubted(const struct table *table, uint32_t index, bool present)
+{
+	return is_headless(table, index) ||
+		   (!present && index > 0 && is_headless(table, index - 1));
+}
+
+bool
+dyn_simdisk_is_absent(const struct dyn_simdisk *self, enum dyn_table table,
+					  const struct dyn_record_key *key)
+{
+	return !is_doubted(&self->tables[table], dyn_simdisk_seek(self, table, key),
+					   false);
+}
+
+static void
+put_main(struct dyn_simdisk *self, struct table *table, uint32_t index,
+		 bool present, const struct dyn_simrecord *from)
+{
+	bool doubted = is_doubted(table, index, present);
+
+	if (present && !doubted)
+		dyn_simtree_change(&self->tree, &table->records[index]);
+	if (from->object != NULL && !doubted)
+		dyn_simtree_change(&self->tree, from);
+	put_record(table, index, present, from);
+	if (doubted)
+		dyn_simtree_recompute(&self->tree, table->records, table->count,
+							  &from->key);
+}
+
+/* The last write is the one that counts. */
+static void
+put_last(struct dyn_simdisk *self, const struct write *writes, uint32_t count)
+{
+	enum dyn_table which = writes[0].table;
+	const struct dyn_simrecord *from = writes[count - 1].record;
+	struct table *table = &self->tables[which];
+	uint32_t index = dyn_simdisk_seek(self, which, &from->key);
+	bool present = is_at(table, index, &from->key);
+
+	if (which != DYN_TABLE_META)
+		note_all_held(self, present ? &table->records[index] : NULL, writes,
+					  count);
+	if (which == DYN_TABLE_MAIN)
+		put_main(self, table, index, present, from);
+	else
+		put_record(table, index, present, from);
+}
+
+void
+dyn_simdisk_commit(struct dyn_simdisk *self, const struct dyn_simbatch *batches,
+				   uint32_t count)
+{
+	uint32_t total;
+	struct write *writes = sort_writes(batches, count, &total);
+	uint32_t same;
+
+	self->version++;
+	for (uint32_t i = 0; i < total; i += same)
+	{
+		same = 1;
+		while (i + same < total &&
+			   compare_places(&writes[i], &writes[i + same]) == 0)
+			same++;
+		put_last(self, &writes[i], same);
+	}
+	free(writes);
+	if (self->real != NULL)
+		self->real->ops->commit(self->real, batches, count);
+}
+
+void
+dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table table,
+				const struct dyn_simrecord *record)
+{
+	enum dyn_table tables[1] = { table };
+	struct dyn_simrecord records[1] = { *record };
+
+	dyn_simdisk_commit(self, &(struct dyn_simbatch){ tables, records, 1 }, 1);
+}
+
+void
+dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index, bool head)
+{
+	struct dyn_simrecord *record = &self->tables[DYN_TABLE_MAIN].records[index];
+
+	self->version++;
+	if (record->corrupt && (record->headless || !head))
+		return;
+	record->corrupt = true;
+	record->headless = head;
+	if (self->real != NULL)
+		self->real->ops->damage(self->real, &record->key, head);
+}
+
+/* ------------------------------------------------------------------- looking */
+
+uint64_t
+dyn_simdisk_tree_hash(const struct dyn_simdisk *self, enum dyn_tree_level level,
+					  uint32_t node)
+{
+	return dyn_simtree_hash(&self->tree, level, node);
+}
+
+uint32_t
+dyn_simdisk_tree_wrong(const struct dyn_simdisk *self)
+{
+	const struct table *table = &self->tables[DYN_TABLE_MAIN];
+
+	return dyn_simtree_wrong(&self->tree, table->records, table->count);
+}
+
+const char *
+dyn_simdisk_drift(const struct dyn_simdisk *self)
+{
+	if (self->real == NULL)
+		return NULL;
+	self->real->ops->compare(self->real, self);
+	return self->real->drift[0] != 0 ? self->real->drift : NULL;
+}
+
 uint32_t
 dyn_simdisk_held_wrong(const struct dyn_simdisk *self)
 {
 	return self->held_wrong;
-}
-
-void
-dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table which,
-				const struct dyn_simrecord *from)
-{
-	const struct dyn_record_key *key = &from->key;
-	struct table *table = &self->tables[which];
-	uint32_t index = dyn_simdisk_seek(self, which, key);
-	bool present = is_at(table, index, key);
-	bool doubted = present && table->records[index].corrupt;
-
-	self->version++;
-	if (which != DYN_TABLE_META && present && !doubted && from->object != NULL)
-		note_held(self, &table->records[index], from);
-	if (which == DYN_TABLE_MAIN && present && !doubted)
-		tree_change(&self->tree, &table->records[index]);
-	if (which == DYN_TABLE_MAIN && from->object != NULL && !doubted)
-		tree_change(&self->tree, from);
-	if (from->object != NULL)
-		put_record(table, index, present, from);
-	else if (present)
-		remove_record(table, index);
-	if (which == DYN_TABLE_MAIN && doubted)
-		tree_recompute(&self->tree, table, leaf_of(key) / DYN_TREE_FANOUT);
-}
-
-void
-dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index)
-{
-	self->version++;
-	self->tables[DYN_TABLE_MAIN].records[index].corrupt = true;
 }
 
 void

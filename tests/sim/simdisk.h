@@ -37,13 +37,31 @@ struct dyn_simrecord
 	uint64_t held_at_ms;
 	uint8_t slots; /* of a hint */
 	uint8_t flags;
-	bool corrupt; /* damaged on disk: the checksum would not match */
+	bool corrupt;  /* damaged on disk: a checksum does not match */
+	bool headless; /* ... that of its head: it cannot even say what it is */
 	struct dyn_simblob *object;
 };
 
+/* The writes of one STORE. An object that is NULL removes the record. */
+struct dyn_simbatch
+{
+	enum dyn_table *tables;
+	struct dyn_simrecord *records;
+	uint32_t count;
+};
+
 struct dyn_simdisk;
+struct dyn_simreal;
 
 struct dyn_simdisk *dyn_simdisk_new(void);
+
+/* With a real store (simreal.h), of which it becomes the owner: whatever comes
+ * to the disk is done there as well. */
+struct dyn_simdisk *dyn_simdisk_new_beside(struct dyn_simreal *real);
+
+/* The same disk as it is now, damage included; with a copy of the real store
+ * when there is one. */
+struct dyn_simdisk *dyn_simdisk_copy(const struct dyn_simdisk *from);
 void dyn_simdisk_free(struct dyn_simdisk **self);
 
 /* All records of a table, in order. Pointers live until the next write. */
@@ -62,25 +80,41 @@ const struct dyn_simrecord *dyn_simdisk_get(const struct dyn_simdisk *self,
 uint32_t dyn_simdisk_seek(const struct dyn_simdisk *self, enum dyn_table table,
 						  const struct dyn_record_key *key);
 
-/* Insert, overwrite or (object NULL) remove the record of this key.  Takes a
- * hold of the object; a copy of the rest. */
+/* There is no such record, and no damage beside its place that might hide it. */
+bool dyn_simdisk_is_absent(const struct dyn_simdisk *self, enum dyn_table table,
+						   const struct dyn_record_key *key);
+
+/* One commit: of two writes of a place the later one counts.  Takes holds of
+ * objects; copies of the rest. */
+void dyn_simdisk_commit(struct dyn_simdisk *self,
+						const struct dyn_simbatch *batches, uint32_t count);
+
+/* ... of one write. */
 void dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table table,
 					 const struct dyn_simrecord *record);
 
-/* Damage one record of the main table; a later write of it heals it. */
-void dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index);
+/* Damage one record of the main table, its object or its head; a later write
+ * of it heals it. */
+void dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index, bool head);
 
 /* The hash of a node of the tree. */
 uint64_t dyn_simdisk_tree_hash(const struct dyn_simdisk *self,
 							   enum dyn_tree_level level, uint32_t node);
 
-/* Leaves that are not those of the records; branches in which a damaged
- * record hangs are not looked at. */
+/* Leaves that are not those of the records; branches in which a record
+ * with a damaged head hangs are not looked at. */
 uint32_t dyn_simdisk_tree_wrong(const struct dyn_simdisk *self);
 
 /* Records that came to another time of holding (not known before: excused)
  * while their object's hash was the same. */
 uint32_t dyn_simdisk_held_wrong(const struct dyn_simdisk *self);
+
+/* NULL when there is none. */
+struct dyn_simreal *dyn_simdisk_real(const struct dyn_simdisk *self);
+
+/* What the real store has otherwise than the disk, or said otherwise once;
+ * NULL when there is nothing.  Lives until the next call. */
+const char *dyn_simdisk_drift(const struct dyn_simdisk *self);
 
 /* A full disk refuses every commit. */
 void dyn_simdisk_set_full(struct dyn_simdisk *self, bool full);

@@ -347,6 +347,7 @@ dyn_simnode_wake(struct dyn_world *world, uint32_t index, uint64_t serial)
 								(uint64_t) world->swarm.down_ms_max + 1));
 		return;
 	}
+	dyn_whitebox_drift(world, index);
 	if (world_time(self, dyn_node_deadline(self->node)) <= world->now_ms)
 		step(world, index, &tick);
 	dyn_simnode_plan(world, index);
@@ -470,6 +471,7 @@ dyn_simnode_start(struct dyn_world *world, uint32_t index)
 	self->snipe = DYN_SNIPE_NOT;
 	open_store(world, index);
 	boot(world, index);
+	dyn_whitebox_drift(world, index);
 	if (self->node == NULL)
 	{
 		dyn_simstore_crash(&self->store);
@@ -510,7 +512,7 @@ dyn_simnode_init(struct dyn_world *world, uint32_t index)
 	struct dyn_simnode *self = &world->nodes[index];
 
 	snprintf(self->address, sizeof(self->address), "10.0.0.%u:7001", index + 1);
-	self->disk = dyn_simdisk_new();
+	self->disk = dyn_world_new_disk(world);
 	self->random = dyn_simrandom_stream(world->seed, 2000 + index);
 	dyn_effects_init(&self->effects);
 }

@@ -63,13 +63,27 @@ transfer_us(const struct simstore *self, uint64_t bytes)
 
 /* ------------------------------------------------------------------- writer */
 
+/* All of them in one commit. */
 static void
-apply_job(struct simstore *self, const struct dyn_simjob *job)
+apply(struct simstore *self, const struct dyn_simjobs *jobs)
 {
-	for (uint32_t i = 0; i < job->record_count; i++)
-		dyn_simdisk_put(self->disk, job->tables[i], &job->records[i]);
+	struct dyn_simbatch *batches;
+	uint32_t count = 0;
+
+	for (const struct dyn_simjob *job = jobs->first; job; job = job->next)
+		count++;
+	if (count == 0)
+		return;
+	batches = dyn_sim_allocate(count * sizeof(*batches));
+	count = 0;
+	for (const struct dyn_simjob *job = jobs->first; job; job = job->next)
+		batches[count++] = (struct dyn_simbatch){ job->tables, job->records,
+												  job->record_count };
+	dyn_simdisk_commit(self->disk, batches, count);
+	free(batches);
 }
 
+/* A sync, and what the group's bytes take. */
 static uint64_t
 commit_ms(struct simstore *self)
 {
@@ -100,14 +114,15 @@ finish_group(struct simstore *self)
 	struct dyn_simjob *job;
 	bool full = dyn_simdisk_is_full(self->disk);
 	bool aborted = dyn_simrandom_chance(&self->random, self->config.abort_rate);
+	enum dyn_status status = full      ? DYN_STATUS_FULL
+							 : aborted ? DYN_STATUS_ABORTED
+									   : DYN_STATUS_OK;
 
+	if (status == DYN_STATUS_OK)
+		apply(self, &self->group);
 	while ((job = dyn_simjobs_pop(&self->group)) != NULL)
 	{
-		job->status = full      ? DYN_STATUS_FULL
-					  : aborted ? DYN_STATUS_ABORTED
-								: DYN_STATUS_OK;
-		if (job->status == DYN_STATUS_OK)
-			apply_job(self, job);
+		job->status = status;
 		job->ready_at_ms = self->commit_at_ms;
 		if (!is_modelled(self))
 			job->ready_at_ms += latency(self, self->config.read_ms_max);
@@ -141,7 +156,11 @@ advance(struct simstore *self)
 static void
 look(struct simstore *self, struct dyn_simjob *job)
 {
+	struct dyn_simreal *real = dyn_simdisk_real(self->disk);
+
 	dyn_simjob_look(job, self->disk, &self->random, self->config.io_error_rate);
+	if (real != NULL)
+		dyn_simjob_ask(job, real);
 }
 
 /* Behind the reads before it, as long as its bytes take. */
@@ -290,10 +309,9 @@ wakeup_fd(struct dyn_store *store)
 }
 
 static enum dyn_status
-read_meta(struct dyn_store *store, const struct dyn_allocator *allocator,
+list_meta(struct simstore *self, const struct dyn_allocator *allocator,
 		  struct dyn_slice **names, struct dyn_slice **values, uint32_t *count)
 {
-	struct simstore *self = (struct simstore *) store;
 	uint32_t all = dyn_simdisk_count(self->disk, DYN_TABLE_META);
 	size_t size = (all ? all : 1) * sizeof(struct dyn_slice);
 
@@ -325,20 +343,41 @@ read_meta(struct dyn_store *store, const struct dyn_allocator *allocator,
 	return DYN_STATUS_OK;
 }
 
+static enum dyn_status
+read_meta(struct dyn_store *store, const struct dyn_allocator *allocator,
+		  struct dyn_slice **names, struct dyn_slice **values, uint32_t *count)
+{
+	struct simstore *self = (struct simstore *) store;
+	struct dyn_simreal *real = dyn_simdisk_real(self->disk);
+
+	if (real != NULL)
+		return real->ops->read_meta(real, allocator, names, values, count);
+	return list_meta(self, allocator, names, values, count);
+}
+
 static bool
 count_records(struct dyn_store *store, enum dyn_table table, uint64_t *count)
 {
-	*count = dyn_simdisk_count(((struct simstore *) store)->disk, table);
+	struct simstore *self = (struct simstore *) store;
+	struct dyn_simreal *real = dyn_simdisk_real(self->disk);
+
+	if (real != NULL)
+		return real->ops->count(real, table, count);
+	*count = dyn_simdisk_count(self->disk, table);
 	return true;
 }
 
 static void
 free_store(struct simstore *self)
 {
+	struct dyn_simreal *real = dyn_simdisk_real(self->disk);
+
 	dyn_simjobs_free(&self->waiting);
 	dyn_simjobs_free(&self->group);
 	dyn_simjobs_free(&self->committed);
 	dyn_simjobs_free(&self->reads);
+	if (real != NULL)
+		real->ops->close(real);
 	free(self);
 }
 
@@ -346,14 +385,11 @@ static void
 close_store(struct dyn_store **store)
 {
 	struct simstore *self = (struct simstore *) *store;
-	const struct dyn_simjob *job;
 
 	if (!dyn_simdisk_is_full(self->disk) && !self->failed)
 	{
-		for (job = self->group.first; job != NULL; job = job->next)
-			apply_job(self, job);
-		for (job = self->waiting.first; job != NULL; job = job->next)
-			apply_job(self, job);
+		apply(self, &self->group);
+		apply(self, &self->waiting);
 	}
 	free_store(self);
 	*store = NULL;
@@ -375,9 +411,7 @@ dyn_simstore_crash(struct dyn_store **store)
 	kept = dyn_simrandom_below(&self->random, 2) == 0 &&
 		   !dyn_simdisk_is_full(self->disk);
 	if (kept)
-		for (const struct dyn_simjob *job = self->group.first; job;
-			 job = job->next)
-			apply_job(self, job);
+		apply(self, &self->group);
 	free_store(self);
 	*store = NULL;
 }
@@ -408,5 +442,8 @@ dyn_simstore_open(struct dyn_simdisk *disk,
 	dyn_simjobs_init(&self->group);
 	dyn_simjobs_init(&self->committed);
 	dyn_simjobs_init(&self->reads);
+	if (dyn_simdisk_real(disk) != NULL)
+		dyn_simdisk_real(disk)->ops->open(dyn_simdisk_real(disk));
+	dyn_simdisk_drift(disk);
 	return &self->base;
 }

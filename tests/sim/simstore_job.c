@@ -47,18 +47,27 @@ dyn_simjobs_pop(struct dyn_simjobs *self)
 }
 
 void
-dyn_simjob_free(struct dyn_simjob *job)
+dyn_simjob_drop_found(struct dyn_simjob *job)
 {
 	for (uint32_t i = 0; i < job->record_count; i++)
 	{
 		free((void *) job->records[i].key.bucket.data);
 		dyn_simblob_release(job->records[i].object);
 	}
+	job->record_count = 0;
+}
+
+void
+dyn_simjob_free(struct dyn_simjob *job)
+{
+	dyn_simjob_drop_found(job);
 	free((void *) job->last.bucket.data);
 	free(job->records);
 	free(job->states);
 	free(job->hashes);
 	free(job->tables);
+	if (job->real != NULL)
+		job->real->ops->forget(&job->answer);
 	dyn_arena_destroy(&job->arena);
 	free(job);
 }
@@ -129,7 +138,6 @@ dyn_simjob_size(const struct dyn_simjob *job)
 	return bytes;
 }
 
-/* A sync, and what the group's bytes take. */
 static void
 keep_slice(struct dyn_simjob *job, struct dyn_slice *slice)
 {

@@ -13,7 +13,7 @@
 #include "core/effect.h"
 #include "core/event.h"
 #include "model/arena.h"
-#include "tests/sim/simdisk.h"
+#include "tests/sim/simreal.h"
 
 struct dyn_simjob
 {
@@ -38,6 +38,10 @@ struct dyn_simjob
 	bool taken;
 	bool end;
 	struct dyn_record_key last; /* SCAN: where it ended before the end */
+
+	/* What the real store says, when there is one. */
+	struct dyn_simreal *real;
+	struct dyn_simanswer answer;
 };
 
 /* Copies what it needs of the effect. */
@@ -49,6 +53,8 @@ void dyn_simjob_add_found(struct dyn_simjob *self,
 						  const struct dyn_record_key *key,
 						  const struct dyn_simrecord *record,
 						  enum dyn_loaded_state state, bool hash_only);
+
+void dyn_simjob_drop_found(struct dyn_simjob *self);
 
 /* Bucket and key in one piece, owned through the bucket's pointer. */
 struct dyn_record_key dyn_simjob_own_key(const struct dyn_record_key *key,

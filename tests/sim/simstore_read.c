@@ -19,7 +19,9 @@ take_load(struct dyn_simjob *job, const struct dyn_simdisk *disk,
 		if (dyn_simrandom_chance(random, io_error_rate))
 			state = DYN_LOADED_IO_ERROR;
 		else if (record == NULL)
-			state = DYN_LOADED_ABSENT;
+			state = dyn_simdisk_is_absent(disk, load->load.table, key)
+						? DYN_LOADED_ABSENT
+						: DYN_LOADED_CORRUPT;
 		else if (record->corrupt)
 			state = DYN_LOADED_CORRUPT;
 		dyn_simjob_add_found(job, key, record, state, load->load.hash_only);

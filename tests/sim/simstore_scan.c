@@ -1,100 +1,223 @@
 /*
  * A page of a SCAN, on a simulated disk.
+ *
+ * It goes the way that the real store goes (io/store_scan.c): a seek for each
+ * occupied cell and lowest key.  Without damage any way would find the same;
+ * with it, the way decides: where a search ends beside a record whose head is
+ * damaged, or such a record would be passed over, the page is worth nothing.
  */
 #include "tests/sim/simstore_read.h"
 
 #include <string.h>
 
+struct page
+{
+	struct dyn_simjob *job;
+	const struct dyn_effect *scan;
+	const struct dyn_simdisk *disk;
+	uint32_t count;          /* of the table's records */
+	struct dyn_slice bucket; /* the one that is being read */
+	uint32_t at;             /* the record found */
+	uint32_t visits;
+	uint64_t bytes;
+	const struct dyn_record_key *last;
+};
+
+enum outcome
+{
+	FOUND,   /* in the bucket and its range of cells */
+	OUTSIDE, /* a record behind that */
+	END,     /* of the table */
+	DAMAGED
+};
+
+static const struct dyn_simrecord *
+record_at(const struct page *page, uint32_t index)
+{
+	return dyn_simdisk_at(page->disk, page->scan->scan.table, index);
+}
+
+static const struct dyn_record_key *
+place(const struct page *page)
+{
+	return &record_at(page, page->at)->key;
+}
+
 static bool
-scan_wants(const struct dyn_effect *scan, struct dyn_slice key)
+has_all_buckets(const struct page *page)
 {
-	struct dyn_slice prefix = scan->scan.prefix;
-
-	if (scan->scan.key_min.size > 0 &&
-		dyn_slice_compare(key, scan->scan.key_min) < 0)
-		return false;
-	if (scan->scan.key_max.size > 0 &&
-		dyn_slice_compare(key, scan->scan.key_max) > 0)
-		return false;
-	return key.size >= prefix.size &&
-		   (prefix.size == 0 ||
-			memcmp(key.data, prefix.data, prefix.size) == 0);
+	return page->scan->scan.bucket.size == 0;
 }
 
-static uint32_t
-scan_start(const struct dyn_simdisk *disk, const struct dyn_effect *scan)
+/* The first key of a cell that the range can hold. */
+static struct dyn_slice
+lowest_key(const struct page *page)
 {
-	enum dyn_table table = scan->scan.table;
-	struct dyn_record_key from = { .bucket = scan->scan.bucket,
-								   .cell = scan->scan.cell_first };
-	uint32_t index;
+	struct dyn_slice prefix = page->scan->scan.prefix;
+	struct dyn_slice key_min = page->scan->scan.key_min;
 
-	if (from.bucket.size == 0 && scan->scan.has_after)
-		from.bucket = scan->scan.after_bucket;
+	return dyn_slice_compare(prefix, key_min) > 0 ? prefix : key_min;
+}
 
-	if (!scan->scan.has_after || scan->scan.after_cell < from.cell)
-		return dyn_simdisk_seek(disk, table, &from);
-	from.cell = scan->scan.after_cell;
-	from.key = scan->scan.after_key;
-	index = dyn_simdisk_seek(disk, table, &from);
-	if (index < dyn_simdisk_count(disk, table) &&
-		dyn_record_key_compare(&dyn_simdisk_at(disk, table, index)->key,
-							   &from) == 0)
+static bool
+is_above_range(const struct page *page, struct dyn_slice key)
+{
+	struct dyn_slice prefix = page->scan->scan.prefix;
+	struct dyn_slice key_max = page->scan->scan.key_max;
+
+	if (key_max.size != 0 && dyn_slice_compare(key, key_max) > 0)
+		return true;
+	return prefix.size != 0 && dyn_slice_compare(key, prefix) > 0 &&
+		   (key.size < prefix.size ||
+			memcmp(key.data, prefix.data, prefix.size) != 0);
+}
+
+/* ------------------------------------------------------------------- moving */
+
+static enum outcome
+move_to(struct page *page, uint32_t index)
+{
+	const struct dyn_simrecord *record;
+
+	page->at = index;
+	if (index == page->count)
+		return END;
+	record = record_at(page, index);
+	if (dyn_slice_equal(record->key.bucket, page->bucket) &&
+		record->key.cell <= page->scan->scan.cell_last)
+		return FOUND;
+	return record->headless ? DAMAGED : OUTSIDE;
+}
+
+static enum outcome
+seek(struct page *page, uint16_t cell, struct dyn_slice key)
+{
+	struct dyn_record_key from = { page->bucket, cell, key };
+	uint32_t index =
+		dyn_simdisk_seek(page->disk, page->scan->scan.table, &from);
+
+	if ((index == page->count ||
+		 dyn_record_key_compare(&record_at(page, index)->key, &from) != 0) &&
+		index > 0 && record_at(page, index - 1)->headless)
+		return DAMAGED;
+	return move_to(page, index);
+}
+
+static enum outcome
+seek_next_bucket(struct page *page)
+{
+	uint32_t index = page->at;
+
+	while (index < page->count &&
+		   dyn_slice_equal(record_at(page, index)->key.bucket, page->bucket))
 		index++;
-	return index;
+	if (index > 0 && record_at(page, index - 1)->headless)
+		return DAMAGED;
+	return move_to(page, index);
 }
 
-/* From this record to the first one at or after it in a bucket and a cell of
- * the range; the count of records when there is none. */
-static uint32_t
-scan_skip(const struct dyn_simdisk *disk, const struct dyn_effect *scan,
-		  uint32_t index)
+/* --------------------------------------------- the next record of the range */
+
+static enum outcome
+settle_in_bucket(struct page *page, enum outcome outcome)
 {
-	uint32_t count = dyn_simdisk_count(disk, scan->scan.table);
+	struct dyn_slice lowest = lowest_key(page);
 
-	while (index < count)
+	while (outcome == FOUND)
 	{
-		struct dyn_record_key place =
-			dyn_simdisk_at(disk, scan->scan.table, index)->key;
-		bool is_named = scan->scan.bucket.size != 0;
+		const struct dyn_simrecord *record = record_at(page, page->at);
+		uint16_t cell = record->key.cell;
+		bool is_below = dyn_slice_compare(record->key.key, lowest) < 0;
 
-		if (is_named && !dyn_slice_equal(place.bucket, scan->scan.bucket))
-			return count;
-		if (place.cell > scan->scan.cell_last && is_named)
-			return count;
-		if (place.cell >= scan->scan.cell_first &&
-			place.cell <= scan->scan.cell_last)
-			return index;
-		place.key.size = 0;
-		place.cell = place.cell < scan->scan.cell_first ? scan->scan.cell_first
-														: DYN_CELL_COUNT;
-		index = dyn_simdisk_seek(disk, scan->scan.table, &place);
+		if (!is_below && !is_above_range(page, record->key.key))
+			break;
+		if (record->headless)
+			return DAMAGED;
+		if (is_below)
+			outcome = seek(page, cell, lowest);
+		else if (cell >= page->scan->scan.cell_last)
+			return OUTSIDE;
+		else
+			outcome = seek(page, (uint16_t) (cell + 1), lowest);
 	}
-	return count;
+	return outcome;
 }
 
-/* A damaged record cannot tell what it is. */
+static enum outcome
+enter_bucket(struct page *page)
+{
+	uint16_t cell_first = page->scan->scan.cell_first;
+
+	page->bucket = place(page)->bucket;
+	if (place(page)->cell < cell_first)
+		return seek(page, cell_first, lowest_key(page));
+	return place(page)->cell <= page->scan->scan.cell_last ? FOUND : OUTSIDE;
+}
+
+static enum outcome
+settle(struct page *page, enum outcome outcome)
+{
+	outcome = settle_in_bucket(page, outcome);
+	while (outcome == OUTSIDE && has_all_buckets(page))
+	{
+		if (dyn_slice_equal(place(page)->bucket, page->bucket))
+			outcome = seek_next_bucket(page);
+		else
+			outcome = enter_bucket(page);
+		outcome = settle_in_bucket(page, outcome);
+	}
+	return outcome;
+}
+
+static enum outcome
+first(struct page *page)
+{
+	const struct dyn_effect *scan = page->scan;
+	struct dyn_record_key after;
+	enum outcome outcome;
+
+	page->bucket = scan->scan.bucket;
+	if (has_all_buckets(page))
+	{
+		if (!scan->scan.has_after)
+			return settle(page, move_to(page, 0));
+		page->bucket = scan->scan.after_bucket;
+	}
+	if (!scan->scan.has_after || scan->scan.after_cell < scan->scan.cell_first)
+		return settle(page,
+					  seek(page, scan->scan.cell_first, lowest_key(page)));
+	after = (struct dyn_record_key){ page->bucket, scan->scan.after_cell,
+									 scan->scan.after_key };
+	outcome = seek(page, after.cell, after.key);
+	if (outcome == FOUND && dyn_record_key_compare(place(page), &after) == 0)
+		outcome = move_to(page, page->at + 1);
+	return settle(page, outcome);
+}
+
+/* ------------------------------------------------------------------- a page */
+
+/* A damaged head cannot tell. */
 static bool
 passes_filter(const struct dyn_effect *scan, const struct dyn_simrecord *record)
 {
-	return scan->scan.flags == 0 || record->corrupt ||
+	return scan->scan.flags == 0 || record->headless ||
 		   (record->flags & scan->scan.flags) != 0;
 }
 
 /* False when the page has no place for it. */
 static bool
-scan_add(struct dyn_simjob *job, const struct dyn_simrecord *record,
-		 uint64_t *bytes)
+add(struct page *page, const struct dyn_simrecord *record)
 {
-	const struct dyn_effect *scan = &job->request;
+	const struct dyn_effect *scan = page->scan;
+	struct dyn_simjob *job = page->job;
 	uint64_t size = record->key.key.size;
 
 	if (!scan->scan.hash_only && !record->corrupt)
 		size += record->object->size;
 	if (job->record_count == scan->scan.items_max ||
-		(job->record_count > 0 && *bytes + size > scan->scan.bytes_max))
+		(job->record_count > 0 && page->bytes + size > scan->scan.bytes_max))
 		return false;
-	*bytes += size;
+	page->bytes += size;
 	dyn_simjob_add_found(job, &record->key, record,
 						 record->corrupt ? DYN_LOADED_CORRUPT
 										 : DYN_LOADED_FOUND,
@@ -102,34 +225,39 @@ scan_add(struct dyn_simjob *job, const struct dyn_simrecord *record,
 	return true;
 }
 
-void
-dyn_simjob_scan(struct dyn_simjob *job, const struct dyn_simdisk *disk)
+/* False when the page ends before this record. */
+static bool
+visit(struct page *page, const struct dyn_simrecord *record)
 {
-	const struct dyn_effect *scan = &job->request;
-	uint32_t count = dyn_simdisk_count(disk, scan->scan.table);
-	const struct dyn_record_key *last = NULL;
-	uint32_t visits = 0;
-	uint64_t bytes = 0;
+	uint32_t visits_max = page->scan->scan.visits_max;
 
-	job->end = true;
-	for (uint32_t i = scan_start(disk, scan); i < count; i++)
+	if (visits_max != 0 && page->visits == visits_max)
+		return false;
+	if (passes_filter(page->scan, record) && !add(page, record))
+		return false;
+	page->visits++;
+	page->last = &record->key;
+	return true;
+}
+
+void
+dyn_simjob_scan(struct dyn_simjob *self, const struct dyn_simdisk *disk)
+{
+	struct page page = { .job = self,
+						 .scan = &self->request,
+						 .disk = disk,
+						 .count = dyn_simdisk_count(disk,
+													self->request.scan.table) };
+	enum outcome outcome = first(&page);
+
+	while (outcome == FOUND && visit(&page, record_at(&page, page.at)))
+		outcome = settle(&page, move_to(&page, page.at + 1));
+	self->end = outcome == OUTSIDE || outcome == END;
+	if (outcome == FOUND)
+		self->last = dyn_simjob_own_key(page.last, false);
+	if (outcome == DAMAGED)
 	{
-		const struct dyn_simrecord *record;
-
-		i = scan_skip(disk, scan, i);
-		if (i == count)
-			return;
-		record = dyn_simdisk_at(disk, scan->scan.table, i);
-		if (!scan_wants(scan, record->key.key))
-			continue;
-		if ((scan->scan.visits_max != 0 && visits == scan->scan.visits_max) ||
-			(passes_filter(scan, record) && !scan_add(job, record, &bytes)))
-		{
-			job->end = false;
-			job->last = dyn_simjob_own_key(last, false);
-			return;
-		}
-		visits++;
-		last = &record->key;
+		dyn_simjob_drop_found(self);
+		self->status = DYN_STATUS_IO_ERROR;
 	}
 }

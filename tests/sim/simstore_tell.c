@@ -22,6 +22,8 @@ tell_load(struct dyn_simjob *job, dyn_store_complete complete, void *context)
 		if (job->records[i].object != NULL)
 			records[i].object = dyn_simblob_slice(job->records[i].object);
 	}
+	if (job->real != NULL)
+		dyn_simjob_match_load(job, records);
 	event.loaded.token = job->token;
 	event.loaded.records = records;
 	event.loaded.record_count = job->record_count;
@@ -51,7 +53,7 @@ tell_scan(struct dyn_simjob *job, dyn_store_complete complete, void *context)
 			items[i].object = dyn_simblob_slice(job->records[i].object);
 	}
 	event.scanned.token = job->token;
-	event.scanned.status = DYN_STATUS_OK;
+	event.scanned.status = job->status;
 	event.scanned.items = items;
 	event.scanned.item_count = job->record_count;
 	event.scanned.end = job->end;
@@ -59,6 +61,8 @@ tell_scan(struct dyn_simjob *job, dyn_store_complete complete, void *context)
 		event.scanned.after_bucket = job->last.bucket;
 	event.scanned.after_cell = job->last.cell;
 	event.scanned.after_key = job->last.key;
+	if (job->real != NULL)
+		dyn_simjob_match(job, &event);
 	complete(context, &event);
 	free(items);
 }
@@ -72,6 +76,8 @@ tell_tree(struct dyn_simjob *job, dyn_store_complete complete, void *context)
 	event.tree.status = job->status;
 	event.tree.hashes = job->hashes;
 	event.tree.hash_count = job->request.tree.node_count;
+	if (job->real != NULL)
+		dyn_simjob_match(job, &event);
 	complete(context, &event);
 }
 

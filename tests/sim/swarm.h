@@ -93,6 +93,7 @@
 	X(wall_period_ms, 0) /* wall clocks jump */                                \
 	X(wall_jump_s, 3600)                                                       \
 	/* stores */                                                               \
+	X(lmdb, 0) /* they are LMDB's, beside the model (simreal.h) */             \
 	X(commit_ms_max, 3)                                                        \
 	X(read_ms_max, 1)                                                          \
 	X(slow_ms_max, 50)                                                         \
@@ -105,6 +106,7 @@
 	X(full_ms_max, 1000)                                                       \
 	X(fail_period_ms, 0) /* the disk fails: the node stops */                  \
 	X(damage_period_ms, 0)                                                     \
+	X(head_rate, 0)          /* damage that spares no head */                  \
 	X(empty_period_ms, 0)    /* a store is lost */                             \
 	X(rollback_period_ms, 0) /* an older copy of a store comes back */         \
 	X(clone_period_ms, 0)    /* a second node from a copy of a store */        \

@@ -96,6 +96,9 @@ bool dyn_whitebox_is_dead(struct dyn_world *world, uint32_t key);
 /* C7, of all disks. */
 void dyn_whitebox_trees(struct dyn_world *world);
 
+/* The real store of a node has said something else than the model. */
+void dyn_whitebox_drift(struct dyn_world *world, uint32_t node);
+
 /* What is live on the first owner that holds the key. */
 void dyn_whitebox_live(struct dyn_world *world, uint32_t key,
 					   struct dyn_vids *live);

@@ -2,6 +2,7 @@
  * What is on the disks: is an acknowledged write there, are all equal?
  */
 #include "model/hash.h"
+#include "tests/sim/simreal.h"
 #include "tests/sim/whitebox_state.h"
 
 #include <stdio.h>
@@ -301,6 +302,17 @@ check_cell(struct dyn_world *world, uint16_t cell,
 }
 
 void
+dyn_whitebox_drift(struct dyn_world *world, uint32_t node)
+{
+	struct dyn_simreal *real = dyn_simdisk_real(world->nodes[node].disk);
+
+	if (real == NULL || real->drift[0] == 0 || real->is_told)
+		return;
+	real->is_told = true;
+	dyn_world_violation(world, "drift", "node %u: %s", node, real->drift);
+}
+
+void
 dyn_whitebox_trees(struct dyn_world *world)
 {
 	const struct dyn_ring *ring = any_ring(world);
@@ -310,6 +322,8 @@ dyn_whitebox_trees(struct dyn_world *world)
 	{
 		uint32_t wrong = dyn_simdisk_tree_wrong(world->nodes[i].disk);
 
+		dyn_simdisk_drift(world->nodes[i].disk);
+		dyn_whitebox_drift(world, i);
 		if (wrong != 0)
 			dyn_world_violation(world, "C7",
 								"node %u: %u leaves are not those of its "

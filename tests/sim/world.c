@@ -4,6 +4,7 @@
 #include "model/bucket.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/simclient_state.h"
+#include "tests/sim/simlmdb.h"
 #include "tests/sim/simnet.h"
 #include "tests/sim/whitebox.h"
 
@@ -207,6 +208,14 @@ plant_bucket(struct dyn_world *self)
 	self->history.ttl_ms = self->swarm.ttl_ms;
 	self->history.clocks_differ_ms =
 		self->swarm.wall_period_ms != 0 ? UINT64_MAX : STAMPS_DRIFT_MS;
+}
+
+struct dyn_simdisk *
+dyn_world_new_disk(const struct dyn_world *self)
+{
+	if (self->swarm.lmdb)
+		return dyn_simdisk_new_beside(dyn_simlmdb_new());
+	return dyn_simdisk_new();
 }
 
 struct dyn_world *

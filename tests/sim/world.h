@@ -89,7 +89,7 @@ struct dyn_simnode
 	uint32_t snipe_count; /* ... at so many of these from now */
 	uint64_t snipe_delay_ms;
 	bool hints_lost; /* behind its back */
-	bool dying; /* stop it when the step is over */
+	bool dying;      /* stop it when the step is over */
 };
 
 struct dyn_world
@@ -127,6 +127,9 @@ struct dyn_world
 struct dyn_world *dyn_world_new(uint64_t seed, const struct dyn_swarm *swarm,
 								bool verbose);
 void dyn_world_free(struct dyn_world **self);
+
+/* An empty disk of the kind that this run has. */
+struct dyn_simdisk *dyn_world_new_disk(const struct dyn_world *self);
 
 /* Handle events until this time. */
 void dyn_world_run_until(struct dyn_world *self, uint64_t until_ms);

@@ -25,6 +25,7 @@
 #include "io/store_lmdb.h"
 #include "model/hash.h"
 #include "scratch.h"
+#include "sim/simlmdb.h"
 #include "sim/simrandom.h"
 #include "sim/simstore.h"
 
@@ -887,12 +888,128 @@ simulated_store_conforms(void **state)
 	run_seeds(&kind, 20000);
 }
 
+/* ---- both: LMDB under the simulated disk (sim/simreal.h) ---- */
+
+static void
+both_open(struct bench *bench)
+{
+	if (bench->disk == NULL)
+		bench->disk = dyn_simdisk_new_beside(dyn_simlmdb_new());
+	sim_open(bench);
+	assert_null(dyn_simdisk_drift(bench->disk));
+}
+
+static void
+both_wait(struct bench *bench)
+{
+	const char *drift = dyn_simdisk_real(bench->disk)->drift;
+
+	sim_wait(bench);
+	assert_string_equal(drift, "");
+}
+
+static void
+both_clean(struct bench *bench)
+{
+	assert_null(dyn_simdisk_drift(bench->disk));
+	dyn_simdisk_free(&bench->disk);
+}
+
+static void
+lmdb_under_the_simulated_disk_conforms(void **state)
+{
+	static const struct kind kind = { "both", both_open, both_wait,
+									  sim_tree_wrong, both_clean };
+
+	run_seeds(&kind, 20000);
+}
+
+/* ---- damage: what LMDB's store makes of it is what the model makes of it - */
+
+static void
+change_some(struct bench *bench)
+{
+	uint32_t count = dyn_simdisk_count(bench->disk, DYN_TABLE_MAIN);
+
+	if (count > 0 && below(bench, 4) == 0)
+		dyn_simdisk_corrupt(bench->disk, (uint32_t) below(bench, count),
+							below(bench, 2) == 0);
+	else if (below(bench, 3) == 0)
+		store(bench);
+	else if (below(bench, 2) == 0)
+		load(bench);
+	else if (below(bench, 3) == 0)
+		tree(bench);
+	else
+		scan(bench);
+}
+
+/* The oracle knows of no damage. */
+static void
+take_any(void *context, const struct dyn_event *event)
+{
+	struct bench *bench = context;
+	uint64_t token = event->type == DYN_EVENT_LOADED    ? event->loaded.token
+					 : event->type == DYN_EVENT_SCANNED ? event->scanned.token
+														: event->tree.token;
+
+	if (event->type == DYN_EVENT_STORED)
+		return;
+	bench->readings[token].is_open = false;
+	bench->reading_count--;
+}
+
+static void
+the_model_knows_what_damage_does(void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++)
+	{
+		struct bench *bench = calloc(1, sizeof(*bench));
+		struct dyn_simstore_config config = { .now_ms = &bench->now_ms };
+
+		assert_non_null(bench);
+		bench->random = dyn_simrandom_stream(seed, 77);
+		make_keys(bench, bench->keys[0]);
+		make_keys(bench, bench->keys[1]);
+		make_metas(bench);
+		bench->disk = dyn_simdisk_new_beside(dyn_simlmdb_new());
+		bench->store = dyn_simstore_open(bench->disk, &config, take_any, bench);
+		for (int i = 0; i < 600; i++)
+		{
+			struct dyn_simdisk *copy;
+			const char *reason;
+
+			change_some(bench);
+			assert_true(bench->store->ops->dispatch(bench->store, &reason));
+			assert_int_equal(bench->reading_count, 0);
+			if (i % 50 == 0)
+			{
+				copy = dyn_simdisk_copy(bench->disk);
+				assert_null(dyn_simdisk_drift(copy));
+				dyn_simdisk_free(&copy);
+			}
+			assert_null(dyn_simdisk_drift(bench->disk));
+			assert_int_equal(dyn_simdisk_tree_wrong(bench->disk), 0);
+		}
+		dyn_simstore_crash(&bench->store);
+		both_clean(bench);
+		for (uint32_t i = 0; i < KEYS; i++)
+			for (int t = 0; t < TABLES; t++)
+				free(bench->keys[t][i].changes);
+		for (uint32_t i = 0; i < METAS; i++)
+			free(bench->metas[i].changes);
+		free(bench);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(simulated_store_conforms),
 		cmocka_unit_test(lmdb_store_conforms),
+		cmocka_unit_test(lmdb_under_the_simulated_disk_conforms),
+		cmocka_unit_test(the_model_knows_what_damage_does),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

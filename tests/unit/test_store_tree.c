@@ -712,7 +712,8 @@ the_simulated_disk_keeps_its_tree(void **state)
 
 		if (dice == 0 && count > 0)
 			dyn_simdisk_corrupt(disk,
-								(uint32_t) dyn_simrandom_below(&random, count));
+								(uint32_t) dyn_simrandom_below(&random, count),
+								dyn_simrandom_below(&random, 2) == 0);
 		else
 			dyn_simdisk_put(
 				disk, DYN_TABLE_MAIN,
