@@ -674,6 +674,103 @@ def deletes(round_):
     round_.say("%d records were reaped while clients wrote" % reaped)
 
 
+# ------------------------------------------------- disks, beside everything else
+
+def back_up(round_, copies):
+    """Copy the disks of some nodes, stopped ones and such that stand still."""
+    for node in round_.cluster.nodes:
+        if node in copies and round_.random.random() < 0.7:
+            continue
+        copies[node] = os.path.join(node.dir, "copy")
+        shutil.rmtree(copies[node], ignore_errors=True)
+        if round_.random.random() < 0.5:
+            node.stop()
+            copy_data(node.data, copies[node])
+            node.start()
+        else:
+            node.pause()
+            copy_data(node.data, copies[node])
+            node.resume()
+
+
+def lose_disk(round_, node, copy):
+    """It is empty, or as it was once."""
+    node.kill()
+    if round_.random.random() < 0.5:
+        round_.say("empty the disk of %s" % node)
+        node.replace_disk()
+    else:
+        round_.say("put an old copy of the disk of %s back" % node)
+        copy_data(copy, node.data)
+    round_.sleep(0, 1)
+    node.start()
+
+
+def restart(nodes):
+    """kill -9 of all of them at the same moment."""
+    for node in nodes:
+        node.resume()
+        node.signal(9)
+    for node in nodes:
+        node.wait_ended()
+    for node in nodes:
+        node.spawn()
+
+
+def disturb(round_, node, others):
+    """One more thing, while it is built up."""
+    network = round_.cluster.network
+    other = round_.random.choice(others)
+    steps = [
+        ("kill -9 of all", lambda: restart([node] + others)),
+        ("kill -9 of all but %s" % node, lambda: restart(others)),
+        ("kill -9 of %s" % node, lambda: restart([node])),
+        ("kill -9 of %s" % other, lambda: restart([other])),
+        ("SIGSTOP of %s" % other, other.pause),
+    ]
+    if network is not None:
+        steps += [
+            ("nothing between %s and %s" % (node, other),
+             lambda: cut_both(network, [node.index], [other.index])),
+            ("frames are late, lost and doubled",
+             lambda: network.say("lossy 20000 1000 20000 20000")),
+        ]
+    name, act = round_.random.choice(steps)
+    round_.say(name)
+    act()
+    round_.sleep(0, 2)
+
+
+@fault_class(network=HAS_NETWORK, keys=400, load=["--deletes", "45"],
+             delete_rate=0.5, reaped=True,
+             flags=["--tombstone-grace-ms", "500", "--reap-ms", "100",
+                    "--anti-entropy-ms", "3000"])
+def disks(round_):
+    """Disks are lost, or go back to copies from before deletes that are
+    reaped, one at a time, while others are away or fail too: nothing is
+    lost, nothing deleted comes back, and all are built up.  As long as
+    DURATION says."""
+    cluster = round_.cluster
+    copies = {}
+    while True:
+        back_up(round_, copies)
+        cluster.wait_whole(20)
+        round_.sleep(1, 6)
+        node = round_.pick()
+        others = [n for n in cluster.nodes if n is not node]
+        if round_.random.random() < 0.6:
+            disturb(round_, round_.random.choice(others), [node])
+        lose_disk(round_, node, copies[node])
+        for _ in range(round_.random.randrange(4)):
+            disturb(round_, node, others)
+        cluster.heal()
+        if not round_.check(cluster.wait_whole(60), "the cluster is not whole "
+                            "and built up 60 s after it healed"):
+            break
+        if not round_.time_is_left():
+            break
+
+
 # ---------------------------------------------------------------- all together
 
 def storm_step(round_, node, other):

@@ -318,13 +318,13 @@ class Cluster:
     def start(self):
         for node in self.nodes:
             node.spawn()
-        wait_for(30, lambda: self.is_whole()
-                 or any(node.reap() for node in self.nodes))
+        done = wait_for(30, lambda: self.is_whole()
+                        or any(node.reap() for node in self.nodes))
         for node in self.nodes:
             if node.reap():
                 raise Trouble("%s does not start: %s"
                               % (node, node.log_text()[-300:]))
-        if not self.is_whole():
+        if not done:
             raise Trouble("the cluster does not start: "
                           + self.nodes[0].log_text()[-300:])
         for node in self.nodes:
