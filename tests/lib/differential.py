@@ -528,6 +528,127 @@ def test_reading(server, database, variants, seed, count, bucket, letters):
         judge("%s, key %s" % (database, variant.key_type), cases, *tables)
 
 
+# -------------------------------------------------------------------- bounds
+
+def size(text):
+    return len(text.encode())
+
+
+class Bounds:
+    """Ranges and patterns of the key, together. They stay as filters, so an
+    answer does not show when a scan fetches more than it must: rows that the
+    filter removes do."""
+
+    def __init__(self, rng, words, variant):
+        self.queries = Queries(rng, words, variant)
+        self.rng = rng
+        self.keys = sorted((key for key in words.keys if len(key) < 9),
+                           key=str.encode)
+        self.variant = variant
+        self.parameters = []
+
+    def clauses(self):
+        """(as asked, as it may be fetched) of each: a bound is inclusive, and
+        of several prefixes the longest one counts."""
+        rng = self.rng
+        asked = []
+        prefixes = []
+        for _ in range(rng.randint(2, 5)):
+            roll = rng.randrange(100)
+            # Both ends often leave something between them.
+            middle = len(self.keys) // 2
+            low = rng.choice(self.keys[:middle])
+            high = rng.choice(self.keys[middle:])
+            if roll < 40:
+                asked.append(("<", high if rng.chance(80) else low))
+            elif roll < 80:
+                asked.append((">", low if rng.chance(80) else high))
+            elif self.variant.is_bytes:
+                continue
+            else:
+                text = low[:rng.randint(1, 2)].translate(
+                    {ord("\\"): "b", ord("%"): "c", ord("_"): "b"})
+                if size(text) not in map(size, prefixes):
+                    prefixes.append(text)
+        longest = max(prefixes, key=size, default=None)
+        for operator, text in asked:
+            yield ("t.key %s %s" % (operator + rng.one_of("", "="),
+                                    self.typed(text)),
+                   "t.key %s= %s" % (operator, self.queries.typed(text)))
+        for text in prefixes:
+            yield (rng.one_of("t.key LIKE %s" % literal(text + "%"),
+                              "t.key ^@ %s" % literal(text)),
+                   "t.key ^@ %s" % literal(text) if text == longest
+                   else "true")
+
+    def typed(self, text):
+        """As a literal, a parameter, or what a scan finds out as it begins."""
+        value = self.queries.typed(text)
+        form = self.rng.randrange(4)
+        if form == 0:
+            self.parameters.append(value)
+            return "$%d" % len(self.parameters)
+        if form == 1:
+            return "(SELECT %s%s)" % (value, "" if self.variant.is_bytes
+                                      else "::text")
+        return value
+
+    def case(self):
+        """(what the scan of it says, how many rows it may fetch)"""
+        self.parameters = []
+        clauses = list(self.clauses())
+        self.rng.shuffle(clauses)
+        asked = "SELECT t.key FROM @ t WHERE " + " AND ".join(
+            ["true"] + [clause for clause, _ in clauses])
+        explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) "
+        if self.parameters:
+            mode = self.rng.one_of("force_generic_plan", "force_custom_plan")
+            told = "SET plan_cache_mode = " + mode + "; PREPARE p AS " + asked \
+                + "; " + explain + "EXECUTE p(" + ", ".join(self.parameters) \
+                + "); DEALLOCATE p; RESET plan_cache_mode;"
+        else:
+            told = explain + asked + ";"
+        return Case("", told), Case(
+            "", "SELECT count(*) FROM @ t WHERE " + " AND ".join(
+                ["true"] + [fetched for _, fetched in clauses]) + ";")
+
+
+def fetched_rows(lines):
+    """By the scan of the foreign table: returned, and removed by the filter."""
+    text = "\n".join(lines)
+    found = re.search(r"Foreign Scan on \w+ t \(actual rows=(\d+)", text)
+    removed = re.search(r"Rows Removed by Filter: (\d+)", text)
+    if found is None:
+        return None
+    return int(found.group(1)) + (int(removed.group(1)) if removed else 0)
+
+
+def test_bounds(server, database, variants, seed, count):
+    """Scans fetch what lies between all bounds, and no more."""
+    rng = Random("%s bounds" % seed)
+    words = Words(Random(seed), LETTERS)
+    for variant in variants:
+        cases = [Bounds(rng, words, variant).case() for _ in range(count)]
+        f, h = "f_" + variant.name, "h_" + variant.name
+        server.ask([asked for asked, _ in cases], [f], database)
+        server.ask([most for _, most in cases], [h], database)
+        wrong = []
+        fetched = []
+        for asked, most in cases:
+            rows = fetched_rows(asked.answers[f])
+            limit = int(most.answers[h][0])
+            fetched.append(limit)
+            if rows is None or rows > limit:
+                wrong += [asked.on(f), "%s rows fetched, %d lie within" % (
+                    rows, limit)]
+        TAP.test("%s, key %s: %d scans keep to all bounds" % (
+            database, variant.key_type, count), not wrong, wrong[:10])
+        rows = int(server.run("SELECT count(*) FROM %s;" % h, database)[0])
+        some = sum(0 < limit < rows for limit in fetched)
+        TAP.test("%s, key %s: %d of them are narrow" % (
+            database, variant.key_type, some), some * 3 > count)
+
+
 # ------------------------------------------------------------------- writing
 
 class Transactions:
@@ -692,15 +813,17 @@ def test_writing(server, database, seed, count, bucket):
 
 # ---------------------------------------------------------------------- main
 
+LETTERS = "abcABC%_\\ é߀Z1'-"
+
+
 def databases(server):
     """(name, how to make it, letters of the keys, has it collations of ICU?)"""
-    letters = "abcABC%_\\ é߀Z1'-"
-    made = [("diff_c", "LOCALE 'C.UTF-8' ENCODING 'UTF8'", letters, True),
+    made = [("diff_c", "LOCALE 'C.UTF-8' ENCODING 'UTF8'", LETTERS, True),
             ("diff_latin1", "LOCALE 'C' ENCODING 'LATIN1'",
              "abcABC%_\\ éßÿZ1'-", False)]
     if int(server.run("SHOW server_version_num;", "postgres")[0]) >= 150000:
         made.append(("diff_icu", "LOCALE 'C.UTF-8' ENCODING 'UTF8' "
-                     "LOCALE_PROVIDER icu ICU_LOCALE 'en'", letters, True))
+                     "LOCALE_PROVIDER icu ICU_LOCALE 'en'", LETTERS, True))
     return made
 
 
@@ -736,6 +859,11 @@ def main():
         variants = VARIANTS + (ICU_VARIANTS if ICU else [])
         test_reading(server, name, variants, options.seed, options.queries,
                      options.bucket + "_" + name, letters)
+        if name == "diff_c":
+            # Those whose keys sort like bytes; others are bounded by nothing.
+            test_bounds(server, name, [variant for variant in variants
+                                       if variant.name in ("c", "bytes")],
+                        options.seed, options.queries)
     # Some of them twice: then a join brings a row twice.
     server.run("INSERT INTO outside SELECT 'k' || n % 15, n FROM "
                "generate_series(0, 50) n;", "diff_c")
