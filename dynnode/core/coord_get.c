@@ -128,6 +128,15 @@ dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
 }
 
 void
+dyn_get_refuse_for_now(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op)
+{
+	dyn_count(node, overloads);
+	decide(node, request, op, DYN_STATUS_OVERLOAD,
+		   "the node has too many reads in flight");
+}
+
+void
 dyn_get_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			 bool enough)
 {
@@ -139,7 +148,7 @@ dyn_get_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	{
 		dyn_count(node, quorums_failed);
 		if (read->damaged != 0 &&
-			dyn_read_merge(request, read, &get->object) == DYN_STATUS_OK)
+			dyn_read_merge(node, request, read, &get->object) == DYN_STATUS_OK)
 			dyn_read_repair(node, request, read, get->object);
 		decide(node, request, op,
 			   read->failure != DYN_STATUS_OK ? read->failure
@@ -148,7 +157,12 @@ dyn_get_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 								&read->quorum));
 		return;
 	}
-	status = dyn_read_merge(request, read, &get->object);
+	status = dyn_read_merge(node, request, read, &get->object);
+	if (status == DYN_STATUS_OVERLOAD)
+	{
+		dyn_get_refuse_for_now(node, request, op);
+		return;
+	}
 	if (status != DYN_STATUS_OK)
 	{
 		dyn_count(node, replies_bad);

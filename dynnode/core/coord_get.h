@@ -29,6 +29,9 @@ void dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
 /* The read of one key ended: enough owners answered, or cannot any more. */
 void dyn_get_read(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, bool enough);
+/* OVERLOAD: there is no room for what it has read. */
+void dyn_get_refuse_for_now(struct dyn_node *node, struct dyn_request *request,
+							uint32_t op);
 void dyn_get_expire(struct dyn_node *node, struct dyn_request *request);
 
 #endif

@@ -222,7 +222,12 @@ dyn_put_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 										&put->read.quorum));
 		return;
 	}
-	status = dyn_read_merge(request, &put->read, &merged);
+	status = dyn_read_merge(node, request, &put->read, &merged);
+	if (status == DYN_STATUS_OVERLOAD)
+	{
+		dyn_put_refuse_for_now(node, request, op);
+		return;
+	}
 	if (status == DYN_STATUS_OK && merged.size != 0)
 		status = dyn_object_decode(merged, &request->arena.allocator,
 								   &put->read_object);

@@ -6,7 +6,9 @@
 #include "core/load.h"
 #include "core/outbox.h"
 #include "core/peer.h"
+#include "core/put_answer.h"
 #include "core/replica.h"
+#include "core/room.h"
 
 static struct dyn_read *
 read_of(struct dyn_request *request, uint32_t op)
@@ -178,11 +180,26 @@ dyn_read_begin(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	top_up(node, request, op, self);
 }
 
-enum dyn_status
-dyn_read_merge(struct dyn_request *request, const struct dyn_read *self,
-			   struct dyn_slice *merged)
+/* The merged object can be as large as all that were read. */
+static enum dyn_status
+encode_merged(struct dyn_node *node, struct dyn_request *request,
+			  const struct dyn_read *self, const struct dyn_object *object,
+			  struct dyn_slice *merged)
 {
-	const struct dyn_allocator *allocator = &request->arena.allocator;
+	size_t size = 0;
+
+	for (uint8_t slot = 0; slot < DYN_REPLICAS_MAX; slot++)
+		size += self->objects[slot].size;
+	if (!dyn_room_for_collected(node, size))
+		return DYN_STATUS_OVERLOAD;
+	return dyn_object_encode(object, &request->arena.allocator, merged);
+}
+
+enum dyn_status
+dyn_read_merge(struct dyn_node *node, struct dyn_request *request,
+			   const struct dyn_read *self, struct dyn_slice *merged)
+{
+	const struct dyn_allocator *allocator = &node->scratch.allocator;
 	struct dyn_slice result = { 0 };
 	struct dyn_object object = { 0 };
 	bool decoded = false;
@@ -215,7 +232,7 @@ dyn_read_merge(struct dyn_request *request, const struct dyn_read *self,
 		decoded = changed = true;
 	}
 	if (changed)
-		status = dyn_object_encode(&object, allocator, &result);
+		status = encode_merged(node, request, self, &object, &result);
 	*merged = result;
 	return status;
 }
@@ -257,6 +274,8 @@ dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 
 		if (!(stale & (1U << slot)))
 			continue;
+		if (peer == DYN_PEER_SELF && !dyn_room_for_collected(node, merged.size))
+			continue;
 		dyn_count(node, repairs_sent);
 		if (peer == DYN_PEER_SELF)
 			dyn_replica_repair_self(node, request->bucket, self->key, merged,
@@ -291,6 +310,15 @@ take_failure(struct dyn_node *node, struct dyn_request *request,
 		continue;
 }
 
+static void
+refuse_for_now(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	if (request->type == DYN_REQUEST_GET)
+		dyn_get_refuse_for_now(node, request, op);
+	else
+		dyn_put_refuse_for_now(node, request, op);
+}
+
 void
 dyn_read_remembered(struct dyn_request *request, uint32_t op, uint8_t slot,
 					bool other)
@@ -320,6 +348,11 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 	if (status == DYN_STATUS_OK && item->fallback &&
 		fence < dyn_fence_floor(node, self->partition))
 		status = DYN_STATUS_FENCED;
+	if (status == DYN_STATUS_OK && !dyn_room_for_collected(node, object.size))
+	{
+		refuse_for_now(node, request, item->op);
+		return;
+	}
 	if (status == DYN_STATUS_OK ||
 		(status == DYN_STATUS_NOT_FOUND && !item->fallback))
 	{

@@ -13,6 +13,9 @@
  * others: an object found there counts for a missing owner's slot, nothing
  * found there counts for nothing.
  *
+ * An object for which there is no room (room.h) ends the operation: OVERLOAD,
+ * a definite no, as nothing has been sent but questions.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_CORE_COORD_READ_H
@@ -54,8 +57,10 @@ void dyn_read_begin(struct dyn_node *node, struct dyn_request *request,
 					uint32_t op, uint16_t partition, uint8_t needed);
 
 /* What all that answered know together, in the request's arena; size 0 when
- * nobody has a record. BAD_REQUEST when an answer is malformed. */
-enum dyn_status dyn_read_merge(struct dyn_request *request,
+ * nobody has a record. BAD_REQUEST when an answer is malformed, OVERLOAD when
+ * there is no room for it. */
+enum dyn_status dyn_read_merge(struct dyn_node *node,
+							   struct dyn_request *request,
 							   const struct dyn_read *self,
 							   struct dyn_slice *merged);
 

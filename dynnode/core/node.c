@@ -219,6 +219,17 @@ dyn_node_load(const struct dyn_node *self, uint32_t *requests, uint32_t *keys)
 	*keys = self->key_count;
 }
 
+void
+dyn_node_memory(const struct dyn_node *self, size_t *counted, size_t *found)
+{
+	const struct dyn_request *request;
+
+	*counted = self->room.held_bytes;
+	*found = 0;
+	for (request = self->requests; request != NULL; request = request->hh.next)
+		*found += dyn_arena_taken(&request->arena);
+}
+
 uint64_t
 dyn_node_hint_count(const struct dyn_node *self)
 {
@@ -231,12 +242,10 @@ dyn_node_check(const struct dyn_node *self)
 	const struct dyn_request *request;
 	uint32_t count = 0;
 	uint32_t puts = 0;
-	size_t bytes = 0;
 
 	for (request = self->requests; request != NULL; request = request->hh.next)
 	{
 		count++;
-		bytes += request->bytes;
 		for (uint32_t op = 0;
 			 request->type == DYN_REQUEST_PUT && op < request->op_count; op++)
 			puts += request->puts[op].counted;
@@ -252,7 +261,7 @@ dyn_node_check(const struct dyn_node *self)
 			   request->type == DYN_REQUEST_SCRUB || request->undecided > 0);
 		assert(request->timer.place != 0);
 	}
-	assert(count == self->request_count && bytes == self->request_bytes);
+	assert(count == self->request_count);
 	assert(count == self->request_timers.count);
 	assert(puts == self->room.put_count);
 	assert(self->call_count == self->call_timers.count);

@@ -66,6 +66,8 @@ struct dyn_node_config
 	uint32_t keys_max;           /* default 65536 keys with work in flight;
 								  * clients get their share (core/room.h) */
 	uint32_t bytes_max;          /* default 256 MiB of their objects */
+	uint32_t memory_max;         /* default 512 MiB of requests, and of what
+								  * they have read (core/room.h) */
 	uint32_t load_bytes_max;     /* default 16 MiB of records in one LOAD */
 	uint32_t remembered_max;     /* default 1048576 request ids */
 	uint32_t hints_max;          /* default 1048576 objects held for others */
@@ -122,6 +124,11 @@ const char *dyn_node_counter(const struct dyn_node *self, uint32_t index,
 /* Requests and keys in flight: both 0 when the node is idle. */
 void dyn_node_load(const struct dyn_node *self, uint32_t *requests,
 				   uint32_t *keys);
+
+/* Bytes of memory that requests hold: as the room counts them, by which it
+ * refuses (core/room.h); and as they are found by looking at each of them. */
+void dyn_node_memory(const struct dyn_node *self, size_t *counted,
+					 size_t *found);
 
 /* Objects that it keeps for others, on disk. */
 uint64_t dyn_node_hint_count(const struct dyn_node *self);

@@ -54,6 +54,7 @@ set_defaults(struct dyn_node_config *config)
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
 	set_default(&config->bytes_max, 256 * 1024 * 1024);
+	set_default(&config->memory_max, 512 * 1024 * 1024);
 	set_default(&config->load_bytes_max, 16 * 1024 * 1024);
 	set_default(&config->remembered_max, 1048576);
 	set_default(&config->hints_max, 1048576);

@@ -7,6 +7,7 @@
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/replica.h"
+#include "core/room.h"
 #include "model/hash.h"
 
 #include <string.h>
@@ -330,7 +331,10 @@ dyn_repair_loaded(struct dyn_node *node, struct dyn_request *request,
 	struct side *own = &request->repair->ops[op].own;
 
 	own->heard = true;
-	if (record->state == DYN_LOADED_FOUND)
+	if (record->state == DYN_LOADED_FOUND &&
+		!dyn_room_for_collected(node, record->object.size))
+		leave(&request->repair->ops[op]);
+	else if (record->state == DYN_LOADED_FOUND)
 	{
 		own->hash = record->hash;
 		own->object = dyn_arena_copy(&request->arena, record->object);
@@ -349,13 +353,15 @@ dyn_repair_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	struct side *peer = &request->repair->ops[op].peer;
 
 	peer->heard = true;
+	if (status == DYN_STATUS_OK && !dyn_room_for_collected(node, object.size))
+		status = DYN_STATUS_TOO_LARGE;
 	if (status == DYN_STATUS_OK && object.size != 0 && hash != 0)
 	{
 		peer->hash = hash;
 		peer->object = dyn_arena_copy(&request->arena, object);
 		request->repair->outcome.bytes += object.size;
 	}
-	/* Its answer was full. */
+	/* Its answer was full, or there is no room for it here. */
 	else if (status == DYN_STATUS_TOO_LARGE)
 		leave(&request->repair->ops[op]);
 	else if (status != DYN_STATUS_NOT_FOUND)

@@ -4,6 +4,7 @@
 #include "core/cluster.h"
 #include "core/load.h"
 #include "core/outbox.h"
+#include "core/room.h"
 #include "core/work.h"
 #include "model/hash.h"
 
@@ -186,17 +187,18 @@ static void
 take_object(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			struct dyn_slice object)
 {
-	if (request->answer_bytes != 0 &&
-		request->answer_bytes + object.size > read_bytes_max(request))
+	/* The record lives as long as this step; so does the answer then. */
+	bool is_last = request->undecided == 1;
+
+	if ((request->answer_bytes != 0 &&
+		 request->answer_bytes + object.size > read_bytes_max(request)) ||
+		(!is_last && !dyn_room_for_collected(node, object.size)))
 	{
 		decide_read(node, request, op, DYN_STATUS_TOO_LARGE);
 		return;
 	}
-	/* The record lives as long as this step; so does the answer when this is
-	 * the last key. */
-	request->reads[op].object = request->undecided == 1
-									? object
-									: dyn_arena_copy(&request->arena, object);
+	request->reads[op].object =
+		is_last ? object : dyn_arena_copy(&request->arena, object);
 	decide_read(node, request, op, DYN_STATUS_OK);
 }
 

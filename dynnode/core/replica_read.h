@@ -8,9 +8,11 @@
  * where records may be missing (building.h), FENCED where hints may be older than
  * what was removed (fence.h).
  *
- * An answer carries objects of so many bytes as whoever asks allows, and at
- * least one; what is left out is TOO_LARGE, to be asked for again.  Keys are
- * loaded some at a time, so that what an answer holds in memory is bounded.
+ * An answer carries objects of so many bytes as whoever asks allows and this
+ * node has room for (room.h), and at least one; what is left out is TOO_LARGE,
+ * to be asked for again.  The last key's object is not copied, so each answer
+ * brings those who ask again nearer.  Keys are loaded some at a time, so that
+ * what an answer holds in memory is bounded.
  *
  *-------------------------------------------------------------------------
  */

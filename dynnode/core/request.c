@@ -52,6 +52,7 @@ dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
 		timeout_ms = env->remaining_ms;
 	self = dyn_memory_take(sizeof(*self));
 	dyn_arena_init(&self->arena, dyn_memory_allocator(), REQUEST_CHUNK_SIZE);
+	self->arena.meter = &node->room.held_bytes;
 	self->serial = ++node->serial_next;
 	self->type = type;
 	self->route = route;
@@ -61,7 +62,6 @@ dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
 	self->hedge_at_ms = UINT64_MAX;
 	HASH_ADD(hh, node->requests, serial, sizeof(self->serial), self);
 	node->request_count++;
-	node->request_bytes += self->bytes;
 	set_timer(node, self);
 	return self;
 }
@@ -114,7 +114,6 @@ dyn_request_end(struct dyn_node *node, struct dyn_request *self)
 	self->ended = true;
 	HASH_DEL(node->requests, self);
 	node->request_count--;
-	node->request_bytes -= self->bytes;
 	dyn_credit_left(node, self->background_bytes);
 	dyn_timers_cancel(&node->request_timers, &self->timer);
 	self->next_ended = node->ended;

@@ -4,7 +4,8 @@
  *      Messages that ask for work, from their arrival to their answer.
  *
  * A request owns an arena: its unpacked message, the objects collected for
- * it, its results.  Others refer to it by serial number, never by pointer, so
+ * it, its results.  All of it counts in node->room.held_bytes, from its first
+ * byte to its last (room.h).  Others refer to it by serial number, never by pointer, so
  * whatever arrives after its end finds nothing.  A request that ended stays
  * in memory until the step's end.
  *
@@ -60,7 +61,7 @@ struct dyn_request
 	uint64_t hedge_at_ms; /* UINT64_MAX = no more */
 	struct dyn_timer timer;
 	struct dyn_arena arena;
-	size_t bytes;            /* of its frame, counted in node->request_bytes */
+	size_t bytes;            /* of its frame */
 	size_t background_bytes; /* ... and in node->credit */
 	struct dyn_slice bucket;
 	uint32_t op_count;

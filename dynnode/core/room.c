@@ -21,17 +21,25 @@ bool
 dyn_room_for_request(const struct dyn_node *node, enum dyn_request_type type,
 					 size_t size)
 {
-	size_t bytes = node->request_bytes + size;
+	size_t bytes = node->room.held_bytes + size;
 
 	/* The other side of what others have begun: it ends here, and asks nobody
 	 * else. */
 	if (type == DYN_REQUEST_REPLICATE)
 		return node->request_count / node->cluster.n <
 				   node->config.requests_max &&
-			   bytes <= DYN_BYTES_IN_FLIGHT_MAX;
+			   bytes <= node->config.memory_max;
 	return node->request_count < node->config.requests_max &&
 		   node->call_count < DYN_CALLS_MAX &&
-		   bytes <= DYN_BYTES_IN_FLIGHT_MAX / 2;
+		   bytes <= node->config.memory_max / 2;
+}
+
+bool
+dyn_room_for_collected(const struct dyn_node *node, size_t size)
+{
+	size_t all = node->config.memory_max;
+
+	return node->room.held_bytes + size <= all - all / 4;
 }
 
 void

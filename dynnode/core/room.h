@@ -15,6 +15,24 @@
  * of the longest time that one may take, more of them are let in; when one
  * takes longer, half as many.
  *
+ * Memory: all that requests hold is counted, whatever they are (held_bytes:
+ * their messages, what they have read, what they made of it).  Of memory_max
+ *
+ *     a half           is for new work: beyond it OVERLOAD is the answer
+ *     three quarters   for what running reads bring in: a get, or a put that
+ *                      reads before it writes, whose object does not fit is
+ *                      answered OVERLOAD; a READ leaves it out (TOO_LARGE: ask
+ *                      again), and so does a comparison; a read repair of this
+ *                      node's own record is left for another time
+ *     all              for REPLICATEs: the other side of what others have
+ *                      begun, which ends here and asks nobody else
+ *
+ * A write that has left is never broken for want of memory.  What is beyond
+ * these lines is counted too, but not refused: what one frame is unpacked to,
+ * what a put makes of one key, and pages of the node's own background work,
+ * whose bytes credit.h bounds.  So as much as twice memory_max is never held.
+ * Objects that are written count by themselves (bytes_max: key table, commits).
+ *
  * What a client is refused for want of room was sent to nobody: OVERLOAD is
  * a definite no, and the client may try again later.
  *
@@ -26,9 +44,14 @@
 #include "core/request.h"
 #include "core/state.h"
 
-/* May a message of this type and size become a request? */
+/* May a message of this type and size become a request?  The size is what it
+ * is expected to take; what it takes is counted when it is unpacked. */
 bool dyn_room_for_request(const struct dyn_node *node,
 						  enum dyn_request_type type, size_t size);
+
+/* May a running operation take in so much more that it has read, or make so
+ * much of it? */
+bool dyn_room_for_collected(const struct dyn_node *node, size_t size);
 
 void dyn_room_init(struct dyn_node *node);
 

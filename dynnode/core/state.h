@@ -46,7 +46,6 @@ enum
 	DYN_PEER_SELF = -1,
 	DYN_PEER_NONE = -2,
 	DYN_CALLS_MAX = 65536,                       /* frames awaiting answers */
-	DYN_BYTES_IN_FLIGHT_MAX = 512 * 1024 * 1024, /* of requests */
 	DYN_BATCH_BYTES_MAX = 8 * 1024 * 1024,       /* of one frame to a peer */
 	DYN_REPLY_BYTES_MAX = 32 * 1024 * 1024,      /* of objects in one answer */
 	DYN_READS_AT_ONCE = 64,                      /* keys of one GET or READ */
@@ -143,6 +142,7 @@ struct dyn_room
 	uint64_t cut_ms;    /* when it was halved */
 	uint64_t put_bytes; /* what these hold, here and on each other owner */
 	uint64_t key_bytes; /* objects in the key table and in its commits */
+	size_t held_bytes;  /* memory of all requests, those of this step, too */
 };
 
 struct dyn_node
@@ -205,7 +205,6 @@ struct dyn_node
 	/* request.c */
 	struct dyn_request *requests;
 	uint32_t request_count;
-	size_t request_bytes;
 	uint64_t serial_next;
 	struct dyn_timers request_timers;
 

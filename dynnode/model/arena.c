@@ -51,6 +51,8 @@ new_chunk(struct dyn_arena *self, size_t size)
 		return NULL;
 	chunk->size = size;
 	chunk->used = 0;
+	if (self->meter != NULL)
+		*self->meter += sizeof(*chunk) + size;
 	return chunk;
 }
 
@@ -110,6 +112,8 @@ release_chunks(struct dyn_arena *self, struct dyn_arena_chunk *keep)
 	{
 		struct dyn_arena_chunk *next = chunk->next;
 
+		if (chunk != keep && self->meter != NULL)
+			*self->meter -= sizeof(*chunk) + chunk->size;
 		if (chunk != keep)
 			self->parent.release(self->parent.context, chunk);
 		chunk = next;
@@ -149,6 +153,17 @@ dyn_arena_destroy(struct dyn_arena *self)
 	release_chunks(self, NULL);
 	self->chunks = NULL;
 	self->used_size = 0;
+}
+
+size_t
+dyn_arena_taken(const struct dyn_arena *self)
+{
+	const struct dyn_arena_chunk *chunk;
+	size_t size = 0;
+
+	for (chunk = self->chunks; chunk != NULL; chunk = chunk->next)
+		size += sizeof(*chunk) + chunk->size;
+	return size;
 }
 
 static void *

@@ -24,6 +24,8 @@ struct dyn_arena
 	struct dyn_arena_chunk *chunks; /* newest first */
 	size_t chunk_size;              /* smallest chunk asked of the parent */
 	size_t used_size;               /* handed out since init or reset */
+	size_t *meter; /* after init, or NULL: what the parent gave, of all arenas
+					* that have this meter */
 };
 
 /* chunk_size 0 = 16 KiB. The arena must not be moved after init. */
@@ -39,6 +41,9 @@ struct dyn_slice dyn_arena_copy(struct dyn_arena *self, struct dyn_slice bytes);
 /* Everything handed out becomes invalid. */
 void dyn_arena_reset(struct dyn_arena *self);
 void dyn_arena_destroy(struct dyn_arena *self);
+
+/* What the parent gave, counted chunk by chunk. */
+size_t dyn_arena_taken(const struct dyn_arena *self);
 
 /* malloc and free, for those outside a backend. */
 struct dyn_allocator dyn_allocator_malloc(void);

@@ -469,6 +469,17 @@ overload_is_definite(struct dyn_world *world)
 	EXPECT(dyn_play_sum(world, "put_ops_unknown") == 0);
 }
 
+/* Nodes hold less than their clients ask for at once: what reads bring in is
+ * refused before it is too much (W4), and what fits goes on. */
+static void
+reads_keep_to_the_room(struct dyn_world *world)
+{
+	dyn_play_pass(world, 30000);
+	EXPECT(dyn_play_sum(world, "get_ops") > 1000);
+	EXPECT(dyn_play_sum(world, "records_committed") > 1000);
+	EXPECT(dyn_play_sum(world, "overloads") > 100);
+}
+
 /* Scans while replicas are late and stores slow: the checker judges. */
 static void
 scans_and_late_replicas(struct dyn_world *world)
@@ -517,6 +528,11 @@ read_may_miss(struct dyn_world *world)
 	"client_count=9,batch_max=16,key_count=64,write_rate=1000000,"             \
 	"blind_rate=500000,think_ms=2,commit_ms_max=30,keys_max=24"
 
+#define HOARD                                                                  \
+	"client_count=9,batch_max=16,key_count=64,write_rate=400000,"              \
+	"mode_rate=500000,think_ms=2,delay_ms_min=10,delay_ms_max=50,r=3,"         \
+	"value_size_max=8000,memory_max=200000"
+
 static const struct
 {
 	const char *name;
@@ -541,6 +557,7 @@ static const struct
 	{ "delete_behind_the_back", delete_behind_the_back, NULL },
 	{ "checking_modes", checking_modes, NULL },
 	{ "overload_is_definite", overload_is_definite, CROWD },
+	{ "reads_keep_to_the_room", reads_keep_to_the_room, HOARD },
 	{ "without_overlap_a_read_may_miss", read_may_miss,
 	  "w=1,r=1,anti_entropy_ms=1000" },
 	{ "scans_and_late_replicas", scans_and_late_replicas,

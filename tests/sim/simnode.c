@@ -225,6 +225,29 @@ notice_circles(struct dyn_world *world, uint32_t index)
 	self->dying = true;
 }
 
+/* W4: a node counts all that its requests hold, and holds no more than it is
+ * told (core/room.h). */
+static void
+check_memory(struct dyn_world *world, uint32_t index)
+{
+	const struct dyn_simnode *self = &world->nodes[index];
+	size_t memory_max = world->swarm.memory_max;
+	size_t counted;
+	size_t found;
+
+	dyn_node_memory(self->node, &counted, &found);
+	if (counted != found)
+		dyn_world_violation(world, "W4",
+							"node %u counts %zu bytes of requests, they "
+							"hold %zu",
+							index, counted, found);
+	if (memory_max != 0 && found > 2 * memory_max)
+		dyn_world_violation(world, "W4",
+							"node %u holds %zu bytes of requests, it was to "
+							"hold %zu",
+							index, found, memory_max);
+}
+
 /* W9: a node that writes nothing counts the hints that it has on disk. */
 static void
 check_hint_count(struct dyn_world *world, uint32_t index)
@@ -256,6 +279,7 @@ step(struct dyn_world *world, uint32_t index, struct dyn_event *event)
 	dyn_node_step(self->node, event, dyn_simnode_clock(world, index),
 				  &self->effects);
 	dyn_node_check(self->node);
+	check_memory(world, index);
 	perform_all(world, index);
 	check_hint_count(world, index);
 }
@@ -417,6 +441,7 @@ boot(struct dyn_world *world, uint32_t index)
 		.requests_max = swarm->requests_max,
 		.keys_max = swarm->keys_max,
 		.bytes_max = swarm->bytes_max,
+		.memory_max = swarm->memory_max,
 		.load_bytes_max = swarm->load_bytes_max
 	};
 	struct dyn_boot record = { .start_id = dyn_simrandom_next(&self->random),

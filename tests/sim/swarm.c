@@ -205,6 +205,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom bucket = dyn_simrandom_stream(seed, 0x6275636b);
 	struct dyn_simrandom reap = dyn_simrandom_stream(seed, 0x72656170);
 	struct dyn_simrandom newer = dyn_simrandom_stream(seed, 0x6e657765);
+	struct dyn_simrandom memory = dyn_simrandom_stream(seed, 0x6d656d6f);
 
 	dyn_swarm_calm(self);
 	draw_cluster(self, &cluster);
@@ -219,6 +220,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	/* A store is filled from as many others as the cluster's w needs. */
 	if (self->empty_period_ms > 0 || self->rollback_period_ms > 0)
 		self->own_quorum_rate = 0;
+	self->memory_max = sometimes(&memory, 20, 50000, 400000);
 	self->lww = sometimes(&bucket, 20, 1, 1);
 	self->ttl_ms = sometimes(&bucket, 15, 2000, 120000);
 	self->reap_ms = sometimes(&reap, 80, 300, 6000);

@@ -37,6 +37,7 @@
 	X(requests_max, 0)                                                         \
 	X(keys_max, 0)                                                             \
 	X(bytes_max, 0)                                                            \
+	X(memory_max, 0)                                                           \
 	X(load_bytes_max, 0)                                                       \
 	X(value_limit, 0) /* of the cluster; 0 = the default */                    \
 	X(lww, 0)         /* the bucket's policy: the last write wins */           \

@@ -8,6 +8,8 @@
  *     W2 ack durable   when a write's OK leaves a node, W disks hold it, or
  *                      what replaced it
  *     W3 context sane  row clocks cover their own version and no other row's
+ *     W4 in flight     at the end nothing is left in flight; all that requests
+ *                      hold is counted, and bounded (finish.c, simnode.c)
  *     W5 reaped        what owners remove, all of them know, no hint or frame
  *                      could bring it back, and nothing does
  *     W6 corrupt       a damaged record is never "not found"
