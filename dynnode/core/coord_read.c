@@ -180,19 +180,21 @@ dyn_read_begin(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	top_up(node, request, op, self);
 }
 
-/* The merged object can be as large as all that were read. */
+/* How large it is is known only when it is made, in scratch memory. */
 static enum dyn_status
-encode_merged(struct dyn_node *node, struct dyn_request *request,
-			  const struct dyn_read *self, const struct dyn_object *object,
-			  struct dyn_slice *merged)
+keep_merged(struct dyn_node *node, struct dyn_request *request,
+			const struct dyn_object *object, struct dyn_slice *merged)
 {
-	size_t size = 0;
+	struct dyn_slice bytes;
+	enum dyn_status status =
+		dyn_object_encode(object, &node->scratch.allocator, &bytes);
 
-	for (uint8_t slot = 0; slot < DYN_REPLICAS_MAX; slot++)
-		size += self->objects[slot].size;
-	if (!dyn_room_for_collected(node, size))
+	if (status != DYN_STATUS_OK)
+		return status;
+	if (!dyn_room_for_collected(node, bytes.size))
 		return DYN_STATUS_OVERLOAD;
-	return dyn_object_encode(object, &request->arena.allocator, merged);
+	*merged = dyn_arena_copy(&request->arena, bytes);
+	return DYN_STATUS_OK;
 }
 
 enum dyn_status
@@ -232,7 +234,7 @@ dyn_read_merge(struct dyn_node *node, struct dyn_request *request,
 		decoded = changed = true;
 	}
 	if (changed)
-		status = encode_merged(node, request, self, &object, &result);
+		status = keep_merged(node, request, &object, &result);
 	*merged = result;
 	return status;
 }
@@ -332,6 +334,25 @@ dyn_read_remembered(struct dyn_request *request, uint32_t op, uint8_t slot,
 	self->other |= other;
 }
 
+/* Owners mostly hold the same, byte for byte: it is kept once.  False when
+ * there is no room for it. */
+static bool
+keep_object(struct dyn_node *node, struct dyn_request *request,
+			const struct dyn_read *self, struct dyn_slice object,
+			struct dyn_slice *kept)
+{
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+	{
+		*kept = self->objects[slot];
+		if (dyn_slice_equal(*kept, object))
+			return true;
+	}
+	if (!dyn_room_for_collected(node, object.size))
+		return false;
+	*kept = dyn_arena_copy(&request->arena, object);
+	return true;
+}
+
 void
 dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 				const struct dyn_call_item *item, enum dyn_status status,
@@ -339,6 +360,7 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 {
 	struct dyn_read *self = read_of(request, item->op);
 	uint8_t bit = (uint8_t) (1U << item->slot);
+	struct dyn_slice kept = { 0 };
 
 	if (self->decided)
 		return;
@@ -348,7 +370,8 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 	if (status == DYN_STATUS_OK && item->fallback &&
 		fence < dyn_fence_floor(node, self->partition))
 		status = DYN_STATUS_FENCED;
-	if (status == DYN_STATUS_OK && !dyn_room_for_collected(node, object.size))
+	if (status == DYN_STATUS_OK &&
+		!keep_object(node, request, self, object, &kept))
 	{
 		refuse_for_now(node, request, item->op);
 		return;
@@ -358,9 +381,7 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 	{
 		if (dyn_quorum_yes(&self->quorum, item->slot))
 		{
-			if (status == DYN_STATUS_OK)
-				self->objects[item->slot] =
-					dyn_arena_copy(&request->arena, object);
+			self->objects[item->slot] = kept;
 			if (item->fallback)
 				self->by_fallback |= bit;
 			if (item->fallback && fence < self->hint_floor)

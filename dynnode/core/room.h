@@ -27,11 +27,17 @@
  *     all              for REPLICATEs: the other side of what others have
  *                      begun, which ends here and asks nobody else
  *
+ * What owners hold alike is held once, so one key's read always fits in an
+ * empty room of the default size, unless more than five owners hold different
+ * objects of the greatest size.
+ *
  * A write that has left is never broken for want of memory.  What is beyond
  * these lines is counted too, but not refused: what one frame is unpacked to,
  * what a put makes of one key, and pages of the node's own background work,
- * whose bytes credit.h bounds.  So as much as twice memory_max is never held.
- * Objects that are written count by themselves (bytes_max: key table, commits).
+ * whose bytes credit.h bounds.  W4 of the simulator allows half as much again
+ * for these.  memory_max must be more than the largest frame, which would be
+ * refused for ever.  Objects that are written count by themselves (bytes_max:
+ * key table, commits).
  *
  * What a client is refused for want of room was sent to nobody: OVERLOAD is
  * a definite no, and the client may try again later.

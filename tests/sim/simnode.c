@@ -241,7 +241,7 @@ check_memory(struct dyn_world *world, uint32_t index)
 							"node %u counts %zu bytes of requests, they "
 							"hold %zu",
 							index, counted, found);
-	if (memory_max != 0 && found > 2 * memory_max)
+	if (memory_max != 0 && found > memory_max + memory_max / 2)
 		dyn_world_violation(world, "W4",
 							"node %u holds %zu bytes of requests, it was to "
 							"hold %zu",

@@ -16,10 +16,11 @@ enum
 static char big[BIG + 1];
 
 static struct dyn_slice
-big_object(void)
+big_object(uint64_t actor)
 {
 	memset(big, 'x', BIG);
-	return encoded(put((struct dyn_object){ 0 }, NULL, big, 1, 1));
+	return encoded(
+		put((struct dyn_object){ 0 }, NULL, big, actor, (uint32_t) actor));
 }
 
 static struct corerig *
@@ -31,8 +32,9 @@ start(uint32_t memory_max)
 		rig->nodes[0].node->config.memory_max = memory_max;
 	for (uint32_t n = 0; n < NODES; n++)
 	{
-		corerig_put(rig, n, "cart", "big", big_object());
-		corerig_put(rig, n, "cart", "big2", big_object());
+		corerig_put(rig, n, "cart", "big", big_object(1));
+		corerig_put(rig, n, "cart", "big2", big_object(1));
+		corerig_put(rig, n, "cart", "differs", big_object(n + 1));
 		corerig_put(rig, n, "cart", "small",
 					encoded(put((struct dyn_object){ 0 }, NULL, "v", 1, 1)));
 	}
@@ -100,6 +102,7 @@ what_a_get_reads_is_counted_until_its_answer(void **unused)
 	assert_int_equal(get(rig, "big"), DYN_STATUS_OK);
 	rig->watch = NULL;
 	assert_true(most > BIG);
+	assert_true(most < 2 * BIG); /* what owners hold alike is held once */
 	assert_int_equal(held(rig, 0), 0);
 	done(&rig);
 }
@@ -126,13 +129,27 @@ what_a_put_reads_is_counted_until_its_answer(void **unused)
 static void
 a_get_that_does_not_fit_is_answered_overload(void **unused)
 {
-	struct corerig *rig = start(3 * BIG);
+	struct corerig *rig = start(BIG);
 
 	assert_int_equal(get(rig, "big"), DYN_STATUS_OVERLOAD);
 	assert_int_equal(corerig_counter(rig, 0, "overloads"), 1);
 	assert_int_equal(get(rig, "small"), DYN_STATUS_OK);
-	rig->nodes[0].node->config.memory_max = 5 * BIG;
+	rig->nodes[0].node->config.memory_max = 2 * BIG;
 	assert_int_equal(get(rig, "big"), DYN_STATUS_OK);
+	done(&rig);
+}
+
+/* Three different objects, and the one that is made of them. */
+static void
+what_is_merged_must_fit_too(void **unused)
+{
+	struct corerig *rig = start(3 * BIG);
+
+	assert_int_equal(get(rig, "differs"), DYN_STATUS_OVERLOAD);
+	rig->nodes[0].node->config.memory_max = 6 * BIG;
+	assert_int_equal(get(rig, "differs"), DYN_STATUS_OVERLOAD);
+	rig->nodes[0].node->config.memory_max = 9 * BIG;
+	assert_int_equal(get(rig, "differs"), DYN_STATUS_OK);
 	done(&rig);
 }
 
@@ -148,8 +165,8 @@ a_put_that_reads_what_does_not_fit_is_refused_and_nothing_is_stored(
 
 	for (uint32_t i = 0; i < sizeof(puts) / sizeof(*puts); i++)
 	{
-		struct corerig *rig = start(2 * BIG);
-		struct dyn_slice before = big_object();
+		struct corerig *rig = start(BIG);
+		struct dyn_slice before = big_object(1);
 
 		assert_int_equal(rigclient_put_status(rig, 0, puts[i]),
 						 DYN_STATUS_OVERLOAD);
@@ -169,7 +186,7 @@ a_put_that_reads_what_does_not_fit_is_refused_and_nothing_is_stored(
 static void
 a_put_that_reads_nothing_needs_no_room_to_read(void **unused)
 {
-	struct corerig *rig = start(2 * BIG);
+	struct corerig *rig = start(BIG);
 
 	assert_int_equal(
 		rigclient_put_status(
@@ -244,6 +261,7 @@ main(void)
 		cmocka_unit_test(what_a_get_reads_is_counted_until_its_answer),
 		cmocka_unit_test(what_a_put_reads_is_counted_until_its_answer),
 		cmocka_unit_test(a_get_that_does_not_fit_is_answered_overload),
+		cmocka_unit_test(what_is_merged_must_fit_too),
 		cmocka_unit_test(
 			a_put_that_reads_what_does_not_fit_is_refused_and_nothing_is_stored),
 		cmocka_unit_test(a_put_that_reads_nothing_needs_no_room_to_read),
