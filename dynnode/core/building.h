@@ -53,6 +53,7 @@ struct dyn_building
 	uint32_t count;   /* partitions that are not NOT */
 	uint64_t begun;   /* counts all beginnings */
 	uint64_t discard; /* serial of the page that is being removed; 0 = none */
+	uint16_t discard_from;           /* the partition to begin with */
 	struct dyn_building_part *parts; /* Q; NULL while not formed */
 };
 

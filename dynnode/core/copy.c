@@ -40,22 +40,14 @@ bound(uint32_t asked, uint32_t max)
 	return asked == 0 || asked > max ? max : asked;
 }
 
-void
-dyn_copy_begin(struct dyn_node *node, struct dyn_request *request,
-			   const struct dyn_node_id *asker, const Dyn__CopyRequest *message)
+static void
+read_page(struct dyn_node *node, struct dyn_request *request)
 {
-	enum dyn_status status = check(node, asker, message);
+	const Dyn__CopyRequest *message = request->message;
 	uint16_t q = node->cluster.ring.partition_count;
-	struct dyn_effect *effect;
+	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 	struct dyn_walk place = { 0 };
 
-	if (status != DYN_STATUS_OK)
-	{
-		dyn_request_refuse(node, request, status, dyn_status_text(status));
-		return;
-	}
-	request->vouches = !dyn_building_is(node, (uint16_t) message->partition);
-	effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 	effect->scan.token = request->serial;
 	effect->scan.table = DYN_TABLE_MAIN;
 	effect->scan.cell_first =
@@ -69,6 +61,22 @@ dyn_copy_begin(struct dyn_node *node, struct dyn_request *request,
 	dyn_walk_resume(&place, effect, &node->out->arena);
 	effect->scan.items_max = bound(message->items_max, ITEMS_MAX);
 	effect->scan.bytes_max = bound(message->bytes_max, BYTES_MAX);
+	effect->scan.for_damage = request->for_damage;
+}
+
+void
+dyn_copy_begin(struct dyn_node *node, struct dyn_request *request,
+			   const struct dyn_node_id *asker, const Dyn__CopyRequest *message)
+{
+	enum dyn_status status = check(node, asker, message);
+
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_request_refuse(node, request, status, dyn_status_text(status));
+		return;
+	}
+	request->vouches = !dyn_building_is(node, (uint16_t) message->partition);
+	read_page(node, request);
 }
 
 static void
@@ -98,6 +106,15 @@ dyn_copy_scanned(struct dyn_node *node, struct dyn_request *request,
 	Dyn__CopyReply reply = DYN__COPY_REPLY__INIT;
 	Dyn__CopyItem *items;
 
+	/* What damage hides cannot be told; all the rest can, and must: the owner
+	 * that asks may be the one without whom the damage is not mended. */
+	if (status == DYN_STATUS_IO_ERROR && !request->for_damage)
+	{
+		request->for_damage = true;
+		request->vouches = false;
+		read_page(node, request);
+		return;
+	}
 	if (status == DYN_STATUS_OK && !dyn_building_tells(node, partition))
 		status = DYN_STATUS_BUILDING; /* since it was asked */
 	if (status != DYN_STATUS_OK)

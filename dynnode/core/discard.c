@@ -34,20 +34,12 @@ is_quiet(const struct dyn_node *node, uint16_t partition)
 
 /* Always from the start: what was there before is gone. */
 static void
-read_page(struct dyn_node *node, uint16_t partition)
+read_page(struct dyn_node *node, struct dyn_request *request)
 {
-	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_DISCARD, 0, NULL);
-	struct dyn_discard *self =
-		dyn_arena_allocate(&request->arena, sizeof(*self));
+	uint16_t partition = request->discard->partition;
 	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 	uint16_t q = node->cluster.ring.partition_count;
 
-	*self = (struct dyn_discard){ .partition = partition,
-								  .turn = node->building.parts[partition].turn,
-								  .is_quiet = is_quiet(node, partition) };
-	request->discard = self;
-	node->building.discard = request->serial;
 	effect->scan.token = request->serial;
 	effect->scan.table = dyn_cluster_own_slot(node, partition) >= 0
 							 ? DYN_TABLE_MAIN
@@ -57,20 +49,43 @@ read_page(struct dyn_node *node, uint16_t partition)
 	effect->scan.hash_only = true;
 	effect->scan.items_max = PAGE_ITEMS_MAX;
 	effect->scan.bytes_max = PAGE_BYTES_MAX;
+	effect->scan.for_damage = request->for_damage;
+}
+
+static void
+begin(struct dyn_node *node, uint16_t partition)
+{
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_DISCARD, 0, NULL);
+	struct dyn_discard *self =
+		dyn_arena_allocate(&request->arena, sizeof(*self));
+
+	*self = (struct dyn_discard){ .partition = partition,
+								  .turn = node->building.parts[partition].turn,
+								  .is_quiet = is_quiet(node, partition) };
+	request->discard = self;
+	node->building.discard = request->serial;
+	read_page(node, request);
 }
 
 static void
 start(struct dyn_node *node)
 {
+	uint32_t q = node->cluster.ring.partition_count;
+
 	if (node->building.count == 0 || !node->writable ||
 		node->building.discard != 0)
 		return;
-	for (uint32_t p = 0; p < node->cluster.ring.partition_count; p++)
+	for (uint32_t i = 0; i < q; i++)
+	{
+		uint16_t p = (uint16_t) ((node->building.discard_from + i) % q);
+
 		if (node->building.parts[p].mode == DYN_BUILDING_DISCARD)
 		{
-			read_page(node, (uint16_t) p);
+			begin(node, p);
 			return;
 		}
+	}
 }
 
 void
@@ -96,6 +111,25 @@ one_less(struct dyn_node *node, struct dyn_request *request)
 		end(node, request, !request->discard->failed);
 }
 
+/*
+ * Damage in this partition or beside it.  What is shown all the same goes, the
+ * damaged records too; that nothing is left is believed only where no damage
+ * is, so another partition comes first, which may have it.
+ */
+static void
+go_over_damage(struct dyn_node *node, struct dyn_request *request)
+{
+	if (request->for_damage)
+	{
+		node->building.discard_from =
+			(uint16_t) (request->discard->partition + 1);
+		end(node, request, false);
+		return;
+	}
+	request->for_damage = true;
+	read_page(node, request);
+}
+
 void
 dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
 					const struct dyn_event *event)
@@ -103,9 +137,10 @@ dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_discard *self = request->discard;
 	uint32_t count = event->scanned.item_count;
 
-	if (event->scanned.status != DYN_STATUS_OK)
+	if (event->scanned.status != DYN_STATUS_OK ||
+		(request->for_damage && count == 0))
 	{
-		end(node, request, false);
+		go_over_damage(node, request);
 		return;
 	}
 	if (count == 0 && event->scanned.end)

@@ -150,6 +150,10 @@ struct dyn_effect
 			/* Records looked at, wanted or not: the page ends behind the last
 			 * of them, maybe without any item; 0 = no bound. */
 			uint32_t visits_max;
+			/* For who looks for damage, and concludes from a page nothing
+			 * about what is absent: a damaged record is an item wherever it
+			 * stands, and never the end of all. */
+			bool for_damage;
 		} scan;
 		struct
 		{

@@ -29,6 +29,7 @@ dyn_scrub_tick(struct dyn_node *node)
 	dyn_walk_resume(&self->place, effect, &node->out->arena);
 	effect->scan.items_max = PAGE_ITEMS_MAX;
 	effect->scan.bytes_max = PAGE_BYTES_MAX;
+	effect->scan.for_damage = true;
 }
 
 /* Damaged records that stand side by side in one bucket, together. */

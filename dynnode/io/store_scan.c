@@ -70,6 +70,13 @@ is_above_range(const struct dyn_effect *effect, struct dyn_slice key)
 
 /* ---- moving the cursor ---- */
 
+static bool
+is_believed(const struct page *page, const struct found *found)
+{
+	return page->effect->scan.for_damage ||
+		   dyn_record_head_is_sound(found->name, found->value);
+}
+
 static enum outcome
 outcome_of(struct page *page, int code, MDB_val name, MDB_val value,
 		   struct found *out)
@@ -80,12 +87,13 @@ outcome_of(struct page *page, int code, MDB_val name, MDB_val value,
 		return DAMAGED;
 	out->name = dyn_store_slice_of(name);
 	out->value = dyn_store_slice_of(value);
-	if (dyn_record_name_parse(out->name, &out->place) &&
-		dyn_slice_equal(out->place.bucket, page->bucket) &&
+	if (!dyn_record_name_parse(out->name, &out->place))
+		return DAMAGED;
+	if (dyn_slice_equal(out->place.bucket, page->bucket) &&
 		out->place.cell <= page->effect->scan.cell_last)
 		return FOUND;
 	/* Believe in the end of the range only if a sound record says so. */
-	return dyn_record_head_is_sound(out->name, out->value) ? OUTSIDE : DAMAGED;
+	return is_believed(page, out) ? OUTSIDE : DAMAGED;
 }
 
 /*
@@ -99,6 +107,8 @@ is_place_believable(struct page *page, int code)
 	MDB_val name = { 0, NULL };
 	bool sound;
 
+	if (page->effect->scan.for_damage)
+		return true;
 	sound = dyn_store_is_sound_at(page->cursor, code == 0 ? MDB_PREV : MDB_LAST,
 								  name, &code);
 	/* Back again; where there is no record before, the cursor stayed. */
@@ -174,7 +184,7 @@ settle_in_bucket(struct page *page, enum outcome outcome, struct found *found)
 		if (!is_below && !is_above_range(effect, found->place.key))
 			break;
 		/* Nothing is passed over on the word of a damaged key. */
-		if (!dyn_record_head_is_sound(found->name, found->value))
+		if (!is_believed(page, found))
 			return DAMAGED;
 		if (is_below)
 			outcome = seek(page, cell, lowest, found);

@@ -11,7 +11,9 @@
  *
  * A damaged record is an item that says so.  A scan whose keys do not
  * ascend, or that would begin, skip or end on the word of a damaged record,
- * is an IO_ERROR, not a short page.
+ * is an IO_ERROR, not a short page.  One for_damage takes its word, as long as
+ * keys ascend: if it stands first or last in a bucket nobody else can be shown
+ * it, and nobody would mend it.
  *
  *-------------------------------------------------------------------------
  */

@@ -37,6 +37,13 @@ record_at(const struct page *page, uint32_t index)
 	return dyn_simdisk_at(page->disk, page->scan->scan.table, index);
 }
 
+/* May a search end here, or pass it over? */
+static bool
+is_believed(const struct page *page, uint32_t index)
+{
+	return page->scan->scan.for_damage || !record_at(page, index)->headless;
+}
+
 static const struct dyn_record_key *
 place(const struct page *page)
 {
@@ -86,7 +93,7 @@ move_to(struct page *page, uint32_t index)
 	if (dyn_slice_equal(record->key.bucket, page->bucket) &&
 		record->key.cell <= page->scan->scan.cell_last)
 		return FOUND;
-	return record->headless ? DAMAGED : OUTSIDE;
+	return is_believed(page, index) ? OUTSIDE : DAMAGED;
 }
 
 static enum outcome
@@ -98,7 +105,7 @@ seek(struct page *page, uint16_t cell, struct dyn_slice key)
 
 	if ((index == page->count ||
 		 dyn_record_key_compare(&record_at(page, index)->key, &from) != 0) &&
-		index > 0 && record_at(page, index - 1)->headless)
+		index > 0 && !is_believed(page, index - 1))
 		return DAMAGED;
 	return move_to(page, index);
 }
@@ -111,7 +118,7 @@ seek_next_bucket(struct page *page)
 	while (index < page->count &&
 		   dyn_slice_equal(record_at(page, index)->key.bucket, page->bucket))
 		index++;
-	if (index > 0 && record_at(page, index - 1)->headless)
+	if (index > 0 && !is_believed(page, index - 1))
 		return DAMAGED;
 	return move_to(page, index);
 }
@@ -131,7 +138,7 @@ settle_in_bucket(struct page *page, enum outcome outcome)
 
 		if (!is_below && !is_above_range(page, record->key.key))
 			break;
-		if (record->headless)
+		if (!is_believed(page, page->at))
 			return DAMAGED;
 		if (is_below)
 			outcome = seek(page, cell, lowest);

@@ -204,6 +204,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom stores = dyn_simrandom_stream(seed, 0x73746f72);
 	struct dyn_simrandom bucket = dyn_simrandom_stream(seed, 0x6275636b);
 	struct dyn_simrandom reap = dyn_simrandom_stream(seed, 0x72656170);
+	struct dyn_simrandom heads = dyn_simrandom_stream(seed, 0x68656164);
 	struct dyn_simrandom newer = dyn_simrandom_stream(seed, 0x6e657765);
 	struct dyn_simrandom memory = dyn_simrandom_stream(seed, 0x6d656d6f);
 
@@ -221,6 +222,9 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	if (self->empty_period_ms > 0 || self->rollback_period_ms > 0)
 		self->own_quorum_rate = 0;
 	self->memory_max = sometimes(&memory, 20, 50000, 400000);
+	/* What nobody finds keeps others from being read. */
+	if (self->scrub_ms > 0)
+		self->head_rate = sometimes(&heads, 60, 100000, 1000000);
 	self->lww = sometimes(&bucket, 20, 1, 1);
 	self->ttl_ms = sometimes(&bucket, 15, 2000, 120000);
 	self->reap_ms = sometimes(&reap, 80, 300, 6000);

@@ -24,6 +24,7 @@
  *     C8 placement     no record on a node that is not an owner
  *     C13 reaped       at the end nothing is left of what is dead for the grace
  *     C11 answered     a request that arrived is answered in its time
+ *     drift            LMDB has, and says, what the model does (simreal.h)
  *
  *-------------------------------------------------------------------------
  */

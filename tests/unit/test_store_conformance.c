@@ -368,6 +368,7 @@ scan(struct bench *bench)
 	effect->scan.bytes_max = 1 + (uint32_t) below(bench, 3000);
 	if (below(bench, 2) == 0)
 		effect->scan.flags = (uint8_t) (1 + below(bench, 3));
+	effect->scan.for_damage = below(bench, 3) == 0;
 	if (below(bench, 2) == 0)
 		effect->scan.visits_max = 1 + (uint32_t) below(bench, ITEMS_MAX);
 	bench->store->ops->submit(bench->store, effect);
@@ -959,6 +960,53 @@ take_any(void *context, const struct dyn_event *event)
 	bench->reading_count--;
 }
 
+/* Counts of the last page. */
+struct shown
+{
+	uint32_t items;
+	uint32_t corrupt;
+	enum dyn_status status;
+};
+
+static void
+count_items(void *context, const struct dyn_event *event)
+{
+	struct shown *shown = context;
+
+	shown->status = event->scanned.status;
+	shown->items = event->scanned.item_count;
+	for (uint32_t i = 0; i < event->scanned.item_count; i++)
+		shown->corrupt += event->scanned.items[i].state == DYN_LOADED_CORRUPT;
+}
+
+/* Who looks for damage is shown everything, wherever the damage is. */
+static void
+expect_all_shown(struct bench *bench)
+{
+	struct dyn_simstore_config config = { .now_ms = &bench->now_ms };
+	struct dyn_effect effect = { .type = DYN_EFFECT_SCAN };
+	struct shown shown = { 0 };
+	struct dyn_store *store =
+		dyn_simstore_open(bench->disk, &config, count_items, &shown);
+	const char *reason;
+	uint32_t count = dyn_simdisk_count(bench->disk, DYN_TABLE_MAIN);
+	uint32_t corrupt = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		corrupt += dyn_simdisk_at(bench->disk, DYN_TABLE_MAIN, i)->corrupt;
+	effect.scan.table = DYN_TABLE_MAIN;
+	effect.scan.cell_last = DYN_CELL_COUNT - 1;
+	effect.scan.items_max = UINT16_MAX;
+	effect.scan.bytes_max = UINT32_MAX;
+	effect.scan.for_damage = true;
+	store->ops->submit(store, &effect);
+	assert_true(store->ops->dispatch(store, &reason));
+	assert_int_equal(shown.status, DYN_STATUS_OK);
+	assert_int_equal(shown.items, count);
+	assert_int_equal(shown.corrupt, corrupt);
+	dyn_simstore_crash(&store);
+}
+
 static void
 the_model_knows_what_damage_does(void **state)
 {
@@ -992,6 +1040,10 @@ the_model_knows_what_damage_does(void **state)
 			assert_int_equal(dyn_simdisk_tree_wrong(bench->disk), 0);
 		}
 		dyn_simstore_crash(&bench->store);
+		for (uint32_t i = dyn_simdisk_count(bench->disk, DYN_TABLE_MAIN);
+			 i > 0 && seed % 2 == 0; i--)
+			dyn_simdisk_corrupt(bench->disk, i - 1, true);
+		expect_all_shown(bench);
 		both_clean(bench);
 		for (uint32_t i = 0; i < KEYS; i++)
 			for (int t = 0; t < TABLES; t++)
