@@ -107,14 +107,13 @@ dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
 			  const Dyn__GetRequest *message)
 {
 	uint32_t count = (uint32_t) message->n_keys;
+	const char *fault;
 
 	request->bucket = dyn_slice_of_bytes(message->bucket);
-	if (count == 0 || message->r > node->cluster.n ||
-		dyn_bucket_check(request->bucket) != DYN_STATUS_OK)
+	fault = dyn_request_fault(node, request, count, message->r);
+	if (fault != NULL)
 	{
-		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
-						   "no keys, r greater than the cluster's n, or not a "
-						   "bucket's name");
+		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST, fault);
 		return;
 	}
 	request->op_count = request->undecided = count;

@@ -7,11 +7,23 @@
 #include "core/put_forward.h"
 #include "core/receipt.h"
 #include "core/room.h"
+#include "core/text.h"
 #include "model/hash.h"
 
 #include <string.h>
 
 /* ------------------------------------------------------------- beginning */
+
+static char *
+say_value_limit(const struct dyn_node *node, struct dyn_request *request)
+{
+	struct dyn_text *text = dyn_arena_allocate(&request->arena, sizeof(*text));
+
+	dyn_text_set(text, "the cluster takes values of up to ");
+	dyn_text_add_number(text, node->cluster.value_size_max);
+	dyn_text_add(text, " bytes");
+	return text->bytes;
+}
 
 static enum dyn_status
 check_op(const struct dyn_node *node, struct dyn_request *request,
@@ -29,10 +41,12 @@ check_op(const struct dyn_node *node, struct dyn_request *request,
 		message->n_values > DYN_VALUES_MAX ||
 		(unsigned) message->mode > DYN__PUT_MODE__GUARDED)
 		return DYN_STATUS_BAD_REQUEST;
-	*text = "a value is larger than the cluster allows";
 	for (size_t i = 0; i < message->n_values; i++)
 		if (message->values[i].len > node->cluster.value_size_max)
+		{
+			*text = say_value_limit(node, request);
 			return DYN_STATUS_TOO_LARGE;
+		}
 	*text = "the context is malformed or has more than 256 entries";
 	if (message->context.len != 0)
 		status = dyn_clock_decode(dyn_slice_of_bytes(message->context), true,
@@ -145,15 +159,14 @@ dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
 {
 	uint32_t count = (uint32_t) message->n_ops;
 	uint32_t w;
+	const char *fault;
 
 	request->bucket = dyn_slice_of_bytes(message->bucket);
 	w = dyn_bucket_w(node, request->bucket, message->w);
-	if (count == 0 || w > node->cluster.n ||
-		dyn_bucket_check(request->bucket) != DYN_STATUS_OK)
+	fault = dyn_request_fault(node, request, count, w);
+	if (fault != NULL)
 	{
-		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST,
-						   "no operations, w greater than the cluster's n, or "
-						   "not a bucket's name");
+		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST, fault);
 		return;
 	}
 	request->op_count = request->undecided = count;

@@ -10,6 +10,7 @@
 #include "core/repair.h"
 #include "core/room.h"
 #include "core/scrub.h"
+#include "model/hash.h"
 
 enum
 {
@@ -118,6 +119,19 @@ dyn_request_end(struct dyn_node *node, struct dyn_request *self)
 	dyn_timers_cancel(&node->request_timers, &self->timer);
 	self->next_ended = node->ended;
 	node->ended = self;
+}
+
+const char *
+dyn_request_fault(const struct dyn_node *node, const struct dyn_request *self,
+				  uint32_t count, uint32_t quorum)
+{
+	if (count == 0)
+		return "the request names no key";
+	if (quorum > node->cluster.n)
+		return "r and w cannot be greater than the cluster's n";
+	if (dyn_bucket_check(self->bucket) != DYN_STATUS_OK)
+		return "a bucket's name has 1 to 63 bytes, and no NUL";
+	return NULL;
 }
 
 void

@@ -121,6 +121,12 @@ void dyn_request_begin_some(struct dyn_node *node, struct dyn_request *self,
 /* It has been answered, or deserves no answer. */
 void dyn_request_end(struct dyn_node *node, struct dyn_request *self);
 
+/* What is wrong with a request for so many keys that asks for a quorum of so
+ * many, in words for its sender; NULL when nothing is. */
+const char *dyn_request_fault(const struct dyn_node *node,
+							  const struct dyn_request *self, uint32_t count,
+							  uint32_t quorum);
+
 /* Refuse it as a whole. */
 void dyn_request_refuse(struct dyn_node *node, struct dyn_request *self,
 						enum dyn_status status, const char *text);
