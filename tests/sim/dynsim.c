@@ -16,7 +16,7 @@
  *
  * Without --calm the parameters are the seed's own (swarm.h).
  *
- * --store sim|lmdb, for all of these: what stores stand on (simreal.h).  When
+ * --store sim|lmdb, for seeds: what stores stand on (simreal.h).  When
  * it is not said, seeds run on the model, and one in 20 on LMDB as well.
  */
 #include "tests/sim/runner.h"
@@ -288,7 +288,7 @@ usage(void)
 		"       dynsim --scenarios | --scenario NAME [--trace] | --list FILE\n"
 		"       dynsim --replay S | --shrink S [--seconds N] | --show S\n"
 		"              [--calm] [--set NAME=N,...] [--trace]\n"
-		"       all:   [--store sim|lmdb]\n");
+		"       seeds: [--store sim|lmdb]\n");
 	return 2;
 }
 
