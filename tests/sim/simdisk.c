@@ -24,6 +24,7 @@ struct dyn_simdisk
 	struct dyn_simtree tree;
 	struct dyn_simreal *real; /* NULL: there is none */
 	bool full;
+	uint32_t largest;
 	uint32_t held_wrong;
 	uint64_t version;
 };
@@ -207,6 +208,12 @@ is_at(const struct table *table, uint32_t index,
 		   dyn_record_key_compare(&table->records[index].key, key) == 0;
 }
 
+uint32_t
+dyn_simdisk_largest(const struct dyn_simdisk *self)
+{
+	return self->largest;
+}
+
 const struct dyn_simrecord *
 dyn_simdisk_get(const struct dyn_simdisk *self, enum dyn_table table,
 				const struct dyn_record_key *key)
@@ -325,6 +332,18 @@ compare_writes(const void *left, const void *right)
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
+static void
+note_sizes(struct dyn_simdisk *self, const struct write *writes, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+	{
+		const struct dyn_simblob *object = writes[i].record->object;
+
+		if (object != NULL && object->size > self->largest)
+			self->largest = object->size;
+	}
+}
+
 /* In the order of their places, and of two of one place the later one last:
  * so the real store writes them. */
 static struct write *
@@ -438,6 +457,7 @@ dyn_simdisk_commit(struct dyn_simdisk *self, const struct dyn_simbatch *batches,
 	uint32_t same;
 
 	self->version++;
+	note_sizes(self, writes, total);
 	for (uint32_t i = 0; i < total; i += same)
 	{
 		same = 1;

@@ -71,6 +71,9 @@ const struct dyn_simrecord *dyn_simdisk_at(const struct dyn_simdisk *self,
 										   enum dyn_table table,
 										   uint32_t index);
 
+/* The size of the largest object that was ever written to it. */
+uint32_t dyn_simdisk_largest(const struct dyn_simdisk *self);
+
 /* NULL when there is no such record. */
 const struct dyn_simrecord *dyn_simdisk_get(const struct dyn_simdisk *self,
 											enum dyn_table table,

@@ -157,7 +157,10 @@ check_owner(const struct removal *self, uint32_t other)
 	read_disk(world, other, DYN_TABLE_MAIN, self->key, &object, &damaged);
 	if (damaged)
 		return;
-	if (brings_back(self, &object) || !knows(self, &object))
+	/* What is written over a damaged record may have given it up unseen. */
+	if (brings_back(self, &object) ||
+		(world->nodes[other].damaged_ms[self->key] == 0 &&
+		 !knows(self, &object)))
 		dyn_world_violation(
 			world, "W5", "node %u gives up what node %u %s of key %u",
 			self->node, other,
@@ -317,16 +320,16 @@ dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 		!dyn_building_takes(world->nodes[node].node, removal.partition) ||
 		dyn_clock_descends(&after.context, &before.context))
 		return;
-	removal.pruned = write->object.size != 0;
-	removal.dots = removal.pruned
-					   ? difference(world, &before.context, &after.context)
-					   : before.context;
+	removal.dots = difference(world, &before.context, &after.context);
+	/* One STORE can remove it and make it anew. */
+	removal.pruned = removal.dots.range_count < before.context.range_count;
 	if (!removal.pruned)
 		removal.object = before;
 	/* Its removal, or another owner's part of it, was looked at already, and
 	 * is not on this disk yet. */
-	else if (dyn_clock_descends(&world->whitebox->given_up[removal.key],
-								&removal.dots))
+	if (write->object.size != 0 &&
+		dyn_clock_descends(&world->whitebox->given_up[removal.key],
+						   &removal.dots))
 		return;
 	give_up(&removal);
 }
