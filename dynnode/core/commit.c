@@ -105,6 +105,7 @@ write_of(struct dyn_commit *commit, struct dyn_key *key)
 	if (key->commit_count != 0 && key->last_commit == commit)
 		return &commit->writes[key->write_index];
 	key->write_index = commit->write_count;
+	dyn_key_set_begin(key);
 	return add_write(commit);
 }
 

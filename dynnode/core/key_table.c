@@ -95,14 +95,34 @@ dyn_key_flags(const struct dyn_object *object)
 }
 
 void
+dyn_key_set_begin(struct dyn_key *self)
+{
+	bool is_there = self->state == DYN_LOADED_FOUND;
+
+	self->before_hash = self->hash;
+	self->before_held_at_ms = is_there ? self->held_at_ms : 0;
+}
+
+/* Since when does it have this hash, when it gets it now? */
+static uint64_t
+held_since(const struct dyn_node *node, const struct dyn_key *self,
+		   uint64_t hash)
+{
+	if (self->state == DYN_LOADED_FOUND && self->hash == hash &&
+		self->held_at_ms != 0)
+		return self->held_at_ms;
+	if (self->before_held_at_ms != 0 && self->before_hash == hash)
+		return self->before_held_at_ms;
+	return node->wall_ms;
+}
+
+void
 dyn_key_set(struct dyn_node *node, struct dyn_key *self,
 			const struct dyn_key_value *value)
 {
-	bool was_there = self->state == DYN_LOADED_FOUND;
 	bool is_there = value->object.size != 0;
 
-	if (!was_there || self->hash != value->hash || self->held_at_ms == 0)
-		self->held_at_ms = node->wall_ms;
+	self->held_at_ms = held_since(node, self, value->hash);
 	self->hash = value->hash;
 	self->flags = value->flags;
 

@@ -35,6 +35,8 @@ struct dyn_key
 	uint64_t hash;               /* of the object */
 	uint64_t held_at_ms;         /* since when it has this hash; 0 = as
 									 * long as anybody remembers */
+	uint64_t before_hash;        /* what it had before the newest commit */
+	uint64_t before_held_at_ms;  /* ... since when; 0 = nothing, or unknown */
 	struct dyn_slice object;     /* encoded; memory of its own */
 	struct dyn_commit *last_commit; /* the newest one that holds this key */
 	uint32_t write_index;           /* of its write in that one */
@@ -70,6 +72,10 @@ struct dyn_key_value
 uint8_t dyn_key_flags(const struct dyn_object *object);
 
 /* ---- for commit.c and load.c ---- */
+
+/* A commit begins with the key as it is: only what this leaves counts for since
+ * when a hash is held, for nobody sees what comes and goes within it. */
+void dyn_key_set_begin(struct dyn_key *self);
 
 /* This is what the key holds from now on, committed or not. */
 void dyn_key_set(struct dyn_node *node, struct dyn_key *self,

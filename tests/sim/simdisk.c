@@ -25,7 +25,6 @@ struct dyn_simdisk
 	struct dyn_simreal *real; /* NULL: there is none */
 	bool full;
 	uint32_t largest;
-	uint32_t held_wrong;
 	uint64_t version;
 };
 
@@ -367,30 +366,6 @@ sort_writes(const struct dyn_simbatch *batches, uint32_t count, uint32_t *total)
 	return writes;
 }
 
-static void
-note_held(struct dyn_simdisk *self, const struct dyn_simrecord *old,
-		  const struct dyn_simrecord *record)
-{
-	if (old->hash == record->hash && old->held_at_ms != 0 &&
-		old->held_at_ms != record->held_at_ms)
-		self->held_wrong++;
-}
-
-/* All that a commit has of one place; old = what is there, or NULL. */
-static void
-note_all_held(struct dyn_simdisk *self, const struct dyn_simrecord *old,
-			  const struct write *writes, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-	{
-		const struct dyn_simrecord *record = writes[i].record;
-
-		if (old != NULL && !old->corrupt && record->object != NULL)
-			note_held(self, old, record);
-		old = record->object != NULL ? record : NULL;
-	}
-}
-
 static bool
 is_headless(const struct table *table, uint32_t index)
 {
@@ -439,9 +414,6 @@ put_last(struct dyn_simdisk *self, const struct write *writes, uint32_t count)
 	uint32_t index = dyn_simdisk_seek(self, which, &from->key);
 	bool present = is_at(table, index, &from->key);
 
-	if (which != DYN_TABLE_META)
-		note_all_held(self, present ? &table->records[index] : NULL, writes,
-					  count);
 	if (which == DYN_TABLE_MAIN)
 		put_main(self, table, index, present, from);
 	else
@@ -519,12 +491,6 @@ dyn_simdisk_drift(const struct dyn_simdisk *self)
 		return NULL;
 	self->real->ops->compare(self->real, self);
 	return self->real->drift[0] != 0 ? self->real->drift : NULL;
-}
-
-uint32_t
-dyn_simdisk_held_wrong(const struct dyn_simdisk *self)
-{
-	return self->held_wrong;
 }
 
 void

@@ -108,10 +108,6 @@ uint64_t dyn_simdisk_tree_hash(const struct dyn_simdisk *self,
  * with a damaged head hangs are not looked at. */
 uint32_t dyn_simdisk_tree_wrong(const struct dyn_simdisk *self);
 
-/* Records that came to another time of holding (not known before: excused)
- * while their object's hash was the same. */
-uint32_t dyn_simdisk_held_wrong(const struct dyn_simdisk *self);
-
 /* NULL when there is none. */
 struct dyn_simreal *dyn_simdisk_real(const struct dyn_simdisk *self);
 

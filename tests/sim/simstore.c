@@ -300,6 +300,40 @@ dyn_simstore_deadline(const struct dyn_store *store)
 	return deadline;
 }
 
+/* ------------------------------------------------------------------ looking */
+
+static const struct dyn_simrecord *
+last_write(const struct dyn_simjobs *jobs, enum dyn_table table,
+		   const struct dyn_record_key *key)
+{
+	const struct dyn_simrecord *last = NULL;
+
+	for (const struct dyn_simjob *job = jobs->first; job; job = job->next)
+		for (uint32_t i = 0; i < job->record_count; i++)
+			if (job->tables[i] == table &&
+				dyn_record_key_compare(&job->records[i].key, key) == 0)
+				last = &job->records[i];
+	return last;
+}
+
+const struct dyn_simrecord *
+dyn_simstore_newest(const struct dyn_store *store, enum dyn_table table,
+					const struct dyn_record_key *key)
+{
+	const struct simstore *self = (const struct simstore *) store;
+	const struct dyn_simjobs *queues[] = { &self->waiting, &self->group,
+										   &self->committed };
+
+	for (int i = 0; i < 3; i++)
+	{
+		const struct dyn_simrecord *last = last_write(queues[i], table, key);
+
+		if (last != NULL)
+			return last;
+	}
+	return dyn_simdisk_get(self->disk, table, key);
+}
+
 /* ---------------------------------------------------------- open and close */
 
 static int

@@ -49,6 +49,13 @@ struct dyn_store *dyn_simstore_open(struct dyn_simdisk *disk,
 /* When dispatch will have something to deliver; UINT64_MAX = never. */
 uint64_t dyn_simstore_deadline(const struct dyn_store *store);
 
+/* What a core goes on from that works at this key: the last write of it that
+ * it was not told of yet, even if that was given up; else what is on the disk.
+ * NULL when there is none; removed: its object is NULL. */
+const struct dyn_simrecord *
+dyn_simstore_newest(const struct dyn_store *store, enum dyn_table table,
+					const struct dyn_record_key *key);
+
 /* From now on dispatch returns false, as after EIO from a sync. */
 void dyn_simstore_fail(struct dyn_store *store);
 

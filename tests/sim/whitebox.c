@@ -266,6 +266,7 @@ dyn_whitebox_store(struct dyn_world *world, uint32_t node,
 		{
 			const struct dyn_write *write = &effect->store.writes[i];
 
+			dyn_whitebox_held(world, node, write);
 			note_object(world, node, write->key.key, write->object, write);
 		}
 }

@@ -36,6 +36,11 @@ struct dyn_whitebox
 void dyn_whitebox_told(struct dyn_world *world, uint32_t node,
 					   const struct dyn_object *object);
 
+/* whitebox_disks.c; W1: a write leaves the core, and the hash that is held
+ * already keeps its time. */
+void dyn_whitebox_held(struct dyn_world *world, uint32_t node,
+					   const struct dyn_write *write);
+
 /* whitebox_reap.c; W5: a write leaves the core. */
 void dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 					   const struct dyn_write *write);

@@ -383,6 +383,60 @@ an_aborted_write_does_not_change_since_when(void **unused)
 	assert_int_equal(record(1, "plain")->held_at_ms, T + MINUTE_MS);
 }
 
+/* Both in one request, so in one commit: a sibling, and a delete of it. */
+static void
+put_and_take_back(const struct dyn_clock *context)
+{
+	static uint8_t ids[2][16] = { { 200 }, { 201 } };
+	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
+	Dyn__PutOp ops[2] = { DYN__PUT_OP__INIT, DYN__PUT_OP__INIT };
+	Dyn__PutOp *places[2] = { &ops[0], &ops[1] };
+	ProtobufCBinaryData value = dyn_bytes_of_slice(dyn_slice_of("w"));
+	struct dyn_slice bytes;
+
+	assert_int_equal(dyn_clock_encode(context, &rig->arena.allocator, &bytes),
+					 DYN_STATUS_OK);
+	for (int i = 0; i < 2; i++)
+	{
+		ops[i].key = dyn_bytes_of_slice(dyn_slice_of("k"));
+		ops[i].request_id = (ProtobufCBinaryData){ sizeof(ids[i]), ids[i] };
+	}
+	ops[0].n_values = 1;
+	ops[0].values = &value;
+	ops[1].context = dyn_bytes_of_slice(bytes);
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of("plain"));
+	request.n_ops = 2;
+	request.ops = places;
+	assert_non_null(corerig_ask(rig, 0, DYN_MESSAGE_PUT, &request.base));
+	assert_int_equal(rig->reply_type, DYN_MESSAGE_PUT_REPLY);
+	corerig_run(rig, 10);
+}
+
+static void
+what_comes_and_goes_in_one_commit_does_not_change_since_when(void **unused)
+{
+	struct dyn_clock context = { 0 };
+	struct dyn_object object;
+	struct dyn_dot dot;
+
+	put(0, (struct write){ .bucket = "plain", .values = { "v" } });
+	dot = held(0, "plain").versions[0].dot;
+	dot.counter++; /* of the sibling that will be deleted */
+	assert_int_equal(
+		dyn_clock_add(&context, dot, &rig->arena.allocator, &context),
+		DYN_STATUS_OK);
+	show_clocks(T + MINUTE_MS);
+	put_and_take_back(&context);
+	for (uint32_t i = 0; i < 3; i++)
+	{
+		object = held(i, "plain");
+		assert_int_equal(object.version_count, 1);
+		assert_true(is(&object.versions[0], "v"));
+		assert_true(dyn_clock_covers(&object.context, dot));
+		assert_int_equal(record(i, "plain")->held_at_ms, T);
+	}
+}
+
 static void
 a_record_that_cannot_tell_is_held_since_its_next_write(void **unused)
 {
@@ -457,6 +511,7 @@ main(void)
 		TEST(a_last_write_ends_by_the_clock_not_by_its_stamp),
 		TEST(a_record_is_held_since_it_came_to_its_hash),
 		TEST(an_aborted_write_does_not_change_since_when),
+		TEST(what_comes_and_goes_in_one_commit_does_not_change_since_when),
 		TEST(a_record_that_cannot_tell_is_held_since_its_next_write),
 		TEST(tombstones_and_what_expires_are_mortal_and_nothing_else),
 		TEST(a_context_of_more_than_ten_entries_is_crowded),
