@@ -244,19 +244,6 @@ add_key(struct dyn_reap_round *round, const struct dyn_scanned *item,
 	return key;
 }
 
-/* When the last version of an object that is dead has expired: others judge
- * it by their own clocks. */
-static uint64_t
-dies_at(const struct dyn_object *object)
-{
-	uint64_t at_ms = 0;
-
-	for (uint32_t i = 0; i < object->version_count; i++)
-		if (object->versions[i].expires_at_ms > at_ms)
-			at_ms = object->versions[i].expires_at_ms;
-	return at_ms;
-}
-
 static void
 take_item(struct dyn_node *node, const struct dyn_scanned *item)
 {
@@ -283,7 +270,7 @@ take_item(struct dyn_node *node, const struct dyn_scanned *item)
 		add_key(round, item, partition,
 				object.version_count == 0 ? item->hash
 										  : dyn_hash_bytes(item->object))
-			->dies_at_ms = dies_at(&object);
+			->dies_at_ms = dyn_object_dies_at(&object);
 	else if (round->prune_count < PRUNES_MAX &&
 			 (count =
 				  dyn_prune_choose(node, &object, &round->arena, &actors)) != 0)

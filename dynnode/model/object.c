@@ -237,13 +237,19 @@ find_winner(const struct dyn_object *self)
 	return winner;
 }
 
+/* Whatever the time is. */
+static bool
+is_beaten(const struct dyn_version *self, const struct dyn_version *winner)
+{
+	return (self->flags & DYN_VERSION_LWW) && self != winner;
+}
+
 static bool
 is_shown(const struct dyn_version *self, const struct dyn_version *winner,
 		 uint64_t now_ms)
 {
-	if ((self->flags & DYN_VERSION_LWW) && self != winner)
-		return false;
-	return self->expires_at_ms == 0 || now_ms < self->expires_at_ms;
+	return !is_beaten(self, winner) &&
+		   (self->expires_at_ms == 0 || now_ms < self->expires_at_ms);
 }
 
 void
@@ -269,6 +275,19 @@ dyn_object_is_dead(const struct dyn_object *self, uint64_t now_ms)
 		if (is_shown(&self->versions[i], winner, now_ms))
 			return false;
 	return !dyn_clock_is_empty(&self->context);
+}
+
+uint64_t
+dyn_object_dies_at(const struct dyn_object *self)
+{
+	const struct dyn_version *winner = find_winner(self);
+	uint64_t at_ms = 0;
+
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (!is_beaten(&self->versions[i], winner) &&
+			self->versions[i].expires_at_ms > at_ms)
+			at_ms = self->versions[i].expires_at_ms;
+	return at_ms;
 }
 
 bool

@@ -135,6 +135,10 @@ void dyn_object_view(struct dyn_object *self, uint64_t now_ms);
 /* Does a reader at this time see none of it?  (A tombstone, or expired.) */
 bool dyn_object_is_dead(const struct dyn_object *self, uint64_t now_ms);
 
+/* Of one that is dead and has versions: when the last of those that readers
+ * were shown expires.  What was beaten by a later write does not count. */
+uint64_t dyn_object_dies_at(const struct dyn_object *self);
+
 /* May it be dead at some time, as it is?  (Nothing is live, or something
  * expires.) */
 bool dyn_object_is_mortal(const struct dyn_object *self);

@@ -134,6 +134,31 @@ the_end_of_a_winner_brings_back_nothing(void **unused)
 	assert_int_equal(view_of(both, T + 9).version_count, 0);
 }
 
+/* Who was beaten may have been written by a clock that was years ahead. */
+static void
+an_object_dies_with_what_is_shown_of_it(void **unused)
+{
+	struct dyn_object empty = { 0 };
+	struct extras lww = { .written_at_ms = T,
+						  .expires_at_ms = T + 9,
+						  .flags = DYN_VERSION_LWW };
+	struct extras beaten = { .written_at_ms = T - 1,
+							 .expires_at_ms = 2 * T,
+							 .flags = DYN_VERSION_LWW };
+	struct extras plain = { .expires_at_ms = T + 20 };
+	struct dyn_object both =
+		sync_of(put_with(empty, NULL, "won", 5, 1, lww),
+				put_with(empty, NULL, "lost", 7, 2, beaten));
+	struct dyn_object all =
+		sync_of(both, put_with(empty, NULL, "beside", 9, 3, plain));
+
+	assert_int_equal(dyn_object_dies_at(&both), T + 9);
+	assert_true(dyn_object_is_dead(&both, T + 9));
+	assert_int_equal(dyn_object_dies_at(&all), T + 20);
+	assert_false(dyn_object_is_dead(&all, T + 19));
+	assert_true(dyn_object_is_dead(&all, T + 20));
+}
+
 static void
 a_tombstone_is_dead_and_an_unknown_key_is_not(void **unused)
 {
@@ -255,6 +280,7 @@ main(void)
 		cmocka_unit_test(versions_without_the_mark_are_shown_beside_the_winner),
 		cmocka_unit_test(a_version_is_shown_until_its_end_and_not_from_then_on),
 		cmocka_unit_test(the_end_of_a_winner_brings_back_nothing),
+		cmocka_unit_test(an_object_dies_with_what_is_shown_of_it),
 		cmocka_unit_test(a_tombstone_is_dead_and_an_unknown_key_is_not),
 		cmocka_unit_test(replicas_that_have_met_show_the_same),
 		cmocka_unit_test(who_read_the_winner_wins_whatever_the_clocks_show),
