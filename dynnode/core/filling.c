@@ -228,10 +228,12 @@ take_status(struct dyn_fill *self, enum dyn_status status)
 	switch ((int) status)
 	{
 		case DYN_STATUS_OK:
+		/* Damaged here, and says so to whoever reads it: what it held may be
+		 * newer than this source, so it is mended by all owners. */
+		case DYN_STATUS_CORRUPT:
 			break;
 		case DYN_STATUS_BAD_REQUEST:
 		case DYN_STATUS_TOO_LARGE:
-		case DYN_STATUS_CORRUPT:
 		case DYN_STATUS_NOT_OWNER:
 			self->left_out = true;
 			break;

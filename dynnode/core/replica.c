@@ -210,7 +210,6 @@ dyn_replica_fill(struct dyn_node *node, const struct dyn_request *fill,
 	request->replicas = ops;
 	for (uint32_t i = 0; i < count; i++)
 		ops[i] = (struct dyn_replica_op){
-			.repair = true,
 			.fill = true,
 			.key = dyn_arena_copy(arena, items[i].key),
 			.object = dyn_arena_copy(arena, items[i].object)

@@ -328,6 +328,31 @@ what_one_owner_cannot_read_another_one_tells(void **unused)
 	corerig_free(&rig);
 }
 
+/* What it held may be newer than what any one source tells. */
+static void
+what_is_damaged_meanwhile_is_mended_by_all_owners_not_by_a_source(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+	const struct corerig_record *newer;
+	const struct corerig_record *mended;
+
+	put_many(rig);
+	corerig_cut(rig, 2, true);
+	lose_disk(rig, 1);
+	corerig_run(rig, FILLED_MS);
+	assert_int_equal(write_key(rig, 0, "key-1", 2), DYN_STATUS_OK);
+	corerig_get(rig, 1, "cart", "key-1")->damaged = true;
+	corerig_cut(rig, 2, false);
+	corerig_run(rig, FILLED_MS);
+	assert_true(is_built(rig, 1));
+	newer = corerig_get(rig, 0, "cart", "key-1");
+	mended = corerig_get(rig, 1, "cart", "key-1");
+	assert_false(mended->damaged);
+	assert_int_equal(mended->object_size, newer->object_size);
+	assert_memory_equal(mended->object, newer->object, newer->object_size);
+	corerig_free(&rig);
+}
+
 static void
 aborted_commits_are_tried_again(void **unused)
 {
@@ -560,6 +585,8 @@ main(void)
 		cmocka_unit_test(a_restart_in_the_midst_goes_on),
 		cmocka_unit_test(two_new_disks_fill_up_from_the_one_that_is_left),
 		cmocka_unit_test(what_one_owner_cannot_read_another_one_tells),
+		cmocka_unit_test(
+			what_is_damaged_meanwhile_is_mended_by_all_owners_not_by_a_source),
 		cmocka_unit_test(aborted_commits_are_tried_again),
 		cmocka_unit_test(anti_entropy_leaves_alone_what_is_being_built),
 		cmocka_unit_test(equal_hashes_excuse_nothing),
