@@ -180,16 +180,31 @@ dyn_read_begin(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	top_up(node, request, op, self);
 }
 
+/* What an answer has already brought is held once, byte for byte. */
+static bool
+find_kept(const struct dyn_read *self, struct dyn_slice object,
+		  struct dyn_slice *kept)
+{
+	for (uint8_t slot = 0; slot < DYN_REPLICAS_MAX; slot++)
+	{
+		*kept = self->objects[slot];
+		if (dyn_slice_equal(*kept, object))
+			return true;
+	}
+	return false;
+}
+
 /* How large it is is known only when it is made, in scratch memory. */
 static enum dyn_status
 keep_merged(struct dyn_node *node, struct dyn_request *request,
-			const struct dyn_object *object, struct dyn_slice *merged)
+			const struct dyn_read *self, const struct dyn_object *object,
+			struct dyn_slice *merged)
 {
 	struct dyn_slice bytes;
 	enum dyn_status status =
 		dyn_object_encode(object, &node->scratch.allocator, &bytes);
 
-	if (status != DYN_STATUS_OK)
+	if (status != DYN_STATUS_OK || find_kept(self, bytes, merged))
 		return status;
 	if (!dyn_room_for_collected(node, bytes.size))
 		return DYN_STATUS_OVERLOAD;
@@ -234,7 +249,7 @@ dyn_read_merge(struct dyn_node *node, struct dyn_request *request,
 		decoded = changed = true;
 	}
 	if (changed)
-		status = keep_merged(node, request, &object, &result);
+		status = keep_merged(node, request, self, &object, &result);
 	*merged = result;
 	return status;
 }
@@ -334,19 +349,14 @@ dyn_read_remembered(struct dyn_request *request, uint32_t op, uint8_t slot,
 	self->other |= other;
 }
 
-/* Owners mostly hold the same, byte for byte: it is kept once.  False when
- * there is no room for it. */
+/* Owners mostly hold the same.  False when there is no room for it. */
 static bool
 keep_object(struct dyn_node *node, struct dyn_request *request,
 			const struct dyn_read *self, struct dyn_slice object,
 			struct dyn_slice *kept)
 {
-	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
-	{
-		*kept = self->objects[slot];
-		if (dyn_slice_equal(*kept, object))
-			return true;
-	}
+	if (find_kept(self, object, kept))
+		return true;
 	if (!dyn_room_for_collected(node, object.size))
 		return false;
 	*kept = dyn_arena_copy(&request->arena, object);

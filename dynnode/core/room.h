@@ -27,9 +27,10 @@
  *     all              for REPLICATEs: the other side of what others have
  *                      begun, which ends here and asks nobody else
  *
- * What owners hold alike is held once, so one key's read always fits in an
- * empty room of the default size, unless more than five owners hold different
- * objects of the greatest size.
+ * What owners hold alike is held once, and what is made of it only if none has
+ * it already.  So one key's read always fits in an empty room of the default
+ * size, unless more than five owners hold different objects of the greatest
+ * size.
  *
  * A write that has left is never broken for want of memory.  What is beyond
  * these lines is counted too, but not refused: what one frame is unpacked to,

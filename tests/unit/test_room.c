@@ -153,6 +153,21 @@ what_is_merged_must_fit_too(void **unused)
 	done(&rig);
 }
 
+/* Two different objects, one of which is what is made of them. */
+static void
+what_one_owner_has_already_is_not_held_again(void **unused)
+{
+	struct corerig *rig = start(3 * BIG);
+	struct dyn_object ahead;
+
+	assert_int_equal(dyn_object_decode(big_object(1), &arena.allocator, &ahead),
+					 DYN_STATUS_OK);
+	ahead = put(ahead, NULL, "sibling", 2, 2);
+	corerig_put(rig, 2, "cart", "big", encoded(ahead));
+	assert_int_equal(get(rig, "big"), DYN_STATUS_OK);
+	done(&rig);
+}
+
 static void
 a_put_that_reads_what_does_not_fit_is_refused_and_nothing_is_stored(
 	void **unused)
@@ -262,6 +277,7 @@ main(void)
 		cmocka_unit_test(what_a_put_reads_is_counted_until_its_answer),
 		cmocka_unit_test(a_get_that_does_not_fit_is_answered_overload),
 		cmocka_unit_test(what_is_merged_must_fit_too),
+		cmocka_unit_test(what_one_owner_has_already_is_not_held_again),
 		cmocka_unit_test(
 			a_put_that_reads_what_does_not_fit_is_refused_and_nothing_is_stored),
 		cmocka_unit_test(a_put_that_reads_nothing_needs_no_room_to_read),
