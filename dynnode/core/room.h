@@ -36,10 +36,11 @@
  * these lines is counted too, but not refused: what one frame is unpacked to,
  * what a put makes of one key, and pages of the node's own background work,
  * whose bytes credit.h bounds.  W4 of the simulator allows half as much again
- * for these, and what is made of one key, a few times its object.  memory_max
- * must be more than the largest frame, which would be refused for ever.
- * Objects that are written count by themselves (bytes_max: key table, commits;
- * so do the copies that their puts hold): reads do not keep writes out.
+ * for these, and what is made of one key, a few times its object.  Half of
+ * memory_max must be more than the largest frame, which would be refused for
+ * ever.  Objects that are written count by themselves (bytes_max: key table,
+ * commits; so do the copies that their puts hold): reads do not keep writes
+ * out.
  *
  * What a client is refused for want of room was sent to nobody: OVERLOAD is
  * a definite no, and the client may try again later.

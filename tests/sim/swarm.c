@@ -1,7 +1,15 @@
 #include "tests/sim/swarm.h"
 
+#include "core/exchange.h"
+#include "model/types.h"
 #include "tests/sim/simrandom.h"
 #include "tests/sim/world.h"
+
+enum
+{
+	VERSION_SIZE_MAX = 64, /* bytes of a version beside its value */
+	COMPARED_SIZE_MAX = 12 /* of a leaf in a frame: its number, and its hash */
+};
 
 typedef struct dyn_simrandom *dice;
 
@@ -193,6 +201,32 @@ draw_stores(struct dyn_swarm *self, dice d)
 	self->clone_period_ms = sometimes(d, 20, 60000, 600000);
 }
 
+/* As little memory as keeps the rules of room.h, or little more.  One key's
+ * read fits in an empty room, three quarters of which are for what n owners
+ * hold and what is made of it, if these all differ and are as large as can be:
+ * less would leave keys that nobody can read, and so nobody mends.  And the
+ * largest frame, which compares leaves, fits in a half.  Values are small,
+ * batches large and clients busy, so that a run comes to hold as much. */
+static void
+draw_memory(struct dyn_swarm *self, dice d)
+{
+	bool on = between(d, 0, 4) == 0;
+	uint32_t value_limit = between(d, 24, 120);
+	uint32_t object_max = DYN_SIBLINGS_MAX * (value_limit + VERSION_SIZE_MAX);
+	uint32_t for_read = (self->n + 1) * object_max / 3 * 4;
+	uint32_t for_frame = 2 * DYN_EXCHANGE_NODES_MAX * COMPARED_SIZE_MAX;
+	uint32_t least = for_read > for_frame ? for_read : for_frame;
+	uint32_t memory_max = between(d, least, least + least / 4);
+
+	if (!on)
+		return;
+	self->memory_max = memory_max;
+	self->value_limit = value_limit;
+	self->value_size_max = value_limit - 7;
+	self->batch_max = between(d, 8, 16);
+	self->think_ms = self->think_ms / 4 + 1;
+}
+
 void
 dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 {
@@ -221,7 +255,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	/* A store is filled from as many others as the cluster's w needs. */
 	if (self->empty_period_ms > 0 || self->rollback_period_ms > 0)
 		self->own_quorum_rate = 0;
-	self->memory_max = sometimes(&memory, 20, 50000, 400000);
+	draw_memory(self, &memory);
 	/* What nobody finds keeps others from being read. */
 	if (self->scrub_ms > 0)
 		self->head_rate = sometimes(&heads, 60, 100000, 1000000);
