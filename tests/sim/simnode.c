@@ -1,6 +1,7 @@
 /*
  * The harness of a core: feeds it events, performs its effects, kills it.
  */
+#include "core/coord_put.h"
 #include "core/exchange.h"
 #include "core/state.h"
 #include "model/hash.h"
@@ -19,6 +20,7 @@ enum
 {
 	STEPS_AT_ONCE_MAX = 100000, /* of one node in one millisecond */
 	MADE_OF_A_KEY = 4,          /* so often its object, at most */
+	MADE_OF_A_FRAME = 4,        /* unpacked, passed on, answered */
 	HELD_OF_WRITTEN = 2         /* so often what room.h counts of it */
 };
 
@@ -228,6 +230,40 @@ notice_circles(struct dyn_world *world, uint32_t index)
 	self->dying = true;
 }
 
+/* What puts count by themselves (core/room.h), those that are decided, too:
+ * their request keeps what it holds of them until it is answered. */
+static size_t
+written_bytes(const struct dyn_request *request)
+{
+	size_t bytes = 0;
+
+	if (request->type != DYN_REQUEST_PUT || request->puts == NULL)
+		return 0;
+	for (uint32_t op = 0; op < request->op_count; op++)
+		bytes += request->puts[op].held_bytes;
+	return bytes;
+}
+
+/* What may come on top of memory_max and half of it: all that was written,
+ * what is made of one key, and of the largest frame. */
+static size_t
+memory_on_top(const struct dyn_world *world, const struct dyn_simnode *self)
+{
+	const struct dyn_request *request = self->node->requests;
+	size_t one_key = dyn_simdisk_largest(self->disk) + world->swarm.value_limit;
+	size_t written = 0;
+	size_t frame = 0;
+
+	for (; request != NULL; request = request->hh.next)
+	{
+		written += written_bytes(request);
+		if (request->bytes > frame)
+			frame = request->bytes;
+	}
+	return MADE_OF_A_KEY * one_key + HELD_OF_WRITTEN * written +
+		   MADE_OF_A_FRAME * frame;
+}
+
 /* W4: a node counts all that its requests hold, and holds no more than it is
  * told, but for what may come on top (core/room.h). */
 static void
@@ -235,10 +271,7 @@ check_memory(struct dyn_world *world, uint32_t index)
 {
 	const struct dyn_simnode *self = &world->nodes[index];
 	size_t memory_max = world->swarm.memory_max;
-	size_t one_key = MADE_OF_A_KEY * (dyn_simdisk_largest(self->disk) +
-									  world->swarm.value_limit);
-	size_t most = memory_max + memory_max / 2 + one_key +
-				  HELD_OF_WRITTEN * self->node->room.put_bytes;
+	size_t most = memory_max + memory_max / 2 + memory_on_top(world, self);
 	size_t counted;
 	size_t found;
 
