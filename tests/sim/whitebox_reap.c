@@ -263,10 +263,12 @@ difference(const struct dyn_world *world, const struct dyn_clock *a,
 	struct dyn_clock out = { 0 };
 	size_t size = (a->range_count + 1) * sizeof(*out.ranges);
 
-	/* Whole actors go, never a part of one. */
+	/* Whole actors go, never a part of one; a writer's old context may bring
+	 * some of it back in the same STORE. */
 	out.ranges = scratch(world)->allocate(scratch(world)->context, size);
 	for (uint32_t i = 0; i < a->range_count; i++)
-		if (dyn_clock_counter(b, a->ranges[i].actor) == 0)
+		if (dyn_clock_counter(b, a->ranges[i].actor) <
+			dyn_clock_counter(a, a->ranges[i].actor))
 			out.ranges[out.range_count++] = a->ranges[i];
 	return out;
 }
