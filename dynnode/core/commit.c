@@ -140,6 +140,14 @@ dyn_commit_write(struct dyn_node *node, struct dyn_key *key,
 	return false;
 }
 
+void
+dyn_commit_await(struct dyn_node *node, struct dyn_key *key,
+				 struct dyn_work work)
+{
+	assert(key->commit_count != 0);
+	add_item(node, key->last_commit, key, work, NULL, 0);
+}
+
 uint64_t
 dyn_commit_write_meta(struct dyn_node *node, const char *name,
 					  struct dyn_slice value)

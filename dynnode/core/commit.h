@@ -31,6 +31,10 @@
 bool dyn_commit_write(struct dyn_node *node, struct dyn_key *key,
 					  const struct dyn_key_value *value, struct dyn_work work);
 
+/* The operation hears of the key's newest commit, which is under way. */
+void dyn_commit_await(struct dyn_node *node, struct dyn_key *key,
+					  struct dyn_work work);
+
 /* A record to DYN_TABLE_META, in this step's commit, whose token it returns.
  * value must live as long as the step's effects. */
 uint64_t dyn_commit_write_meta(struct dyn_node *node, const char *name,

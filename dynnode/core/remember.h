@@ -7,7 +7,8 @@
  * version (notes: L3).  An id is PENDING from the moment its write is applied
  * in memory, COMMITTED once it is on disk; an aborted commit forgets it.  Only
  * COMMITTED ids are told to others, because a LOAD submitted from then on
- * sees what they did.
+ * sees what they did.  A LOAD beside a PENDING one may see it or not, or what
+ * replaced it: whoever asks for that id waits for the commit (replica_read.c).
  *
  * Beside an id stands what was written with it, as far as that is known, as a
  * mark: the same id with another mark is no retry, but a client's mistake.

@@ -2,6 +2,7 @@
 
 #include "core/bucket.h"
 #include "core/cluster.h"
+#include "core/commit.h"
 #include "core/load.h"
 #include "core/outbox.h"
 #include "core/room.h"
@@ -183,6 +184,64 @@ dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
 	dyn_request_begin_some(node, request, begin_read_op);
 }
 
+/* ------------------------------------- requests on their way to disk */
+
+/*
+ * The request was applied here, but was not known to be on disk when the load
+ * was submitted: what was loaded may have its write, or another one that
+ * replaced it, or none.
+ */
+static bool
+is_in_motion(const struct dyn_node *node, const struct dyn_request *request,
+			 uint32_t i)
+{
+	const Dyn__ReadRequest *message = request->message;
+	struct dyn_request_id id;
+
+	return !request->reads[i].remembered && !message->hints &&
+		   message->n_request_ids != 0 &&
+		   dyn_request_id_of_bytes(message->request_ids[i], &id) &&
+		   dyn_remember_knows(&node->remember, &id);
+}
+
+/* Load it again when the commit is done. */
+static void
+wait_for_commit(struct dyn_node *node, struct dyn_request *request, uint32_t op)
+{
+	if (!dyn_key_do(node, request->bucket, request->reads[op].key,
+					(struct dyn_work){ request->serial, op }))
+		decide_read(node, request, op, DYN_STATUS_OVERLOAD);
+}
+
+void
+dyn_replica_read_apply(struct dyn_node *node, struct dyn_request *request,
+					   uint32_t op, struct dyn_key *key)
+{
+	if (request->reads[op].decided)
+		return;
+	if (key->commit_count != 0)
+	{
+		dyn_commit_await(node, key, (struct dyn_work){ request->serial, op });
+		return;
+	}
+	ask_memory(node, request->message, op, &request->reads[op]);
+	/* Of another key: a client's mistake, which is not waited for. */
+	if (is_in_motion(node, request, op))
+		decide_read(node, request, op, DYN_STATUS_OVERLOAD);
+	else
+		begin_read_op(node, request, op);
+}
+
+void
+dyn_replica_read_committed(struct dyn_node *node, struct dyn_request *request,
+						   uint32_t op)
+{
+	if (!request->reads[op].decided)
+		begin_read_op(node, request, op);
+}
+
+/* ------------------------------------------------------------ what it reads */
+
 static void
 take_object(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			struct dyn_slice object)
@@ -209,6 +268,11 @@ dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_read_op *read = &request->reads[op];
 
 	read->hash = record->hash;
+	if (is_in_motion(node, request, op))
+	{
+		wait_for_commit(node, request, op);
+		return;
+	}
 	/* It may have begun since it was asked. */
 	if (!answers(node, partition_of(node, request->bucket, read->key)))
 	{

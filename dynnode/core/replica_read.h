@@ -39,4 +39,11 @@ void dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
 void dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 							 uint32_t op, const struct dyn_loaded *record);
 
+/* For a read that asks for a request which is on its way to disk: its turn at
+ * the key, and the end of the commit. */
+void dyn_replica_read_apply(struct dyn_node *node, struct dyn_request *request,
+							uint32_t op, struct dyn_key *key);
+void dyn_replica_read_committed(struct dyn_node *node,
+								struct dyn_request *request, uint32_t op);
+
 #endif

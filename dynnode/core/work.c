@@ -27,6 +27,8 @@ dyn_work_apply(struct dyn_node *node, struct dyn_work work, struct dyn_key *key)
 		dyn_discard_apply(node, request, work.op, key);
 	else if (request->type == DYN_REQUEST_REAP)
 		dyn_reap_apply(node, request, work.op, key);
+	else if (request->type == DYN_REQUEST_READ)
+		dyn_replica_read_apply(node, request, work.op, key);
 	else
 		dyn_replica_apply(node, request, work.op, key);
 }
@@ -47,6 +49,8 @@ dyn_work_committed(struct dyn_node *node, struct dyn_work work,
 		dyn_discard_committed(node, request, status);
 	else if (request->type == DYN_REQUEST_REAP)
 		dyn_reap_committed(node, request, work.op, status);
+	else if (request->type == DYN_REQUEST_READ)
+		dyn_replica_read_committed(node, request, work.op);
 	else
 		dyn_replica_committed(
 			node, request, work.op,
