@@ -33,6 +33,7 @@ cluster_start() {
         nodes=$(cluster_addresses)
         playground start --nodes "$cluster_size" --base-port "$cluster_port" \
             "$@" >"$scratch/playground.out" 2>&1 && return 0
+        cluster_stop # those that did start
         [ "$try" = 3 ] || rm -rf "$cluster_dir"
         cluster_port=
     done
