@@ -225,7 +225,8 @@ dyn_replica_read_apply(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	ask_memory(node, request->message, op, &request->reads[op]);
-	/* Of another key: a client's mistake, which is not waited for. */
+	/* Still on its way: as another key's, which is a client's mistake and not
+	 * waited for. */
 	if (is_in_motion(node, request, op))
 		decide_read(node, request, op, DYN_STATUS_OVERLOAD);
 	else

@@ -76,7 +76,13 @@ dyn_envelope_seal(const struct dyn_envelope *env, uint8_t *frame)
 	put(frame + AT_CORRELATION, env->correlation, 8);
 	put(frame + AT_CLUSTER, env->cluster, 8);
 	memcpy(frame + AT_SENDER, env->sender.bytes, sizeof(env->sender.bytes));
-	put(frame + AT_CHECKSUM, checksum(frame, env->body.size), 8);
+	dyn_envelope_sum(frame, env->body.size);
+}
+
+void
+dyn_envelope_sum(uint8_t *frame, size_t body_size)
+{
+	put(frame + AT_CHECKSUM, checksum(frame, body_size), 8);
 }
 
 enum dyn_status

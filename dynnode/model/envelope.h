@@ -95,6 +95,10 @@ const char *dyn_message_name(unsigned type);
  * env->body.data are not looked at. */
 void dyn_envelope_seal(const struct dyn_envelope *env, uint8_t *frame);
 
+/* Write the checksum anew, for a header and a body of this size that stand
+ * there. */
+void dyn_envelope_sum(uint8_t *frame, size_t body_size);
+
 /*
  * BAD_REQUEST: short, wrong magic, sizes that do not add up, wrong checksum,
  * unknown type.  TOO_LARGE: beyond DYN_FRAME_SIZE_MAX.  VERSION: another

@@ -61,3 +61,59 @@ rigclient_put_status(struct corerig *rig, uint32_t node,
 	return result != NULL ? (enum dyn_status) result->status
 						  : DYN_STATUS_NOT_READY;
 }
+
+/* Why there is no answer of that type. */
+static enum dyn_status
+refusal(const struct corerig *rig, const void *reply)
+{
+	if (reply == NULL || rig->reply_type != DYN_MESSAGE_ERROR)
+		return DYN_STATUS_NOT_READY;
+	return (enum dyn_status)((const Dyn__Error *) rig->reply)->status;
+}
+
+enum dyn_status
+rigclient_get_status(struct corerig *rig, uint32_t node, const char *key,
+					 uint32_t r)
+{
+	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
+	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
+	const Dyn__GetReply *reply;
+
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
+	request.r = r;
+	request.n_keys = 1;
+	request.keys = &bytes;
+	reply = corerig_ask(rig, node, DYN_MESSAGE_GET, &request.base);
+	if (reply == NULL || rig->reply_type != DYN_MESSAGE_GET_REPLY)
+		return refusal(rig, reply);
+	return (enum dyn_status) reply->results[0]->status;
+}
+
+const Dyn__ReadResult *
+rigclient_read(struct corerig *rig, uint32_t node, const char *key,
+			   const struct dyn_request_id *id, enum dyn_status *status)
+{
+	Dyn__ReadRequest request = DYN__READ_REQUEST__INIT;
+	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
+	ProtobufCBinaryData id_bytes;
+	const Dyn__ReadReply *reply;
+
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
+	request.n_keys = 1;
+	request.keys = &bytes;
+	if (id != NULL)
+	{
+		id_bytes = (ProtobufCBinaryData){ sizeof(id->bytes),
+										  (uint8_t *) (uintptr_t) id->bytes };
+		request.n_request_ids = 1;
+		request.request_ids = &id_bytes;
+	}
+	reply = corerig_ask(rig, node, DYN_MESSAGE_READ, &request.base);
+	if (reply == NULL || rig->reply_type != DYN_MESSAGE_READ_REPLY)
+	{
+		*status = refusal(rig, reply);
+		return NULL;
+	}
+	*status = (enum dyn_status) reply->results[0]->status;
+	return reply->results[0];
+}

@@ -37,4 +37,18 @@ const Dyn__PutResult *rigclient_put(struct corerig *rig, uint32_t node,
 enum dyn_status rigclient_put_status(struct corerig *rig, uint32_t node,
 									 struct rigclient_put put);
 
+/* Of a GET at this r in "cart": the key's status, or why it was refused as a
+ * whole; NOT_READY when nothing was answered. */
+enum dyn_status rigclient_get_status(struct corerig *rig, uint32_t node,
+									 const char *key, uint32_t r);
+
+/* One owner's own word on a key of "cart", as coordinators ask it; id: of the
+ * request that is retried, or NULL.  The result lives until the next question;
+ * NULL when the READ was refused as a whole, then *status is why (NOT_READY:
+ * nothing was answered), else that of the result. */
+const Dyn__ReadResult *rigclient_read(struct corerig *rig, uint32_t node,
+									  const char *key,
+									  const struct dyn_request_id *id,
+									  enum dyn_status *status);
+
 #endif

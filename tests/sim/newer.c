@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xxhash.h>
-
 enum
 {
 	/* Places in a frame: model/envelope.h. */
@@ -14,7 +12,6 @@ enum
 	AT_TYPE = 5,
 	AT_FLAGS = 6,
 	AT_CORRELATION_TOP = 23,
-	AT_CHECKSUM = 48,
 	TYPE_UNKNOWN = 200
 };
 
@@ -111,17 +108,6 @@ with_fields(struct dyn_slice frame)
 	return status == DYN_STATUS_OK ? longer : copy_of(frame);
 }
 
-static void
-seal_again(uint8_t *bytes, size_t size)
-{
-	uint64_t sum = XXH3_64bits_withSeed(bytes + DYN_ENVELOPE_SIZE,
-										size - DYN_ENVELOPE_SIZE,
-										XXH3_64bits(bytes, AT_CHECKSUM));
-
-	for (int i = 0; i < 8; i++)
-		bytes[AT_CHECKSUM + i] = (uint8_t) (sum >> (8 * i));
-}
-
 struct dyn_slice
 dyn_newer_frame(struct dyn_slice frame, enum dyn_newer_kind kind)
 {
@@ -139,6 +125,6 @@ dyn_newer_frame(struct dyn_slice frame, enum dyn_newer_kind kind)
 		bytes[AT_VERSION]++;
 	if (kind != DYN_NEWER_FIELDS)
 		bytes[AT_CORRELATION_TOP] |= 0x80;
-	seal_again(bytes, later.size);
+	dyn_envelope_sum(bytes, later.size - DYN_ENVELOPE_SIZE);
 	return later;
 }

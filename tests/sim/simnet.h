@@ -67,13 +67,13 @@ void dyn_simnet_break(struct dyn_world *world, uint32_t node, uint32_t peer);
 void dyn_simnet_hang_up(struct dyn_world *world, uint32_t client);
 void dyn_simnet_node_down(struct dyn_world *world, uint32_t node);
 
-/* Free the data of a frame event that is never handled. */
 /* Every request on its way to a node that lives. */
 void dyn_simnet_each_request(struct dyn_world *world,
 							 void (*look)(void *context, uint32_t to,
 										  struct dyn_slice frame),
 							 void *context);
 
+/* Free the data of a frame event that is never handled. */
 void dyn_simnet_drop(struct dyn_simevent *event);
 
 #endif

@@ -44,22 +44,13 @@ write_key(struct corerig *rig, uint32_t n, const char *key, uint32_t w)
 		(struct rigclient_put){ .key = key, .values = { "v" }, .w = w });
 }
 
-/* One owner's own word on a key. */
 static enum dyn_status
 read_key(struct corerig *rig, uint32_t n, const char *key)
 {
-	Dyn__ReadRequest request = DYN__READ_REQUEST__INIT;
-	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
-	const Dyn__ReadReply *reply;
+	enum dyn_status status;
 
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.n_keys = 1;
-	request.keys = &bytes;
-	reply = corerig_ask(rig, n, DYN_MESSAGE_READ, &request.base);
-	assert_non_null(reply);
-	if (rig->reply_type == DYN_MESSAGE_ERROR)
-		return (enum dyn_status)((const Dyn__Error *) rig->reply)->status;
-	return (enum dyn_status) reply->results[0]->status;
+	rigclient_read(rig, n, key, NULL, &status);
+	return status;
 }
 
 static enum dyn_status
@@ -75,23 +66,6 @@ scan_all(struct corerig *rig, uint32_t n)
 	if (rig->reply_type == DYN_MESSAGE_ERROR)
 		return (enum dyn_status)((const Dyn__Error *) rig->reply)->status;
 	return (enum dyn_status) reply->status;
-}
-
-static enum dyn_status
-get_key(struct corerig *rig, uint32_t n, const char *key, uint32_t r)
-{
-	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
-	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
-	const Dyn__GetReply *reply;
-
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.r = r;
-	request.n_keys = 1;
-	request.keys = &bytes;
-	reply = corerig_ask(rig, n, DYN_MESSAGE_GET, &request.base);
-	if (reply == NULL || rig->reply_type != DYN_MESSAGE_GET_REPLY)
-		return DYN_STATUS_NOT_READY;
-	return (enum dyn_status) reply->results[0]->status;
 }
 
 static bool
@@ -136,7 +110,7 @@ a_new_disk_says_nothing_until_it_holds_what_the_others_hold(void **unused)
 	assert_true(corerig_is_equal(rig, 0, 1));
 	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
 	assert_int_equal(read_key(rig, 1, "nobody"), DYN_STATUS_NOT_FOUND);
-	assert_int_equal(get_key(rig, 1, "key-1", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_get_status(rig, 1, "key-1", 3), DYN_STATUS_OK);
 	assert_int_equal(corerig_counter(rig, 0, "buildings"), 0);
 	corerig_free(&rig);
 }
@@ -187,7 +161,7 @@ a_new_disk_takes_its_place_at_another_address(void **unused)
 	assert_true(is_built(rig, 1));
 	assert_true(corerig_is_equal(rig, 0, 1));
 	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
-	assert_int_equal(get_key(rig, 0, "key-1", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_get_status(rig, 0, "key-1", 3), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 

@@ -150,26 +150,6 @@ a_retry_that_brings_forgotten_writes_back_makes_no_dot_twice(void **unused)
 	corerig_free(&rig);
 }
 
-/* One owner's own word on a key, as a coordinator of a retry asks it. */
-static const Dyn__ReadResult *
-ask_owner(struct corerig *rig, uint32_t n, const char *key,
-		  const struct dyn_request_id *id)
-{
-	Dyn__ReadRequest request = DYN__READ_REQUEST__INIT;
-	ProtobufCBinaryData keys = dyn_bytes_of_slice(dyn_slice_of(key));
-	ProtobufCBinaryData ids = { sizeof(id->bytes), (uint8_t *) id->bytes };
-	const Dyn__ReadReply *reply;
-
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.n_keys = request.n_request_ids = 1;
-	request.keys = &keys;
-	request.request_ids = &ids;
-	reply = corerig_ask(rig, n, DYN_MESSAGE_READ, &request.base);
-	assert_non_null(reply);
-	assert_int_equal(rig->reply_type, DYN_MESSAGE_READ_REPLY);
-	return reply->results[0];
-}
-
 /* What is loaded meanwhile may be of before it or after it, or after what
  * replaced it: without the id the retry would be written beside that. */
 static void
@@ -178,6 +158,7 @@ who_asks_for_a_request_on_its_way_to_disk_hears_when_it_is_there(void **unused)
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 	struct dyn_request_id id = { { 9 } };
 	const Dyn__ReadResult *result;
+	enum dyn_status status;
 	uint32_t late = 0;
 
 	assert_int_equal(write_one(rig, 0, "k", 9, "a", false), DYN_STATUS_OK);
@@ -188,8 +169,8 @@ who_asks_for_a_request_on_its_way_to_disk_hears_when_it_is_there(void **unused)
 		corerig_run(rig, 1);
 	assert_false(
 		dyn_remember_is_committed(&rig->nodes[late].node->remember, &id));
-	result = ask_owner(rig, late, "k", &id);
-	assert_int_equal(result->status, DYN_STATUS_OK);
+	result = rigclient_read(rig, late, "k", &id, &status);
+	assert_int_equal(status, DYN_STATUS_OK);
 	assert_true(result->remembered);
 	corerig_free(&rig);
 }
@@ -200,9 +181,11 @@ a_request_on_its_way_under_another_key_is_not_waited_for(void **unused)
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 	struct dyn_request_id id = { { 7 } };
 	struct dyn_node *node = rig->nodes[1].node;
+	enum dyn_status status;
 
 	dyn_remember_pending(&node->remember, &id, node->now_ms);
-	assert_int_equal(ask_owner(rig, 1, "k", &id)->status, DYN_STATUS_OVERLOAD);
+	assert_non_null(rigclient_read(rig, 1, "k", &id, &status));
+	assert_int_equal(status, DYN_STATUS_OVERLOAD);
 	corerig_free(&rig);
 }
 

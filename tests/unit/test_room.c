@@ -65,19 +65,7 @@ done(struct corerig **rig)
 static enum dyn_status
 get(struct corerig *rig, const char *key)
 {
-	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
-	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
-	const Dyn__GetReply *reply;
-
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.r = NODES;
-	request.n_keys = 1;
-	request.keys = &bytes;
-	reply = corerig_ask(rig, 0, DYN_MESSAGE_GET, &request.base);
-	assert_non_null(reply);
-	if (rig->reply_type == DYN_MESSAGE_ERROR)
-		return (enum dyn_status)((const Dyn__Error *) rig->reply)->status;
-	return (enum dyn_status) reply->results[0]->status;
+	return rigclient_get_status(rig, 0, key, NODES);
 }
 
 /* The most that node 0 held when frames left. */
