@@ -232,22 +232,14 @@ add_deleted(const struct check *self, uint64_t *set, uint64_t until_ms)
 			  self->deleted + (size_t) (count - 1) * self->word_count);
 }
 
-/* self->covered = what may rightly be gone when `vids` are what is left,
- * with the writes that began until until_ms. */
+/* What the replacing writes and deletes that began until then may have swept
+ * away besides self->covered. */
 static void
-cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
+cover_swept(struct check *self, uint64_t until_ms)
 {
 	uint64_t *set = self->covered;
 	bool grew = true;
 
-	memset(set, 0, self->word_count * sizeof(*set));
-	for (uint32_t i = 0; i < vids->count; i++)
-	{
-		if (vids->items[i] >= self->key->vid_count)
-			continue;
-		add(set, vids->items[i]);
-		unite(self, set, past(self, vids->items[i]));
-	}
 	add_deleted(self, set, until_ms);
 	while (grew)
 	{
@@ -262,6 +254,36 @@ cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
 				grew |= spread_replace(self, set, op);
 		}
 	}
+}
+
+/* self->covered = what may rightly be gone when `vids` are what is left,
+ * with the writes that began until until_ms. */
+static void
+cover(struct check *self, const struct dyn_vids *vids, uint64_t until_ms)
+{
+	uint64_t *set = self->covered;
+
+	memset(set, 0, self->word_count * sizeof(*set));
+	for (uint32_t i = 0; i < vids->count; i++)
+	{
+		if (vids->items[i] >= self->key->vid_count)
+			continue;
+		add(set, vids->items[i]);
+		unite(self, set, past(self, vids->items[i]));
+	}
+	cover_swept(self, until_ms);
+}
+
+/* self->covered = what a checking write may rightly not meet.  A CREATE covers
+ * nothing; a GUARDED write with one row's context also covers what the rows
+ * beside it had replaced. */
+static void
+cover_checked(struct check *self, const struct dyn_history_op *op)
+{
+	memset(self->covered, 0, self->word_count * sizeof(*self->covered));
+	if (op->mode == DYN_HISTORY_GUARDED)
+		unite(self, self->covered, past(self, op->first_vid));
+	cover_swept(self, op->end_ms);
 }
 
 /* ------------------------------------------------------------ time to live */
@@ -509,7 +531,7 @@ check_mode(struct check *self, uint32_t index)
 		return;
 	if (self->history->lww && op->mode == DYN_HISTORY_GUARDED)
 		return; /* it meets the one that has won, not the others */
-	cover(self, op->mode == DYN_HISTORY_CREATE ? &none : &op->seen, op->end_ms);
+	cover_checked(self, op);
 	for (uint32_t v = 0; v < self->key->vid_count; v++)
 		if (self->key->vid_ops[v] == index ||
 			!must_be_met(self, op_of(self, v), op->check_quorum, op->begin_ms))

@@ -268,6 +268,33 @@ test_a_row_stands_for_what_its_neighbours_replaced(void **state)
 	free(rows.items);
 }
 
+/* Of what one row's context stands for, a neighbour that was not met need not
+ * have been, and so what it had replaced. */
+static void
+test_a_guarded_write_has_met_what_its_neighbours_replaced(void **state)
+{
+	struct story story;
+	struct dyn_vids rows = { 0 };
+	uint32_t vids[3];
+	uint32_t op;
+
+	(void) state;
+	begin(&story);
+	vids[0] = put(&story, DYN_HISTORY_OK, NULL, 0);
+	vids[1] = put(&story, DYN_HISTORY_UNKNOWN, vids, 1);
+	vids[2] = put(&story, DYN_HISTORY_OK, NULL, 0);
+	dyn_vids_add(&rows, vids[1]);
+	dyn_vids_add(&rows, vids[2]);
+	op = open_write(&story, DYN_HISTORY_GUARDED, 1, &vids[2], 1);
+	dyn_history_beside(&story.history, op, &rows);
+	dyn_history_end(&story.history, op, DYN_HISTORY_OK, ++story.now_ms);
+	vids[2] = story.history.ops[op].first_vid;
+	end_with(&story, &vids[1], 2);
+
+	assert_string_equal(judge(&story), "");
+	free(rows.items);
+}
+
 /* ------------------------------------------------------------- bad histories */
 
 static void
@@ -670,6 +697,8 @@ main(void)
 		cmocka_unit_test(test_a_client_that_goes_back_in_time_is_named),
 		cmocka_unit_test(test_a_create_over_a_live_version_is_named),
 		cmocka_unit_test(test_a_guarded_write_past_an_unread_version_is_named),
+		cmocka_unit_test(
+			test_a_guarded_write_has_met_what_its_neighbours_replaced),
 		cmocka_unit_test(where_the_last_write_wins_the_earlier_one_may_be_lost),
 		cmocka_unit_test(
 			where_the_last_write_wins_two_versions_are_one_too_many),
