@@ -12,6 +12,11 @@
 
 #include <string.h>
 
+enum
+{
+	HEAR_ALL_HEDGES = 10 /* hedge delays that a retry waits for all owners */
+};
+
 /* ------------------------------------------------------------- beginning */
 
 static char *
@@ -188,6 +193,16 @@ dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
 
 /* --------------------------------------------------------------- reading */
 
+/* A short wait, for an owner that is merely late; and time to write is left. */
+static uint64_t
+hear_all_until(const struct dyn_node *node, const struct dyn_request *request)
+{
+	uint64_t wait_ms = (request->deadline_ms - node->now_ms) / 2;
+	uint64_t wait_ms_max = (uint64_t) HEAR_ALL_HEDGES * node->config.hedge_ms;
+
+	return node->now_ms + (wait_ms < wait_ms_max ? wait_ms : wait_ms_max);
+}
+
 /* First learn what R owners know. */
 void
 dyn_put_read_owners(struct dyn_node *node, struct dyn_request *request,
@@ -201,6 +216,8 @@ dyn_put_read_owners(struct dyn_node *node, struct dyn_request *request,
 	put->read.request_mark = put->mark;
 	/* What a check or a retry must know, only owners know for certain. */
 	put->read.owners_only = !put->seeding;
+	if (put->message->retry)
+		put->read.all_until_ms = hear_all_until(node, request);
 	dyn_read_begin(node, request, op, put->partition,
 				   (uint8_t) dyn_bucket_r(node, request->bucket, 0));
 }

@@ -17,13 +17,25 @@ read_of(struct dyn_request *request, uint32_t op)
 											: &request->puts[op].read;
 }
 
+/* Might an owner that has not answered remember the request? */
+static bool
+awaits_others(const struct dyn_node *node, const struct dyn_read *self)
+{
+	uint8_t silent = self->asked & (uint8_t) ~self->missing &
+					 (uint8_t) ~(self->quorum.yes | self->quorum.no);
+
+	return silent != 0 && node->now_ms < self->all_until_ms &&
+		   (self->remembered_by & self->quorum.yes) == 0;
+}
+
 static void
 decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, struct dyn_read *self)
 {
 	enum dyn_quorum_state state = dyn_quorum_state(&self->quorum);
 
-	if (self->decided || state == DYN_QUORUM_OPEN)
+	if (self->decided || state == DYN_QUORUM_OPEN ||
+		(state == DYN_QUORUM_REACHED && awaits_others(node, self)))
 		return;
 	/* Too few can answer because a record is damaged: hear the others all the
 	 * same, so that it can be mended. */
@@ -177,6 +189,8 @@ dyn_read_begin(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	self->hint_floor = UINT64_MAX;
 	dyn_quorum_init(&self->quorum, node->cluster.n, needed);
 	dyn_request_wake(node, request, node->now_ms + node->config.hedge_ms);
+	while (self->all_until_ms != 0 && ask_owner(node, request, op, self))
+		continue;
 	top_up(node, request, op, self);
 }
 
@@ -465,6 +479,8 @@ dyn_read_hedge(struct dyn_node *node, struct dyn_request *request)
 		}
 		else
 			decide_if_certain(node, request, op, self);
+		if (!self->decided && node->now_ms < self->all_until_ms)
+			dyn_request_wake(node, request, self->all_until_ms);
 	}
 	if (again && !request->ended)
 		dyn_request_wake(node, request, node->now_ms + node->config.hedge_ms);

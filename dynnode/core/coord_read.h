@@ -9,6 +9,10 @@
  * delay.  Only an owner's word that it has no record counts as "absent"; a
  * damaged record counts as no answer.
  *
+ * A retry wants to hear of its first attempt, which any owner may be the only
+ * one to remember: all owners that can be reached are asked at once, and when
+ * `needed` of them know nothing the others are waited for, up to all_until_ms.
+ *
  * When owners are missing, fallbacks (ring.h) are asked for what they hold for
  * others: an object found there counts for a missing owner's slot, nothing
  * found there counts for nothing.
@@ -38,6 +42,7 @@ struct dyn_read
 	uint8_t remembered_by;   /* by these slots */
 	bool other;              /* ... for another write than request_mark tells */
 	bool owners_only;        /* nobody may stand in */
+	uint64_t all_until_ms;   /* hear all owners until then; 0 = `needed` */
 	uint8_t asked;           /* slots whose owner was asked, or is missing */
 	uint8_t missing;         /* slots whose owner cannot answer */
 	uint8_t stood_in;        /* of these: a fallback was asked */
@@ -51,8 +56,9 @@ struct dyn_read
 	struct dyn_slice objects[DYN_REPLICAS_MAX];
 };
 
-/* Fill in key, request_id and owners_only before.  The outcome goes to dyn_get_read or
- * dyn_put_read (by the request's type), maybe at once. */
+/* Fill in key, request_id, owners_only and all_until_ms before.  The outcome
+ * goes to dyn_get_read or dyn_put_read (by the request's type), maybe at
+ * once. */
 void dyn_read_begin(struct dyn_node *node, struct dyn_request *request,
 					uint32_t op, uint16_t partition, uint8_t needed);
 

@@ -20,8 +20,9 @@ enum
 {
 	STEPS_AT_ONCE_MAX = 100000, /* of one node in one millisecond */
 	MADE_OF_A_KEY = 4,          /* so often its object, at most */
-	MADE_OF_A_FRAME = 4,        /* unpacked, passed on, answered */
-	HELD_OF_WRITTEN = 2         /* so often what room.h counts of it */
+	/* unpacked, passed on, answered: a REAP of many actors takes most */
+	MADE_OF_A_FRAME = 12,
+	HELD_OF_WRITTEN = 2 /* so often what room.h counts of it */
 };
 
 bool

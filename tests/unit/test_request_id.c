@@ -175,6 +175,51 @@ who_asks_for_a_request_on_its_way_to_disk_hears_when_it_is_there(void **unused)
 	corerig_free(&rig);
 }
 
+/* One in which a read is content with one owner. */
+static struct corerig *
+new_rig_of_one_owner(void)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+
+	for (uint32_t n = 0; n < 3; n++)
+		rig->nodes[n].node->cluster.r = 1;
+	return rig;
+}
+
+/* Any owner may be the only one that the first attempt had reached, and its
+ * write may have been replaced since: R of the others do not know of it. */
+static void
+a_retry_hears_of_its_write_whoever_alone_remembers_it(void **unused)
+{
+	for (uint32_t asked = 0; asked < 3; asked++)
+		for (uint32_t knows = 0; knows < 3; knows++)
+		{
+			struct corerig *rig = new_rig_of_one_owner();
+			struct dyn_node *node = rig->nodes[knows].node;
+			struct dyn_request_id id = { { 9 } };
+
+			assert_int_equal(write_one(rig, 0, "k", 1, "new", false),
+							 DYN_STATUS_OK);
+			corerig_run(rig, 100);
+			dyn_remember_committed(&node->remember, &id, node->now_ms);
+			assert_int_equal(write_one(rig, asked, "k", 9, "old", true),
+							 DYN_STATUS_OK);
+			assert_int_equal(count_versions(rig, "k"), 1);
+			corerig_free(&rig);
+		}
+}
+
+static void
+a_retry_waits_for_a_silent_owner_but_a_short_time(void **unused)
+{
+	struct corerig *rig = new_rig_of_one_owner();
+
+	rig->nodes[2].store.stalls = true;
+	assert_int_equal(write_one(rig, 0, "k", 9, "a", true), DYN_STATUS_OK);
+	assert_int_equal(count_versions(rig, "k"), 1);
+	corerig_free(&rig);
+}
+
 static void
 a_request_on_its_way_under_another_key_is_not_waited_for(void **unused)
 {
@@ -199,6 +244,8 @@ main(void)
 		cmocka_unit_test(also_for_another_key),
 		cmocka_unit_test(
 			who_asks_for_a_request_on_its_way_to_disk_hears_when_it_is_there),
+		cmocka_unit_test(a_retry_hears_of_its_write_whoever_alone_remembers_it),
+		cmocka_unit_test(a_retry_waits_for_a_silent_owner_but_a_short_time),
 		cmocka_unit_test(
 			a_request_on_its_way_under_another_key_is_not_waited_for),
 		cmocka_unit_test(
