@@ -64,11 +64,12 @@ struct dyn_put_op
 	bool reused;   /* its id is another write's */
 	bool counted;  /* by room.c */
 	uint64_t begun_ms;
-	size_t held_bytes;             /* by room.c */
-	struct dyn_read read;          /* READING */
-	struct dyn_object read_object; /* what it found */
-	struct dyn_writing writing;    /* WRITING */
-	enum dyn_status status;        /* DECIDED */
+	size_t held_bytes;    /* by room.c */
+	struct dyn_read read; /* READING */
+	/* What it found, encoded, in the request's arena; size 0 = no record. */
+	struct dyn_slice read_object;
+	struct dyn_writing writing; /* WRITING */
+	enum dyn_status status;     /* DECIDED */
 	char *text;
 	struct dyn_slice result;     /* context of the object, encoded */
 	const Dyn__Receipt *receipt; /* of a forwarded one */

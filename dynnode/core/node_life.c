@@ -30,6 +30,14 @@ keep_text(struct dyn_node *node, const char *text)
 	return copy;
 }
 
+enum
+{
+	MEMORY_MAX = 512 * 1024 * 1024
+};
+
+_Static_assert(MEMORY_MAX / 2 > DYN_FRAME_SIZE_MAX,
+			   "the largest frame would be refused for ever (core/room.h)");
+
 static void
 set_default(uint32_t *value, uint32_t normal)
 {
@@ -54,7 +62,7 @@ set_defaults(struct dyn_node_config *config)
 	set_default(&config->requests_max, 4096);
 	set_default(&config->keys_max, 65536);
 	set_default(&config->bytes_max, 256 * 1024 * 1024);
-	set_default(&config->memory_max, 512 * 1024 * 1024);
+	set_default(&config->memory_max, MEMORY_MAX);
 	set_default(&config->load_bytes_max, 16 * 1024 * 1024);
 	set_default(&config->remembered_max, 1048576);
 	set_default(&config->hints_max, 1048576);

@@ -47,6 +47,7 @@ find_base(struct dyn_node *node, const struct dyn_put_op *put,
 		  struct dyn_object *base)
 {
 	const struct dyn_allocator *allocator = &node->scratch.allocator;
+	struct dyn_object found;
 	enum dyn_status status = DYN_STATUS_OK;
 
 	*record = (struct dyn_object){ 0 };
@@ -55,8 +56,12 @@ find_base(struct dyn_node *node, const struct dyn_put_op *put,
 	if (status != DYN_STATUS_OK)
 		return DYN_STATUS_CORRUPT;
 	*base = *record;
-	if (put->read.quorum.needed != 0)
-		status = dyn_object_sync(record, &put->read_object, allocator, base);
+	if (put->read_object.size != 0)
+	{
+		status = dyn_object_decode(put->read_object, allocator, &found);
+		if (status == DYN_STATUS_OK)
+			status = dyn_object_sync(record, &found, allocator, base);
+	}
 	if (status != DYN_STATUS_OK)
 		return status;
 	/* Whatever becomes of the put: a retry, too, brings what was read into the
