@@ -35,9 +35,10 @@
  * A write that has left is never broken for want of memory.  What is beyond
  * these lines is counted too, but not refused: what one frame is unpacked to
  * and passed on with, what a put makes of one key, and pages of the node's own
- * background work, whose bytes credit.h bounds.  W4 of the simulator allows
- * half as much again for these, and what is made of one key and of one frame, a
- * few times their sizes.  Half of memory_max must be more than the largest
+ * background work, whose bytes credit.h bounds, or whose items reap_round.h
+ * does.  W4 of the simulator allows half as much again for these, and pages of
+ * reaping, and what is made of one key and of one frame, a few times their
+ * sizes.  Half of memory_max must be more than the largest
  * frame, which would be refused for ever.  Objects that are written count by
  * themselves (bytes_max: key table, commits; so do the copies that their puts
  * hold): reads do not keep writes out.

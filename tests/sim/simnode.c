@@ -3,6 +3,7 @@
  */
 #include "core/coord_put.h"
 #include "core/exchange.h"
+#include "core/prune.h"
 #include "core/state.h"
 #include "model/hash.h"
 #include "tests/sim/nemesis.h"
@@ -20,9 +21,10 @@ enum
 {
 	STEPS_AT_ONCE_MAX = 100000, /* of one node in one millisecond */
 	MADE_OF_A_KEY = 4,          /* so often its object, at most */
-	/* unpacked, passed on, answered: a REAP of many actors takes most */
-	MADE_OF_A_FRAME = 12,
-	HELD_OF_WRITTEN = 2 /* so often what room.h counts of it */
+	MADE_OF_A_FRAME = 4,        /* unpacked, passed on, answered */
+	HELD_OF_WRITTEN = 2,        /* so often what room.h counts of it */
+	MADE_OF_A_REAP_ITEM = 1024, /* bytes, with its key */
+	MADE_OF_A_REAP_ACTOR = 80
 };
 
 bool
@@ -245,23 +247,41 @@ written_bytes(const struct dyn_request *request)
 	return bytes;
 }
 
+/* Of a page of reaping, which asks for no room: small, and there is one for
+ * each member at most.  It names what is to be pruned from each item, actor by
+ * actor. */
+static size_t
+reaped_bytes(const struct dyn_request *request)
+{
+	size_t most = (size_t) request->op_count *
+				  (MADE_OF_A_REAP_ITEM +
+				   (size_t) DYN_PRUNE_ACTORS_MAX * MADE_OF_A_REAP_ACTOR);
+	size_t taken = dyn_arena_taken(&request->arena);
+
+	if (request->type != DYN_REQUEST_REAP)
+		return 0;
+	return taken < most ? taken : most;
+}
+
 /* What may come on top of memory_max and half of it: all that was written,
- * what is made of one key, and of the largest frame. */
+ * what is reaped, what is made of one key, and of the largest frame. */
 static size_t
 memory_on_top(const struct dyn_world *world, const struct dyn_simnode *self)
 {
 	const struct dyn_request *request = self->node->requests;
 	size_t one_key = dyn_simdisk_largest(self->disk) + world->swarm.value_limit;
 	size_t written = 0;
+	size_t reaped = 0;
 	size_t frame = 0;
 
 	for (; request != NULL; request = request->hh.next)
 	{
 		written += written_bytes(request);
+		reaped += reaped_bytes(request);
 		if (request->bytes > frame)
 			frame = request->bytes;
 	}
-	return MADE_OF_A_KEY * one_key + HELD_OF_WRITTEN * written +
+	return MADE_OF_A_KEY * one_key + HELD_OF_WRITTEN * written + reaped +
 		   MADE_OF_A_FRAME * frame;
 }
 
