@@ -1,5 +1,4 @@
 #include "core/call.h"
-#include "core/put_forward.h"
 
 #include "core/coord_put.h"
 #include "core/coord_read.h"
@@ -7,6 +6,8 @@
 #include "core/filling.h"
 #include "core/handoff.h"
 #include "core/peer.h"
+#include "core/put_forward.h"
+#include "core/reap.h"
 #include "core/repair.h"
 #include "core/request.h"
 
@@ -62,64 +63,25 @@ end(struct dyn_node *node, struct dyn_call *self)
 	dyn_memory_give(self);
 }
 
-static void
-lose_repair(struct dyn_node *node, const struct dyn_call *self,
-			const struct dyn_call_item *item, enum dyn_status status)
+/* -------------------------------------------------------------------- READ */
+
+static bool
+fits_reads(const ProtobufCMessage *body, uint32_t count)
 {
-	struct dyn_request *request = dyn_request_find(node, item->serial);
+	const Dyn__ReadReply *reply = (const Dyn__ReadReply *) body;
+	bool ok = reply->n_results == count;
 
-	if (status == DYN_STATUS_OK)
-		status = DYN_STATUS_NO_QUORUM;
-	if (self->type == DYN_MESSAGE_READ)
-		dyn_repair_read(node, request, item->op, status, 0,
-						(struct dyn_slice){ NULL, 0 });
-	else
-		dyn_repair_replicated(node, request, item->op, status);
-}
-
-/* What one waiting operation is told when no answer comes. */
-static void
-lose_item(struct dyn_node *node, const struct dyn_call *self,
-		  const struct dyn_call_item *item, enum dyn_status status)
-{
-	struct dyn_request *request = dyn_request_find(node, item->serial);
-
-	if (self->type == DYN_MESSAGE_TREE || self->type == DYN_MESSAGE_LIST)
-		dyn_exchange_lost(node, item->serial, status);
-	else if (self->type == DYN_MESSAGE_FENCE)
-		dyn_reap_fenced(node, item->serial, item->op, NULL);
-	else if (self->type == DYN_MESSAGE_REAP)
-		dyn_reap_answered(node, item->serial, item->op, NULL);
-	if (request == NULL)
-		return;
-	if (request->type == DYN_REQUEST_HANDOFF)
-		dyn_handoff_answer(node, request, item->op, DYN_STATUS_UNKNOWN);
-	else if (request->type == DYN_REQUEST_REPAIR)
-		lose_repair(node, self, item, status);
-	else if (request->type == DYN_REQUEST_FILL)
-		dyn_filling_lost(node, request, status);
-	else if (self->type == DYN_MESSAGE_READ)
-		dyn_read_lost(node, request, item, status);
-	else if (self->type == DYN_MESSAGE_REPLICATE)
-		dyn_write_answer(node, request, item,
-						 status != DYN_STATUS_OK ? status : DYN_STATUS_UNKNOWN);
-	else
-		dyn_put_forward_lost(node, request, item->op, status);
-}
-
-/* status OK: nothing is known; else the peer refused the whole frame. */
-static void
-lose(struct dyn_node *node, struct dyn_call *self, enum dyn_status status)
-{
-	for (uint32_t i = 0; i < self->item_count; i++)
-		lose_item(node, self, &self->items[i], status);
-	end(node, self);
+	for (uint32_t i = 0; ok && i < count; i++)
+		ok = dyn_status_is_valid(reply->results[i]->status);
+	return ok;
 }
 
 static void
-answer_reads(struct dyn_node *node, struct dyn_call *self,
-			 const Dyn__ReadReply *reply)
+answer_reads(struct dyn_node *node, const struct dyn_call *self,
+			 const ProtobufCMessage *body)
 {
+	const Dyn__ReadReply *reply = (const Dyn__ReadReply *) body;
+
 	for (uint32_t i = 0; i < self->item_count; i++)
 	{
 		const struct dyn_call_item *item = &self->items[i];
@@ -140,14 +102,44 @@ answer_reads(struct dyn_node *node, struct dyn_call *self,
 }
 
 static void
-answer_replicates(struct dyn_node *node, struct dyn_call *self,
-				  const Dyn__ReplicateReply *reply)
+lose_read(struct dyn_node *node, const struct dyn_call_item *item,
+		  enum dyn_status status)
 {
+	struct dyn_request *request = dyn_request_find(node, item->serial);
+
+	if (request == NULL)
+		return;
+	if (request->type == DYN_REQUEST_REPAIR)
+		dyn_repair_read(node, request, item->op,
+						status != DYN_STATUS_OK ? status : DYN_STATUS_NO_QUORUM,
+						0, (struct dyn_slice){ NULL, 0 });
+	else
+		dyn_read_lost(node, request, item, status);
+}
+
+/* --------------------------------------------------------------- REPLICATE */
+
+static bool
+fits_replicates(const ProtobufCMessage *body, uint32_t count)
+{
+	const Dyn__ReplicateReply *reply = (const Dyn__ReplicateReply *) body;
+	bool ok = reply->n_statuses == count;
+
+	for (uint32_t i = 0; ok && i < count; i++)
+		ok = dyn_status_is_valid(reply->statuses[i]);
+	return ok;
+}
+
+static void
+answer_replicates(struct dyn_node *node, const struct dyn_call *self,
+				  const ProtobufCMessage *body)
+{
+	const Dyn__ReplicateReply *reply = (const Dyn__ReplicateReply *) body;
+
 	for (uint32_t i = 0; i < self->item_count; i++)
 	{
 		const struct dyn_call_item *item = &self->items[i];
 		struct dyn_request *request = dyn_request_find(node, item->serial);
-
 		enum dyn_status status = (enum dyn_status) reply->statuses[i];
 
 		if (request == NULL)
@@ -162,9 +154,43 @@ answer_replicates(struct dyn_node *node, struct dyn_call *self,
 }
 
 static void
-answer_forwards(struct dyn_node *node, struct dyn_call *self,
-				const Dyn__PutReply *reply)
+lose_replicate(struct dyn_node *node, const struct dyn_call_item *item,
+			   enum dyn_status status)
 {
+	struct dyn_request *request = dyn_request_find(node, item->serial);
+
+	if (request == NULL)
+		return;
+	if (request->type == DYN_REQUEST_HANDOFF)
+		dyn_handoff_answer(node, request, item->op, DYN_STATUS_UNKNOWN);
+	else if (request->type == DYN_REQUEST_REPAIR)
+		dyn_repair_replicated(node, request, item->op,
+							  status != DYN_STATUS_OK ? status
+													  : DYN_STATUS_NO_QUORUM);
+	else
+		dyn_write_answer(node, request, item,
+						 status != DYN_STATUS_OK ? status : DYN_STATUS_UNKNOWN);
+}
+
+/* ------------------------------------------------------------ PUT, forwarded */
+
+static bool
+fits_forwards(const ProtobufCMessage *body, uint32_t count)
+{
+	const Dyn__PutReply *reply = (const Dyn__PutReply *) body;
+	bool ok = reply->n_results == count;
+
+	for (uint32_t i = 0; ok && i < count; i++)
+		ok = dyn_status_is_valid(reply->results[i]->status);
+	return ok;
+}
+
+static void
+answer_forwards(struct dyn_node *node, const struct dyn_call *self,
+				const ProtobufCMessage *body)
+{
+	const Dyn__PutReply *reply = (const Dyn__PutReply *) body;
+
 	for (uint32_t i = 0; i < self->item_count; i++)
 	{
 		const struct dyn_call_item *item = &self->items[i];
@@ -175,67 +201,143 @@ answer_forwards(struct dyn_node *node, struct dyn_call *self,
 	}
 }
 
-/* Does this body answer that call, item for item, in statuses we know? */
-static bool
-fits(const struct dyn_call *self, const struct dyn_envelope *env,
-	 const ProtobufCMessage *body)
+static void
+lose_forward(struct dyn_node *node, const struct dyn_call_item *item,
+			 enum dyn_status status)
 {
-	uint32_t count = self->item_count;
+	struct dyn_request *request = dyn_request_find(node, item->serial);
 
-	if (self->type == DYN_MESSAGE_READ && env->type == DYN_MESSAGE_READ_REPLY)
-	{
-		const Dyn__ReadReply *reply = (const Dyn__ReadReply *) body;
-		bool ok = reply->n_results == count;
+	if (request != NULL)
+		dyn_put_forward_lost(node, request, item->op, status);
+}
 
-		for (uint32_t i = 0; ok && i < count; i++)
-			ok = dyn_status_is_valid(reply->results[i]->status);
-		return ok;
-	}
-	if (self->type == DYN_MESSAGE_REPLICATE &&
-		env->type == DYN_MESSAGE_REPLICATE_REPLY)
-	{
-		const Dyn__ReplicateReply *reply = (const Dyn__ReplicateReply *) body;
-		bool ok = reply->n_statuses == count;
+/* ------------------------------------- what has one item: TREE, LIST, COPY */
 
-		for (uint32_t i = 0; ok && i < count; i++)
-			ok = dyn_status_is_valid(reply->statuses[i]);
-		return ok;
-	}
-	if (self->type == DYN_MESSAGE_PUT && env->type == DYN_MESSAGE_PUT_REPLY)
-	{
-		const Dyn__PutReply *reply = (const Dyn__PutReply *) body;
-		bool ok = reply->n_results == count;
+static void
+answer_tree(struct dyn_node *node, const struct dyn_call *self,
+			const ProtobufCMessage *body)
+{
+	dyn_exchange_tree_answer(node, self->items[0].serial,
+							 (const Dyn__TreeReply *) body);
+}
 
-		for (uint32_t i = 0; ok && i < count; i++)
-			ok = dyn_status_is_valid(reply->results[i]->status);
-		return ok;
-	}
-	return (self->type == DYN_MESSAGE_TREE &&
-			env->type == DYN_MESSAGE_TREE_REPLY) ||
-		   (self->type == DYN_MESSAGE_LIST &&
-			env->type == DYN_MESSAGE_LIST_REPLY) ||
-		   (self->type == DYN_MESSAGE_COPY &&
-			env->type == DYN_MESSAGE_COPY_REPLY) ||
-		   (self->type == DYN_MESSAGE_FENCE &&
-			env->type == DYN_MESSAGE_FENCE_REPLY) ||
-		   (self->type == DYN_MESSAGE_REAP &&
-			env->type == DYN_MESSAGE_REAP_REPLY);
+static void
+answer_list(struct dyn_node *node, const struct dyn_call *self,
+			const ProtobufCMessage *body)
+{
+	dyn_exchange_list_answer(node, self->items[0].serial,
+							 (const Dyn__ListReply *) body);
+}
+
+static void
+lose_exchange(struct dyn_node *node, const struct dyn_call_item *item,
+			  enum dyn_status status)
+{
+	dyn_exchange_lost(node, item->serial, status);
 }
 
 static void
 answer_copy(struct dyn_node *node, const struct dyn_call *self,
-			const Dyn__CopyReply *reply)
+			const ProtobufCMessage *body)
 {
 	struct dyn_request *request = dyn_request_find(node, self->items[0].serial);
 
 	if (request != NULL)
-		dyn_filling_answer(node, request, reply);
+		dyn_filling_answer(node, request, (const Dyn__CopyReply *) body);
 }
+
+static void
+lose_copy(struct dyn_node *node, const struct dyn_call_item *item,
+		  enum dyn_status status)
+{
+	struct dyn_request *request = dyn_request_find(node, item->serial);
+
+	if (request != NULL)
+		dyn_filling_lost(node, request, status);
+}
+
+/* ------------------------------------------------------------- FENCE, REAP */
+
+static void
+answer_fence(struct dyn_node *node, const struct dyn_call *self,
+			 const ProtobufCMessage *body)
+{
+	dyn_reap_fenced(node, self->items[0].serial, self->items[0].op,
+					(const Dyn__FenceReply *) body);
+}
+
+static void
+lose_fence(struct dyn_node *node, const struct dyn_call_item *item,
+		   enum dyn_status status)
+{
+	(void) status;
+	dyn_reap_fenced(node, item->serial, item->op, NULL);
+}
+
+static void
+answer_reap(struct dyn_node *node, const struct dyn_call *self,
+			const ProtobufCMessage *body)
+{
+	dyn_reap_answered(node, self->items[0].serial, self->items[0].op,
+					  (const Dyn__ReapReply *) body);
+}
+
+static void
+lose_reap(struct dyn_node *node, const struct dyn_call_item *item,
+		  enum dyn_status status)
+{
+	(void) status;
+	dyn_reap_answered(node, item->serial, item->op, NULL);
+}
+
+/* ------------------------------------------------------------------- kinds */
+
+/* Whoever waits may have ended, and is then told nothing. */
+static const struct kind
+{
+	enum dyn_message_type reply_type;
+	/* Is it an answer item for item, in statuses that are known?  NULL: who
+	 * hears it finds out. */
+	bool (*fits)(const ProtobufCMessage *body, uint32_t item_count);
+	void (*answer)(struct dyn_node *node, const struct dyn_call *self,
+				   const ProtobufCMessage *body);
+	/* status OK: nothing is known; else the peer refused the whole frame. */
+	void (*lose)(struct dyn_node *node, const struct dyn_call_item *item,
+				 enum dyn_status status);
+} kinds[] = {
+	[DYN_MESSAGE_READ] = { DYN_MESSAGE_READ_REPLY, fits_reads, answer_reads,
+						   lose_read },
+	[DYN_MESSAGE_REPLICATE] = { DYN_MESSAGE_REPLICATE_REPLY, fits_replicates,
+								answer_replicates, lose_replicate },
+	[DYN_MESSAGE_PUT] = { DYN_MESSAGE_PUT_REPLY, fits_forwards, answer_forwards,
+						  lose_forward },
+	[DYN_MESSAGE_TREE] = { DYN_MESSAGE_TREE_REPLY, NULL, answer_tree,
+						   lose_exchange },
+	[DYN_MESSAGE_LIST] = { DYN_MESSAGE_LIST_REPLY, NULL, answer_list,
+						   lose_exchange },
+	[DYN_MESSAGE_COPY] = { DYN_MESSAGE_COPY_REPLY, NULL, answer_copy,
+						   lose_copy },
+	[DYN_MESSAGE_FENCE] = { DYN_MESSAGE_FENCE_REPLY, NULL, answer_fence,
+							lose_fence },
+	[DYN_MESSAGE_REAP] = { DYN_MESSAGE_REAP_REPLY, NULL, answer_reap,
+						   lose_reap },
+};
+
+static void
+lose(struct dyn_node *node, struct dyn_call *self, enum dyn_status status)
+{
+	for (uint32_t i = 0; i < self->item_count; i++)
+		kinds[self->type].lose(node, &self->items[i], status);
+	end(node, self);
+}
+
+/* ------------------------------------------------------------ what happens */
 
 void
 dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 				const struct dyn_envelope *env, const ProtobufCMessage *body)
 {
+	const struct kind *kind;
 	struct dyn_call *self;
 
 	if (env->correlation == 0)
@@ -252,6 +354,7 @@ dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 		dyn_count(node, replies_bad);
 		return;
 	}
+	kind = &kinds[self->type];
 	/* A forwarded put takes as long as others do. */
 	if (self->type != DYN_MESSAGE_PUT)
 		dyn_peer_answered(node, peer_index, node->now_ms - self->sent_at_ms);
@@ -264,32 +367,14 @@ dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 										 : DYN_STATUS_UNKNOWN);
 		return;
 	}
-	if (!fits(self, env, body))
+	if (env->type != kind->reply_type ||
+		(kind->fits != NULL && !kind->fits(body, self->item_count)))
 	{
 		dyn_count(node, replies_bad);
 		lose(node, self, DYN_STATUS_OK);
 		return;
 	}
-	if (self->type == DYN_MESSAGE_READ)
-		answer_reads(node, self, (const Dyn__ReadReply *) body);
-	else if (self->type == DYN_MESSAGE_REPLICATE)
-		answer_replicates(node, self, (const Dyn__ReplicateReply *) body);
-	else if (self->type == DYN_MESSAGE_TREE)
-		dyn_exchange_tree_answer(node, self->items[0].serial,
-								 (const Dyn__TreeReply *) body);
-	else if (self->type == DYN_MESSAGE_LIST)
-		dyn_exchange_list_answer(node, self->items[0].serial,
-								 (const Dyn__ListReply *) body);
-	else if (self->type == DYN_MESSAGE_COPY)
-		answer_copy(node, self, (const Dyn__CopyReply *) body);
-	else if (self->type == DYN_MESSAGE_FENCE)
-		dyn_reap_fenced(node, self->items[0].serial, self->items[0].op,
-						(const Dyn__FenceReply *) body);
-	else if (self->type == DYN_MESSAGE_REAP)
-		dyn_reap_answered(node, self->items[0].serial, self->items[0].op,
-						  (const Dyn__ReapReply *) body);
-	else
-		answer_forwards(node, self, (const Dyn__PutReply *) body);
+	kind->answer(node, self, body);
 	end(node, self);
 }
 

@@ -46,7 +46,7 @@ void dyn_call_add(struct dyn_call *self, const struct dyn_call_item *item);
 /* Its frame has left: await the answer. */
 void dyn_call_await(struct dyn_node *node, struct dyn_call *self);
 
-/* An answer of a peer: READ_REPLY, REPLICATE_REPLY, PUT_REPLY, ERROR. */
+/* An answer of a peer: the reply to what it was sent, or ERROR. */
 void dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 					 const struct dyn_envelope *env,
 					 const ProtobufCMessage *body);
