@@ -126,11 +126,14 @@ reap_text(const Dyn__ReapStatus *reap)
 {
 	if (reap == NULL)
 		return;
+	/* While something is in the way, nobody counts. */
 	printf("\ndeleted or expired and not yet removed: %" PRIu64
-		   " (kept for %" PRIu64 " s; %s)\n",
-		   reap->waiting, reap->grace_ms / 1000, reap->state);
+		   "%s (kept for %" PRIu64 " s; %s)\n",
+		   reap->waiting,
+		   reap->blocked[0] != 0 ? " when they were last counted" : "",
+		   reap->grace_ms / 1000, reap->state);
 	if (reap->blocked[0] != 0)
-		printf("not removed now, as %s\n", reap->blocked);
+		printf("not counted or removed now, as %s\n", reap->blocked);
 }
 
 static void
