@@ -25,7 +25,7 @@ static const ErrorEntry entries[] = {
 	{DYN_STATUS_OVERLOAD, ERRCODE_INSUFFICIENT_RESOURCES,
 		"Try again, with fewer sessions or smaller statements at a time."},
 	{DYN_STATUS_FULL, ERRCODE_DISK_FULL,
-		"Free some space on the nodes' disks; reading goes on."},
+		"Free some space on the nodes' disks, or raise their map-size-max; reading goes on."},
 	{DYN_STATUS_NO_QUORUM, ERRCODE_CONNECTION_FAILURE,
 		"Start the nodes that do not answer, or ask for fewer replicas with r or w."},
 	{DYN_STATUS_UNKNOWN, ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
@@ -67,6 +67,9 @@ dynfdw_raise(enum dyn_status status, const char *what, const char *text)
 	const ErrorEntry *entry = find_entry(status);
 	const char *hint = entry ? entry->hint : NULL;
 
+	/* A node that has no more to say repeats the status. */
+	if (text && strcmp(text, dyn_status_text(status)) == 0)
+		text = NULL;
 	ereport(ERROR,
 			(errcode(dynfdw_sqlstate(status)),
 			 errmsg("%s: %s", what, dyn_status_text(status)),
