@@ -239,6 +239,10 @@ give_up_start(const struct playground *self, bool is_new, const bool *started)
 	settings_path(self, path);
 	if (is_new)
 		unlink(path);
+	else
+		fprintf(stderr, "dynctl: playground: the nodes that were started are "
+						"stopped again; \"start I\" starts one without the "
+						"others\n");
 	return CTL_FAILED;
 }
 
