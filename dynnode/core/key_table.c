@@ -56,11 +56,13 @@ drop_key(struct dyn_node *node, struct dyn_key *self)
 	dyn_memory_give(self);
 }
 
+/* While a commit is told of, its keys are without it already, but it lets them
+ * go when all have heard (commit.c). */
 void
 dyn_key_release(struct dyn_node *node, struct dyn_key *self)
 {
 	if (!self->loading && !self->applying && self->work_count == 0 &&
-		self->commit_count == 0)
+		self->commit_count == 0 && self->last_commit == NULL)
 		drop_key(node, self);
 }
 

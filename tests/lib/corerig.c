@@ -1,5 +1,6 @@
 #include "corerig.h"
 
+#include "core/handoff.h"
 #include "core/key_table.h"
 #include "model/hash.h"
 
@@ -153,16 +154,13 @@ store_put(struct corerig_store *store, const struct dyn_write *write)
 	struct dyn_slice bucket = write->key.bucket;
 	struct dyn_slice key = write->key.key;
 	struct dyn_slice object = write->object;
-	uint16_t cell = dyn_hash_cell(dyn_hash_position(bucket, key));
+	uint16_t cell = write->key.cell;
 	uint32_t i = seek(store, bucket, cell, key);
 	struct corerig_record *record = &store->records[i];
-	uint32_t leaf;
 
 	if (i < store->count && order(record, bucket, cell, key) == 0)
 	{
-		uint64_t item = item_of(record, &leaf);
-
-		store->leaves[leaf] ^= item;
+		store->leaves[record->leaf] ^= record->item;
 		free_record(record);
 		memmove(record, record + 1,
 				(--store->count - i) * sizeof(*store->records));
@@ -183,14 +181,12 @@ store_put(struct corerig_store *store, const struct dyn_write *write)
 									   .hash = write->hash,
 									   .held_at_ms = write->held_at_ms,
 									   .flags = write->flags,
+									   .slots = write->slots,
 									   .object_size = object.size };
 	record->object = malloc(object.size);
 	memcpy(record->object, object.data, object.size);
-	{
-		uint64_t item = item_of(record, &leaf);
-
-		store->leaves[leaf] ^= item;
-	}
+	record->item = item_of(record, &record->leaf);
+	store->leaves[record->leaf] ^= record->item;
 }
 
 static void
@@ -212,6 +208,13 @@ store_meta(struct corerig_store *store, const struct dyn_write *write)
 			break;
 		}
 	free(name);
+}
+
+static struct corerig_store *
+store_of(struct corerig *rig, uint32_t node, enum dyn_table table)
+{
+	return table == DYN_TABLE_HINTS ? &rig->nodes[node].hints
+									: &rig->nodes[node].store;
 }
 
 static void
@@ -237,6 +240,8 @@ do_store(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 			store_put(store, write);
 			store->writes++;
 		}
+		else
+			store_put(&rig->nodes[node].hints, write);
 	}
 }
 
@@ -249,7 +254,7 @@ keep(struct corerig_event *event, const void *bytes, size_t size)
 static void
 do_load(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 {
-	const struct corerig_store *store = &rig->nodes[node].store;
+	const struct corerig_store *store = store_of(rig, node, effect->load.table);
 	struct corerig_event *event = event_new(rig, node, DYN_EVENT_LOADED);
 	uint32_t count = effect->load.key_count;
 	struct dyn_loaded *records =
@@ -262,7 +267,7 @@ do_load(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 		const struct corerig_record *record = &store->records[at];
 
 		records[i] = (struct dyn_loaded){ .state = DYN_LOADED_ABSENT };
-		if (effect->load.table != DYN_TABLE_MAIN || at == store->count ||
+		if (at == store->count ||
 			order(record, key->bucket, key->cell, key->key) != 0)
 			continue;
 		records[i].state =
@@ -272,6 +277,7 @@ do_load(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 		records[i].hash = record->hash;
 		records[i].held_at_ms = record->held_at_ms;
 		records[i].flags = record->flags;
+		records[i].slots = record->slots;
 		if (!effect->load.hash_only)
 			records[i].object =
 				keep(event, record->object, record->object_size);
@@ -316,6 +322,7 @@ scanned(struct corerig_event *event, const struct dyn_effect *effect,
 	item.hash = record->hash;
 	item.held_at_ms = record->held_at_ms;
 	item.flags = record->flags;
+	item.slots = record->slots;
 	if (!effect->scan.hash_only)
 		item.object = keep(event, record->object, record->object_size);
 	return item;
@@ -325,7 +332,7 @@ scanned(struct corerig_event *event, const struct dyn_effect *effect,
 static void
 do_scan(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 {
-	const struct corerig_store *store = &rig->nodes[node].store;
+	const struct corerig_store *store = store_of(rig, node, effect->scan.table);
 	struct corerig_event *event = event_new(rig, node, DYN_EVENT_SCANNED);
 	uint32_t max = effect->scan.items_max;
 	const struct corerig_record *last = NULL;
@@ -339,9 +346,7 @@ do_scan(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 	event->event.scanned.token = effect->scan.token;
 	event->event.scanned.items = items;
 	event->event.scanned.end = true;
-	for (uint32_t i = 0; effect->scan.table == DYN_TABLE_MAIN &&
-						 i < store->count && event->event.scanned.end;
-		 i++)
+	for (uint32_t i = 0; i < store->count && event->event.scanned.end; i++)
 	{
 		const struct corerig_record *record = &store->records[i];
 		bool wanted = effect->scan.flags == 0 || record->damaged ||
@@ -535,8 +540,8 @@ config_of(const struct corerig *rig, uint32_t index, const char **seeds)
 									 .seed_count = rig->count,
 									 .zone = "",
 									 .version = "rig",
-									 .n = (uint8_t) rig->count,
-									 .r = (uint8_t) rig->count,
+									 .n = rig->replicas,
+									 .r = rig->replicas,
 									 .w = 1,
 									 .partition_count = rig->partitions,
 									 .anti_entropy_ms = rig->anti_entropy_ms,
@@ -572,9 +577,17 @@ static void init_store(struct corerig_store *store);
 struct corerig *
 corerig_new(uint32_t nodes, uint16_t partitions, uint32_t anti_entropy_ms)
 {
+	return corerig_new_of(nodes, (uint8_t) nodes, partitions, anti_entropy_ms);
+}
+
+struct corerig *
+corerig_new_of(uint32_t nodes, uint8_t replicas, uint16_t partitions,
+			   uint32_t anti_entropy_ms)
+{
 	struct corerig *rig = calloc(1, sizeof(*rig));
 
 	rig->count = nodes;
+	rig->replicas = replicas;
 	rig->partitions = partitions;
 	rig->anti_entropy_ms = anti_entropy_ms;
 	rig->now_ms = 1000;
@@ -586,6 +599,7 @@ corerig_new(uint32_t nodes, uint16_t partitions, uint32_t anti_entropy_ms)
 
 		snprintf(self->address, sizeof(self->address), "10.0.0.%u:7001", i + 1);
 		init_store(&self->store);
+		init_store(&self->hints);
 		dyn_effects_init(&self->effects);
 		for (int p = 0; p <= CORERIG_NODES_MAX; p++)
 			self->peers[p] = -1;
@@ -712,6 +726,7 @@ corerig_keep(struct corerig *rig, uint32_t node)
 		const struct corerig_record *record = &from->records[i];
 		struct dyn_write write = {
 			.key = { .bucket = dyn_slice_of(record->bucket),
+					 .cell = record->cell,
 					 .key = dyn_slice_of(record->key) },
 			.hash = record->hash,
 			.held_at_ms = record->held_at_ms,
@@ -752,6 +767,7 @@ corerig_free(struct corerig **rig)
 		dyn_node_destroy(&node->node);
 		dyn_effects_destroy(&node->effects);
 		free_store(&node->store);
+		free_store(&node->hints);
 		free_store(&node->kept);
 	}
 	dyn_arena_destroy(&self->arena);
@@ -773,14 +789,20 @@ corerig_full(struct corerig *rig, uint32_t node)
 	rig->nodes[node].node->writable = false;
 }
 
-void
-corerig_put(struct corerig *rig, uint32_t node, const char *bucket,
-			const char *key, struct dyn_slice bytes)
+static void
+put_into(struct corerig *rig, struct corerig_store *store, uint64_t wall_ms,
+		 const char *bucket, const char *key, struct dyn_slice bytes,
+		 uint8_t slots)
 {
-	struct dyn_write write = { .key = { .bucket = dyn_slice_of(bucket),
-										.key = dyn_slice_of(key) },
-							   .held_at_ms = rig->nodes[node].wall_ms,
-							   .object = bytes };
+	struct dyn_write write = {
+		.key = { .bucket = dyn_slice_of(bucket),
+				 .cell = dyn_hash_cell(dyn_hash_position(dyn_slice_of(bucket),
+														 dyn_slice_of(key))),
+				 .key = dyn_slice_of(key) },
+		.held_at_ms = wall_ms,
+		.slots = slots,
+		.object = bytes
+	};
 	struct dyn_object object;
 
 	if (bytes.size != 0)
@@ -791,14 +813,12 @@ corerig_put(struct corerig *rig, uint32_t node, const char *bucket,
 		write.hash = dyn_object_hash(&object, dyn_slice_of(key));
 		write.flags = dyn_key_flags(&object);
 	}
-	store_put(&rig->nodes[node].store, &write);
+	store_put(store, &write);
 }
 
-struct corerig_record *
-corerig_get(struct corerig *rig, uint32_t node, const char *bucket,
-			const char *key)
+static struct corerig_record *
+get_from(struct corerig_store *store, const char *bucket, const char *key)
 {
-	struct corerig_store *store = &rig->nodes[node].store;
 	struct dyn_slice b = dyn_slice_of(bucket);
 	struct dyn_slice k = dyn_slice_of(key);
 	uint16_t cell = dyn_hash_cell(dyn_hash_position(b, k));
@@ -807,6 +827,36 @@ corerig_get(struct corerig *rig, uint32_t node, const char *bucket,
 	return i < store->count && order(&store->records[i], b, cell, k) == 0
 			   ? &store->records[i]
 			   : NULL;
+}
+
+void
+corerig_put(struct corerig *rig, uint32_t node, const char *bucket,
+			const char *key, struct dyn_slice bytes)
+{
+	put_into(rig, &rig->nodes[node].store, rig->nodes[node].wall_ms, bucket,
+			 key, bytes, 0);
+}
+
+struct corerig_record *
+corerig_get(struct corerig *rig, uint32_t node, const char *bucket,
+			const char *key)
+{
+	return get_from(&rig->nodes[node].store, bucket, key);
+}
+
+struct corerig_record *
+corerig_put_hint(struct corerig *rig, uint32_t node, const char *bucket,
+				 const char *key, struct dyn_slice bytes, uint8_t slots)
+{
+	struct dyn_node *keeper = rig->nodes[node].node;
+	struct corerig_store *hints = &rig->nodes[node].hints;
+	uint16_t cell = dyn_hash_cell(
+		dyn_hash_position(dyn_slice_of(bucket), dyn_slice_of(key)));
+
+	put_into(rig, hints, rig->nodes[node].wall_ms, bucket, key, bytes, slots);
+	keeper->hints.count++;
+	dyn_handoff_note(keeper, dyn_hash_partition(cell, rig->partitions), slots);
+	return get_from(hints, bucket, key);
 }
 
 static bool
@@ -888,9 +938,9 @@ corerig_status(struct corerig *rig, uint32_t node)
 	return rig->status;
 }
 
-const void *
-corerig_ask(struct corerig *rig, uint32_t node, enum dyn_message_type type,
-			const ProtobufCMessage *body)
+void
+corerig_send(struct corerig *rig, uint32_t node, enum dyn_message_type type,
+			 const ProtobufCMessage *body)
 {
 	struct dyn_envelope env = { .type = type, .correlation = 1 };
 	struct dyn_event event = { .type = DYN_EVENT_MESSAGE };
@@ -902,6 +952,13 @@ corerig_ask(struct corerig *rig, uint32_t node, enum dyn_message_type type,
 	event.message.route = CLIENT_ROUTE;
 	rig->reply = NULL;
 	step(rig, node, &event);
+}
+
+const void *
+corerig_ask(struct corerig *rig, uint32_t node, enum dyn_message_type type,
+			const ProtobufCMessage *body)
+{
+	corerig_send(rig, node, type, body);
 	for (int ms = 0; ms < 1000 && rig->reply == NULL; ms++)
 		corerig_run(rig, 1);
 	return rig->reply;

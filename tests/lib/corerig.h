@@ -30,9 +30,12 @@ struct corerig_record
 	char *bucket;
 	char *key;
 	uint16_t cell;
+	uint32_t leaf; /* of the tree, where it hangs, and as what */
+	uint64_t item;
 	uint64_t hash;
 	uint64_t held_at_ms;
 	uint8_t flags;
+	uint8_t slots;
 	bool damaged;
 	uint8_t *object;
 	size_t object_size;
@@ -64,15 +67,17 @@ struct corerig_node
 	struct dyn_effects effects;
 	int peers[CORERIG_NODES_MAX + 1]; /* node by peer index; -1 */
 	struct corerig_store store;
-	struct corerig_store kept; /* an older copy of it */
-	bool cut;                  /* no frame leaves or arrives */
-	uint64_t wall_ms;          /* what its wall clock shows, all the time */
+	struct corerig_store hints; /* lost with a restart */
+	struct corerig_store kept;  /* an older copy of it */
+	bool cut;                   /* no frame leaves or arrives */
+	uint64_t wall_ms;           /* what its wall clock shows, all the time */
 };
 
 struct corerig
 {
 	struct corerig_node nodes[CORERIG_NODES_MAX];
 	uint32_t count;
+	uint8_t replicas;
 	uint16_t partitions;
 	uint32_t anti_entropy_ms;
 	uint64_t now_ms;
@@ -96,6 +101,9 @@ struct corerig
 /* A cluster that has formed, n = nodes; node 0 has the least id. */
 struct corerig *corerig_new(uint32_t nodes, uint16_t partitions,
 							uint32_t anti_entropy_ms);
+/* The same with fewer owners than nodes. */
+struct corerig *corerig_new_of(uint32_t nodes, uint8_t replicas,
+							   uint16_t partitions, uint32_t anti_entropy_ms);
 void corerig_free(struct corerig **rig);
 
 void corerig_run(struct corerig *rig, uint64_t ms);
@@ -128,6 +136,11 @@ void corerig_put(struct corerig *rig, uint32_t node, const char *bucket,
 struct corerig_record *corerig_get(struct corerig *rig, uint32_t node,
 								   const char *bucket, const char *key);
 
+/* The same of what a node keeps for these slots. */
+struct corerig_record *corerig_put_hint(struct corerig *rig, uint32_t node,
+										const char *bucket, const char *key,
+										struct dyn_slice object, uint8_t slots);
+
 /* Are all records of two nodes the same bytes, and both trees right? */
 bool corerig_is_equal(const struct corerig *rig, uint32_t a, uint32_t b);
 
@@ -135,6 +148,10 @@ uint64_t corerig_counter(const struct corerig *rig, uint32_t node,
 						 const char *name);
 void corerig_count_anew(struct corerig *rig);
 const Dyn__StatusReply *corerig_status(struct corerig *rig, uint32_t node);
+
+/* A client's message; what is answered to it later is rig->reply. */
+void corerig_send(struct corerig *rig, uint32_t node,
+				  enum dyn_message_type type, const ProtobufCMessage *body);
 
 /* A client's message; what is answered within a second. */
 const void *corerig_ask(struct corerig *rig, uint32_t node,

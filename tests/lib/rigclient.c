@@ -17,36 +17,60 @@ choose_id(uint8_t bytes[16], uint8_t chosen)
 	bytes[15] = 1;
 }
 
+/* A request of one put, whose parts point to each other. */
+struct message
+{
+	Dyn__PutRequest request;
+	Dyn__PutOp op;
+	Dyn__PutOp *ops;
+	ProtobufCBinaryData values[RIGCLIENT_VALUES_MAX];
+	uint8_t id[16];
+};
+
+static void
+make(struct message *self, const struct rigclient_put *put)
+{
+	dyn__put_request__init(&self->request);
+	dyn__put_op__init(&self->op);
+	choose_id(self->id, put->id);
+	while (self->op.n_values < RIGCLIENT_VALUES_MAX &&
+		   put->values[self->op.n_values] != NULL)
+	{
+		self->values[self->op.n_values] =
+			dyn_bytes_of_slice(dyn_slice_of(put->values[self->op.n_values]));
+		self->op.n_values++;
+	}
+	self->op.values = self->values;
+	self->op.key = dyn_bytes_of_slice(dyn_slice_of(put->key ? put->key : "k"));
+	self->op.request_id = (ProtobufCBinaryData){ sizeof(self->id), self->id };
+	self->op.context = dyn_bytes_of_slice(put->context);
+	self->op.mode = put->mode;
+	self->op.retry = put->retry;
+	self->request.bucket =
+		dyn_bytes_of_slice(dyn_slice_of(put->bucket ? put->bucket : "cart"));
+	self->request.w = put->w;
+	self->request.n_ops = 1;
+	self->ops = &self->op;
+	self->request.ops = &self->ops;
+}
+
+void
+rigclient_send(struct corerig *rig, uint32_t node, struct rigclient_put put)
+{
+	struct message message;
+
+	make(&message, &put);
+	corerig_send(rig, node, DYN_MESSAGE_PUT, &message.request.base);
+}
+
 const Dyn__PutResult *
 rigclient_put(struct corerig *rig, uint32_t node, struct rigclient_put put)
 {
-	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
-	Dyn__PutOp op = DYN__PUT_OP__INIT;
-	Dyn__PutOp *ops = &op;
-	ProtobufCBinaryData values[RIGCLIENT_VALUES_MAX];
-	uint8_t id[16];
+	struct message message;
 	const Dyn__PutReply *reply;
 
-	choose_id(id, put.id);
-	while (op.n_values < RIGCLIENT_VALUES_MAX &&
-		   put.values[op.n_values] != NULL)
-	{
-		values[op.n_values] =
-			dyn_bytes_of_slice(dyn_slice_of(put.values[op.n_values]));
-		op.n_values++;
-	}
-	op.values = values;
-	op.key = dyn_bytes_of_slice(dyn_slice_of(put.key ? put.key : "k"));
-	op.request_id = (ProtobufCBinaryData){ sizeof(id), id };
-	op.context = dyn_bytes_of_slice(put.context);
-	op.mode = put.mode;
-	op.retry = put.retry;
-	request.bucket =
-		dyn_bytes_of_slice(dyn_slice_of(put.bucket ? put.bucket : "cart"));
-	request.w = put.w;
-	request.n_ops = 1;
-	request.ops = &ops;
-	reply = corerig_ask(rig, node, DYN_MESSAGE_PUT, &request.base);
+	make(&message, &put);
+	reply = corerig_ask(rig, node, DYN_MESSAGE_PUT, &message.request.base);
 	if (reply == NULL || rig->reply_type != DYN_MESSAGE_PUT_REPLY)
 		return NULL;
 	return reply->results[0];

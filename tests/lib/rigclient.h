@@ -28,6 +28,10 @@ struct rigclient_put
 	bool retry;
 };
 
+/* Nobody waits for its answer. */
+void rigclient_send(struct corerig *rig, uint32_t node,
+					struct rigclient_put put);
+
 /* What was answered within a second, until the next question; NULL when
  * nothing was, or the request was refused as a whole. */
 const Dyn__PutResult *rigclient_put(struct corerig *rig, uint32_t node,

@@ -224,6 +224,90 @@ an_aborted_removal_is_made_up_for_later(void **unused)
 	done(&rig);
 }
 
+/* A removal, seen on its way to an owner. */
+struct removal
+{
+	bool seen;
+	char key[16]; /* which has to wait until another one is removed */
+};
+
+static void
+get_now(struct corerig *rig, uint32_t node, const char *key)
+{
+	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
+	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
+
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
+	request.n_keys = 1;
+	request.keys = &bytes;
+	corerig_send(rig, node, DYN_MESSAGE_GET, &request.base);
+}
+
+/* Two reads keep node 1 loading until after the removal has arrived. */
+static void
+watch_removal(struct corerig *rig, uint32_t from, enum dyn_message_type type,
+			  struct dyn_slice *frame)
+{
+	struct removal *self = rig->context;
+	struct dyn_envelope env;
+	ProtobufCMessage *body;
+	const Dyn__ReapRequest *message;
+	const ProtobufCBinaryData *last;
+	int to = -1;
+
+	if (type != DYN_MESSAGE_REAP || self->seen || from == 1)
+		return;
+	assert_int_equal(dyn_envelope_open(*frame, &env), DYN_STATUS_OK);
+	assert_int_equal(dyn_message_unpack(&env, &rig->arena.allocator, &body),
+					 DYN_STATUS_OK);
+	message = (const Dyn__ReapRequest *) body;
+	if (message->process == rig->nodes[1].node->start_id)
+		to = 1;
+	if (message->step != DYN_REAP_REMOVE || to != 1 ||
+		message->n_items <= DYN_READS_AT_ONCE ||
+		message->n_items > 2 * DYN_READS_AT_ONCE)
+		return;
+	self->seen = true;
+	last = &message->items[message->n_items - 1]->key;
+	snprintf(self->key, sizeof(self->key), "%.*s", (int) last->len,
+			 (const char *) last->data);
+	get_now(rig, 1, "one");
+	get_now(rig, 1, "two");
+}
+
+/* One commit holds removals and a client's write of a key whose turn to be
+ * removed comes when that commit has ended. */
+static void
+a_key_that_is_written_while_others_are_removed_stays(void **unused)
+{
+	struct corerig *rig = start();
+	struct removal removal = { 0 };
+
+	for (uint32_t i = 0; i < 300; i++)
+	{
+		char key[16];
+
+		snprintf(key, sizeof(key), "k%03u", i);
+		put_all(rig, key, tombstone(1));
+	}
+	rig->watch = watch_removal;
+	rig->context = &removal;
+	for (uint32_t n = 0; n < 3; n++)
+		rig->nodes[n].wall_ms += GRACE_MS;
+	for (int ms = 0; ms < 8 * REAP_MS && !removal.seen; ms++)
+		corerig_run(rig, 1);
+	assert_true(removal.seen);
+	corerig_run(rig, 1);
+	rigclient_send(
+		rig, 1,
+		(struct rigclient_put){ .key = removal.key, .values = { "new" } });
+	corerig_run(rig, 8 * REAP_MS);
+	assert_int_equal(count(rig, removal.key), 3);
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(rig->nodes[n].store.count, 1);
+	done(&rig);
+}
+
 /* Floors are on disk: a process that is made of these records knows them. */
 static void
 floors_outlive_the_process(void **unused)
@@ -419,6 +503,7 @@ main(void)
 		cmocka_unit_test(
 			nothing_goes_while_a_member_is_away_and_status_says_who),
 		cmocka_unit_test(an_aborted_removal_is_made_up_for_later),
+		cmocka_unit_test(a_key_that_is_written_while_others_are_removed_stays),
 		cmocka_unit_test(floors_outlive_the_process),
 		cmocka_unit_test(a_delete_with_an_old_context_makes_a_new_actor),
 		cmocka_unit_test(pruning_removes_no_value_and_makes_nothing_dominated),
