@@ -148,6 +148,20 @@ dyn_commit_await(struct dyn_node *node, struct dyn_key *key,
 	add_item(node, key->last_commit, key, work, NULL, 0);
 }
 
+void
+dyn_commit_remove_misnamed(struct dyn_node *node, enum dyn_table table,
+						   const struct dyn_record_key *place)
+{
+	struct dyn_write *write = add_write(open_commit(node));
+	struct dyn_arena *arena = &node->out->arena;
+
+	write->table = table;
+	write->key =
+		(struct dyn_record_key){ .bucket = dyn_arena_copy(arena, place->bucket),
+								 .cell = place->cell,
+								 .key = dyn_arena_copy(arena, place->key) };
+}
+
 uint64_t
 dyn_commit_write_meta(struct dyn_node *node, const char *name,
 					  struct dyn_slice value)
@@ -183,20 +197,33 @@ hint_committed(struct dyn_node *node, const struct dyn_commit_item *item,
 }
 
 static void
-committed(struct dyn_node *node, const struct dyn_commit_item *item,
-		  enum dyn_status status)
+settle_ids(struct dyn_node *node, const struct dyn_commit_item *item,
+		   enum dyn_status status)
 {
-	/* A later commit of the key carries what this one did not write. */
-	bool carried = item->key->commit_count != 0;
-
-	if (item->key->table == DYN_TABLE_HINTS)
-		hint_committed(node, item, status);
 	for (uint32_t i = 0; i < item->id_count; i++)
 		if (status == DYN_STATUS_OK)
 			dyn_remember_committed(&node->remember, &item->ids[i],
 								   node->now_ms);
 		else
 			dyn_remember_forget(&node->remember, &item->ids[i]);
+}
+
+static void
+committed(struct dyn_node *node, const struct dyn_commit_item *item,
+		  enum dyn_status status)
+{
+	/* A later commit of the key carries what this one did not write, and the
+	 * requests that it speaks of: only when that one fails, too, nothing of
+	 * them is on disk. */
+	bool carried = item->key->commit_count != 0;
+
+	if (item->key->table == DYN_TABLE_HINTS)
+		hint_committed(node, item, status);
+	if (status != DYN_STATUS_OK && carried)
+		add_item(node, item->key->last_commit, item->key,
+				 (struct dyn_work){ 0, 0 }, item->ids, item->id_count);
+	else
+		settle_ids(node, item, status);
 	dyn_work_committed(node, item->work, status, carried);
 }
 

@@ -35,6 +35,11 @@ bool dyn_commit_write(struct dyn_node *node, struct dyn_key *key,
 void dyn_commit_await(struct dyn_node *node, struct dyn_key *key,
 					  struct dyn_work work);
 
+/* A record that stands under a damaged key goes from where it stands, whatever
+ * place the key that it shows has.  Nobody hears of it: look again. */
+void dyn_commit_remove_misnamed(struct dyn_node *node, enum dyn_table table,
+								const struct dyn_record_key *place);
+
 /* A record to DYN_TABLE_META, in this step's commit, whose token it returns.
  * value must live as long as the step's effects. */
 uint64_t dyn_commit_write_meta(struct dyn_node *node, const char *name,

@@ -79,6 +79,15 @@ learn_requests(struct dyn_request *request, struct dyn_replica_op *op,
 	op->id_count += dyn_remember_news(known, object, ids + op->id_count);
 }
 
+/* Has its writer made nothing after it?  Then it is the last one of its put; of
+ * a retried put the last one may have been replaced, and an earlier one not. */
+static bool
+is_latest(const struct dyn_object *object, const struct dyn_version *version)
+{
+	return dyn_clock_counter(&object->context, version->dot.actor) ==
+		   version->dot.counter;
+}
+
 /* What the requests in the frame wrote: the last of the versions that they
  * made.  One that has none here is a delete, or has been overwritten. */
 static void
@@ -92,7 +101,8 @@ learn_marks(struct dyn_request *request, struct dyn_replica_op *op,
 		op->marks[i] = 0;
 		for (uint32_t v = 0; v < object->version_count; v++)
 			if (dyn_request_id_compare(&object->versions[v].request,
-									   &op->ids[i]) == 0)
+									   &op->ids[i]) == 0 &&
+				is_latest(object, &object->versions[v]))
 				op->marks[i] = dyn_remember_mark(
 					dyn_hash_position(request->bucket, op->key),
 					object->versions[v].value);

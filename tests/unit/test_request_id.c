@@ -234,6 +234,71 @@ a_request_on_its_way_under_another_key_is_not_waited_for(void **unused)
 	corerig_free(&rig);
 }
 
+/* Of two values of one put the later one was replaced by somebody else. Owners
+ * that learn of the put with a retry meet the first one only, and must not take
+ * that for all that was written. */
+static void
+a_retry_of_a_put_that_is_replaced_in_part_makes_no_later_one_a_mistake(
+	void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+	const char *two[] = { "a", "b" };
+	struct dyn_object object;
+	struct dyn_clock read;
+	struct dyn_slice context;
+
+	corerig_cut(rig, 1, true);
+	corerig_cut(rig, 2, true);
+	assert_int_equal(write_some(rig, 0, "k", 9, two, 2, false), DYN_STATUS_OK);
+	corerig_cut(rig, 1, false);
+	corerig_cut(rig, 2, false);
+	corerig_run(rig, 5000);
+	object = decoded(rig, held(rig, "k"));
+	assert_int_equal(object.version_count, 2);
+	assert_true(dyn_slice_equal(object.versions[1].value, dyn_slice_of("b")));
+	assert_int_equal(dyn_clock_minus(&object.context, &object.versions[0].dot,
+									 1, &rig->arena.allocator, &read),
+					 DYN_STATUS_OK);
+	assert_int_equal(dyn_clock_encode(&read, &rig->arena.allocator, &context),
+					 DYN_STATUS_OK);
+	assert_int_equal(
+		rigclient_put_status(rig, 0,
+							 (struct rigclient_put){ .key = "k",
+													 .values = { "c" },
+													 .context = context }),
+		DYN_STATUS_OK);
+	corerig_run(rig, 100);
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(write_some(rig, n, "k", 9, two, 2, true),
+						 DYN_STATUS_OK);
+	assert_int_equal(count_versions(rig, "k"), 2);
+	corerig_free(&rig);
+}
+
+/* The commit that brought it is given up, the next one of the key is not, and
+ * that one writes what both have made of it. */
+static void
+a_request_is_known_when_a_later_commit_has_carried_its_write(void **unused)
+{
+	struct corerig *rig = corerig_new(1, 8, DYN_ANTI_ENTROPY_NEVER);
+	struct rigclient_put first = { .key = "k", .values = { "a" }, .id = 9 };
+	struct rigclient_put second = { .key = "k", .values = { "b" } };
+
+	assert_int_equal(write_one(rig, 0, "k", 1, "old", false), DYN_STATUS_OK);
+	rig->nodes[0].store.aborts = true;
+	rigclient_send(rig, 0, first);
+	corerig_run(rig, 2); /* it is loaded, and its commit begins */
+	rig->nodes[0].store.aborts = false;
+	rigclient_send(rig, 0, second);
+	corerig_run(rig, 100);
+	assert_int_equal(corerig_counter(rig, 0, "commits_aborted"), 1);
+	assert_int_equal(count_versions(rig, "k"), 3);
+	assert_int_equal(write_some(rig, 0, "k", 2, NULL, 0, false), DYN_STATUS_OK);
+	assert_int_equal(write_one(rig, 0, "k", 9, "a", true), DYN_STATUS_OK);
+	assert_int_equal(count_versions(rig, "k"), 0);
+	corerig_free(&rig);
+}
+
 int
 main(void)
 {
@@ -250,6 +315,10 @@ main(void)
 			a_request_on_its_way_under_another_key_is_not_waited_for),
 		cmocka_unit_test(
 			a_retry_that_brings_forgotten_writes_back_makes_no_dot_twice),
+		cmocka_unit_test(
+			a_request_is_known_when_a_later_commit_has_carried_its_write),
+		cmocka_unit_test(
+			a_retry_of_a_put_that_is_replaced_in_part_makes_no_later_one_a_mistake),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
