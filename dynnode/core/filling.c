@@ -255,7 +255,8 @@ dyn_filling_stored(struct dyn_node *node, struct dyn_request *request,
 		page_done(node, request);
 }
 
-/* Behind where the page was asked for, in the partition, in order. */
+/* Behind where the page was asked for, in the partition, in order.  What is
+ * damaged may stand under a damaged key, which is one of anywhere. */
 static bool
 is_sound(const struct dyn_node *node, const struct dyn_filling *filling,
 		 const Dyn__CopyReply *reply)
@@ -270,10 +271,11 @@ is_sound(const struct dyn_node *node, const struct dyn_filling *filling,
 			bucket = dyn_slice_of_bytes(reply->items[i]->bucket);
 		if (dyn_bucket_check(bucket) != DYN_STATUS_OK ||
 			dyn_key_check(key) != DYN_STATUS_OK ||
-			dyn_cluster_partition(
-				node, dyn_hash_cell(dyn_hash_position(bucket, key))) !=
-				filling->partition ||
-			(!reply->items[i]->damaged && reply->items[i]->object.len == 0))
+			(!reply->items[i]->damaged &&
+			 (reply->items[i]->object.len == 0 ||
+			  dyn_cluster_partition(
+				  node, dyn_hash_cell(dyn_hash_position(bucket, key))) !=
+				  filling->partition)))
 			return false;
 	}
 	if (reply->end)

@@ -5,6 +5,7 @@
 
 #include "core/building.h"
 #include "core/progress.h"
+#include "model/hash.h"
 
 #include <stdio.h>
 
@@ -302,6 +303,40 @@ what_one_owner_cannot_read_another_one_tells(void **unused)
 	corerig_free(&rig);
 }
 
+/* A bit of a record's key turned over, so that it is one of another partition
+ * by its key, but stands where it was. */
+static void
+misname(struct corerig *rig, uint32_t n, const char *key)
+{
+	struct corerig_record *record = corerig_get(rig, n, "cart", key);
+	uint16_t cells = DYN_CELL_COUNT / rig->partitions;
+	char *last = record->key + strlen(record->key) - 1;
+	uint16_t cell;
+
+	record->damaged = true;
+	do
+	{
+		++*last;
+		cell = dyn_hash_cell(
+			dyn_hash_position(dyn_slice_of("cart"), dyn_slice_of(record->key)));
+	} while (cell / cells == record->cell / cells);
+}
+
+static void
+a_record_under_a_damaged_key_keeps_no_other_from_being_told(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+
+	put_many(rig);
+	misname(rig, 0, "key-1");
+	lose_disk(rig, 1);
+	corerig_run(rig, FILLED_MS);
+	assert_true(is_built(rig, 1));
+	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_int_equal(corerig_counter(rig, 1, "replies_bad"), 0);
+	corerig_free(&rig);
+}
+
 /* What it held may be newer than what any one source tells. */
 static void
 what_is_damaged_meanwhile_is_mended_by_all_owners_not_by_a_source(void **unused)
@@ -559,6 +594,8 @@ main(void)
 		cmocka_unit_test(a_restart_in_the_midst_goes_on),
 		cmocka_unit_test(two_new_disks_fill_up_from_the_one_that_is_left),
 		cmocka_unit_test(what_one_owner_cannot_read_another_one_tells),
+		cmocka_unit_test(
+			a_record_under_a_damaged_key_keeps_no_other_from_being_told),
 		cmocka_unit_test(
 			what_is_damaged_meanwhile_is_mended_by_all_owners_not_by_a_source),
 		cmocka_unit_test(aborted_commits_are_tried_again),
