@@ -522,6 +522,12 @@ boot(struct dyn_world *world, uint32_t index)
 								&record.record_count);
 	self->store->ops->count(self->store, DYN_TABLE_HINTS, &record.hint_count);
 	self->hints_lost = false;
+	/* A new store does not start on a full disk: somebody makes room. */
+	if (record.record_count == 0 && !record.writable)
+	{
+		dyn_simdisk_set_full(self->disk, false);
+		record.writable = true;
+	}
 	records = dyn_arena_allocate(&arena,
 								 (record.record_count + 1) * sizeof(*records));
 	for (uint32_t i = 0; i < record.record_count; i++)
