@@ -10,7 +10,8 @@
 
 enum
 {
-	SLICE_ITEMS_MAX = 1024
+	SLICE_ITEMS_MAX = 1024,
+	REST_MS = 60 * 1000 /* after what does not fit beside what the owner has */
 };
 
 struct dyn_handoff_op
@@ -59,9 +60,13 @@ dyn_handoff_held(struct dyn_node *node)
 }
 
 bool
-dyn_handoff_has_room(const struct dyn_node *node)
+dyn_handoff_takes(struct dyn_node *node, const struct dyn_key *key)
 {
-	return node->hints.count + node->hints.writing < node->config.hints_max;
+	if (key->object.size != 0 ||
+		node->hints.count + node->hints.writing < node->config.hints_max)
+		return true;
+	dyn_count(node, hints_refused);
+	return false;
 }
 
 static int
@@ -79,13 +84,15 @@ bit_of(uint32_t slot)
 	return (uint8_t) (1U << slot);
 }
 
-/* Does the partition hold some for the peer, as far as is known? */
+/* Does the partition hold some for the peer, as far as is known, that is not
+ * left alone? */
 static bool
 may_hold(const struct dyn_node *node, uint16_t partition, uint32_t peer_index)
 {
 	int slot;
 
-	if (node->hints.pending[partition] == 0)
+	if (node->hints.pending[partition] == 0 ||
+		node->now_ms < node->hints.rest_ms[partition])
 		return false;
 	slot = slot_of(node, partition, peer_index);
 	return slot >= 0 &&
@@ -112,6 +119,7 @@ learn_partitions(struct dyn_node *node)
 
 	node->hints.pending = dyn_memory_take(count);
 	node->hints.walked = dyn_memory_take(count);
+	node->hints.rest_ms = dyn_memory_take(count * sizeof(*node->hints.rest_ms));
 	for (uint32_t p = 0; p < count && node->hints.count != 0; p++)
 		if (dyn_cluster_own_slot(node, (uint16_t) p) < 0)
 			node->hints.pending[p] = (uint8_t) ((1U << node->cluster.n) - 1);
@@ -270,6 +278,28 @@ size_of(const struct dyn_scanned *item)
 	return (uint32_t) (item->key.size + item->object.size);
 }
 
+/* Under a damaged key, where the key table would not look for it.  Nobody may
+ * bring it home, and reaping would wait for it.  It counts until the next
+ * start. */
+static bool
+is_misnamed(const struct dyn_scanned *item)
+{
+	return item->state != DYN_LOADED_FOUND &&
+		   dyn_hash_cell(dyn_hash_position(item->bucket, item->key)) !=
+			   item->cell;
+}
+
+static void
+remove_misnamed(struct dyn_node *node, const struct dyn_scanned *item)
+{
+	dyn_count(node, hints_damaged);
+	/* What it held of my writes nobody can tell. */
+	node->epoch_floor = node->epoch_next;
+	dyn_commit_remove_misnamed(
+		node, DYN_TABLE_HINTS,
+		&(struct dyn_record_key){ item->bucket, item->cell, item->key });
+}
+
 static void
 take_item(struct dyn_node *node, struct dyn_request *request,
 		  const struct dyn_scanned *item)
@@ -284,6 +314,11 @@ take_item(struct dyn_node *node, struct dyn_request *request,
 
 	if (!is_for(item, self->slot))
 		return;
+	if (is_misnamed(item))
+	{
+		remove_misnamed(node, item);
+		return;
+	}
 	self->ops[op] = (struct dyn_handoff_op){
 		.bucket = dyn_arena_copy(&request->arena, item->bucket),
 		.key = dyn_arena_copy(&request->arena, item->key),
@@ -379,6 +414,11 @@ dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
 
 	dyn_credit_sent(node->peers[request->handoff->peer_index], self->size);
 	self->size = 0;
+	/* Until somebody replaces what is there: no reason to send it with every
+	 * heartbeat. */
+	if (status == DYN_STATUS_TOO_LARGE)
+		node->hints.rest_ms[request->handoff->partition] =
+			node->now_ms + REST_MS;
 	if (status == DYN_STATUS_FENCED && was_delivered(node, request->handoff))
 	{
 		dyn_count(node, hints_fenced);

@@ -39,8 +39,9 @@ bool dyn_handoff_wants(const struct dyn_node *node, uint32_t peer_index);
  * memory. */
 bool *dyn_handoff_held(struct dyn_node *node);
 
-/* May one more be taken? */
-bool dyn_handoff_has_room(const struct dyn_node *node);
+/* May this key, whose turn it is, be kept as a hint?  A new one counts against
+ * hints_max; false is counted (hints_refused). */
+bool dyn_handoff_takes(struct dyn_node *node, const struct dyn_key *key);
 
 /* Start what can be started; at heartbeats. */
 void dyn_handoff_tick(struct dyn_node *node);

@@ -141,6 +141,7 @@ dyn_node_destroy(struct dyn_node **self)
 	dyn_building_destroy(node);
 	dyn_memory_give(node->hints.pending);
 	dyn_memory_give(node->hints.walked);
+	dyn_memory_give(node->hints.rest_ms);
 	for (uint32_t i = 0; i < node->peer_count; i++)
 		dyn_memory_give(node->peers[i]);
 	dyn_memory_give(node->batches);

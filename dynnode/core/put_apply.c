@@ -3,6 +3,7 @@
 #include "core/bucket.h"
 #include "core/cluster.h"
 #include "core/commit.h"
+#include "core/handoff.h"
 #include "core/peer.h"
 #include "core/put_answer.h"
 #include "core/put_forward.h"
@@ -268,6 +269,16 @@ has_takers(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	return true;
 }
 
+/* Is there room for what would be made, and for one more hint, if it is one? */
+static bool
+has_room(struct dyn_node *node, const struct dyn_put_op *put,
+		 const struct dyn_key *key)
+{
+	if (put->writing.stands_in && !dyn_handoff_takes(node, key))
+		return false;
+	return dyn_room_for_put_bytes(node, key->object.size);
+}
+
 /* --------------------------------------------------------------- doing it */
 
 /* False when there is nothing to write, and the operation was decided. */
@@ -340,7 +351,7 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		put->seeding = true;
 		dyn_put_read_owners(node, request, op);
 	}
-	else if (!dyn_room_for_put_bytes(node, key->object.size))
+	else if (!has_room(node, put, key))
 		dyn_put_refuse_for_now(node, request, op);
 	else if (make_object(node, request, op, bucket, key, &value))
 		write_object(node, request, op, key, &value);

@@ -103,11 +103,6 @@ begin_replicate_op(struct dyn_node *node, struct dyn_request *request,
 		dyn_replica_decide(node, request, i, DYN_STATUS_NOT_OWNER);
 	else if (!dyn_building_takes(node, partition))
 		dyn_replica_decide(node, request, i, DYN_STATUS_BUILDING);
-	else if (op->hint_slots != 0 && !dyn_handoff_has_room(node))
-	{
-		dyn_count(node, hints_refused);
-		dyn_replica_decide(node, request, i, DYN_STATUS_OVERLOAD);
-	}
 	else if (!node->writable)
 		dyn_replica_decide(node, request, i, DYN_STATUS_FULL);
 	else if (!dyn_key_do(node, request->bucket, op->key,

@@ -3,6 +3,7 @@
 #include "core/cluster.h"
 #include "core/commit.h"
 #include "core/coord_put.h"
+#include "core/handoff.h"
 #include "core/repair.h"
 #include "core/room.h"
 #include "model/hash.h"
@@ -56,6 +57,8 @@ check(struct dyn_node *node, const struct dyn_replica_op *self,
 		mend_soon(node, key);
 		return DYN_STATUS_CORRUPT;
 	}
+	if (self->hint_slots != 0 && !dyn_handoff_takes(node, key))
+		return DYN_STATUS_OVERLOAD;
 	if (!dyn_room_for_object(node, key->object.size))
 	{
 		dyn_count(node, overloads);

@@ -45,11 +45,11 @@ enum
 	DYN_PEERS_MAX = 4 * DYN_MEMBERS_MAX, /* addresses, old ones included */
 	DYN_PEER_SELF = -1,
 	DYN_PEER_NONE = -2,
-	DYN_CALLS_MAX = 65536,                       /* frames awaiting answers */
-	DYN_BATCH_BYTES_MAX = 8 * 1024 * 1024,       /* of one frame to a peer */
-	DYN_REPLY_BYTES_MAX = 32 * 1024 * 1024,      /* of objects in one answer */
-	DYN_READS_AT_ONCE = 64,                      /* keys of one GET or READ */
-	DYN_SCAN_ITEMS_MAX = 4096,                   /* one page, and its default */
+	DYN_CALLS_MAX = 65536,                  /* frames awaiting answers */
+	DYN_BATCH_BYTES_MAX = 8 * 1024 * 1024,  /* of one frame to a peer */
+	DYN_REPLY_BYTES_MAX = 32 * 1024 * 1024, /* of objects in one answer */
+	DYN_READS_AT_ONCE = 64,                 /* keys of one GET or READ */
+	DYN_SCAN_ITEMS_MAX = 4096,              /* one page, and its default */
 	DYN_SCAN_BYTES_MAX = 8 * 1024 * 1024,
 	DYN_SCAN_BYTES_DEFAULT = 1024 * 1024
 };
@@ -129,8 +129,9 @@ struct dyn_hints
 	uint64_t count;   /* records on disk */
 	uint64_t writing; /* operations on some whose commit is under way */
 	/* By partition, bits by slot (handoff.c). */
-	uint8_t *pending; /* may it hold some for the slot? */
-	uint8_t *walked;  /* a walk began, and nothing was written since */
+	uint8_t *pending;  /* may it hold some for the slot? */
+	uint8_t *walked;   /* a walk began, and nothing was written since */
+	uint64_t *rest_ms; /* until then it is left alone */
 };
 
 /* What may be under way at a time (room.c). */
@@ -232,7 +233,7 @@ struct dyn_node
 
 	/* exchange.c, verified.c */
 	struct dyn_descent *descents[DYN_PEERS_MAX]; /* by peer; NULL = not mine */
-	bool exchange_asked; /* by an operator, ever */
+	bool exchange_asked;                         /* by an operator, ever */
 	uint64_t mending; /* serial of a read that mends damaged records */
 	struct dyn_verified *verified; /* Q x N; NULL = nothing yet */
 
