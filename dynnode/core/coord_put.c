@@ -153,9 +153,8 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	else
 		dyn_put_decide(node, request, op,
 					   node->writable ? DYN_STATUS_NOT_OWNER : DYN_STATUS_FULL,
-					   node->writable
-						   ? "the node owns no replica of the key"
-						   : "the store is full and takes no writes");
+					   node->writable ? "the node owns no replica of the key"
+									  : dyn_put_refusal_text(DYN_STATUS_FULL));
 }
 
 void

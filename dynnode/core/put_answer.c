@@ -98,6 +98,11 @@ dyn_put_refusal_text(enum dyn_status status)
 		case DYN_STATUS_SIBLINGS:
 			return "the key would have more than 100 siblings: read it and "
 				   "reconcile them first";
+		case DYN_STATUS_TOO_LARGE:
+			return "the key's versions would be larger together than an "
+				   "object may be: read it and reconcile them first";
+		case DYN_STATUS_FULL:
+			return "the store is full and takes no writes";
 		default:
 			return (char *) dyn_status_text(status);
 	}

@@ -69,6 +69,14 @@ dyn_put_forward(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		dyn_put_coordinate(node, request, op, w, -1);
 		return;
 	}
+	/* This node alone would have been enough. */
+	if (best == DYN_PEER_NONE && w == 1 && !node->writable &&
+		dyn_cluster_own_slot(node, put->partition) >= 0)
+	{
+		dyn_put_decide(node, request, op, DYN_STATUS_FULL,
+					   dyn_put_refusal_text(DYN_STATUS_FULL));
+		return;
+	}
 	if (best == DYN_PEER_NONE)
 	{
 		dyn_count(node, quorums_failed);
