@@ -273,8 +273,28 @@ difference(const struct dyn_world *world, const struct dyn_clock *a,
 	return out;
 }
 
+/* Is the store being built up without knowing yet of deletes that another
+ * owner's disk tells of?  It answers no reads, and discards what it has when it
+ * meets that owner. */
+static bool
+is_of_the_past(struct dyn_world *world, uint32_t node, uint32_t key)
+{
+	const struct dyn_node *core = world->nodes[node].node;
+	uint16_t partition = partition_of(world, key);
+	bool owners[DYN_SIM_NODES_MAX] = { false };
+
+	dyn_whitebox_owners(world, key, owners);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		if (owners[i] && !dyn_building_answers(core, partition) &&
+			floor_on_disk(world, i, partition) >
+				dyn_fence_floor(core, partition))
+			return true;
+	return false;
+}
+
 /* Is something shown again that was given up? Who held it all the time (a
- * store that came back from the past) does not count. */
+ * store that came back from the past) does not count, nor does a store that is
+ * filled from such a one. */
 static void
 check_return(struct dyn_world *world, uint32_t node, uint32_t key,
 			 const struct dyn_object *object, const struct dyn_object *before)
@@ -288,6 +308,7 @@ check_return(struct dyn_world *world, uint32_t node, uint32_t key,
 
 		if (!dyn_clock_covers(given_up, version->dot) ||
 			has_version(before, version->dot) ||
+			is_of_the_past(world, node, key) ||
 			(version->expires_at_ms != 0 && world->swarm.wall_period_ms > 0))
 			continue;
 		dyn_world_violation(world, "W5",
