@@ -2,6 +2,7 @@
  * The end of a run: trouble stops, everything must work and become equal
  * again within a bounded time; then history and disks are judged.
  */
+#include "core/state.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/simclient_state.h"
 #include "tests/sim/simnet.h"
@@ -93,6 +94,17 @@ converge(struct dyn_world *self)
 							(int) (max_ms / 1000), why);
 }
 
+/* One frame may name the dead actors of all keys, and be more than half of a
+ * memory as small as swarms draw it, which room.h does not allow. */
+static void
+have_memory(struct dyn_world *self)
+{
+	self->swarm.memory_max = 0;
+	for (uint32_t i = 0; i < self->swarm.node_count; i++)
+		if (self->nodes[i].node != NULL)
+			self->nodes[i].node->config.memory_max = 512 * 1024 * 1024;
+}
+
 /* C13: what is dead goes, when everybody is there. */
 static void
 reap(struct dyn_world *self)
@@ -110,6 +122,7 @@ reap(struct dyn_world *self)
 	 * while they were must go all the same. */
 	for (uint32_t i = 0; i < self->swarm.node_count; i++)
 		self->nodes[i].wall_offset_ms = 0;
+	have_memory(self);
 	while (key < self->history.key_count && self->now_ms < until_ms)
 		if (dyn_whitebox_is_dead(self, key))
 			dyn_world_run_until(self, self->now_ms + CONVERGE_STEP_MS);
