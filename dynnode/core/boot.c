@@ -124,6 +124,8 @@ dyn_boot_run(struct dyn_node *node, const struct dyn_boot *boot)
 	for (uint32_t i = 0; i < node->config.seed_count; i++)
 		if (strcmp(node->config.seeds[i], node->config.address) != 0)
 			dyn_peer_of_address(node, node->config.seeds[i]);
+	if (node->config.is_relayed)
+		dyn_peer_of_address(node, node->config.address);
 	if (!dyn_bucket_boot(node, boot_record(boot, "buckets")))
 		return dyn_boot_fatal(node,
 							  "the store's record of buckets is damaged or of "

@@ -11,6 +11,11 @@
 
 enum
 {
+	/* Claims that follow each other sooner are of one stretch: so many, and one
+	 * more for so long a life before it, up to twenty. */
+	CLAIMS_APART_MS = 60 * 1000,
+	CLAIMS_MAX = 5,
+	CLAIMS_MORE_MS = 4 * 1000,
 	IDENTITY_SIZE = 33, /* version, id, generation, start count */
 	IDENTITY_VERSION = 1
 };
@@ -102,6 +107,38 @@ is_other_life(const struct dyn_node *node, const struct dyn_member *known)
 }
 
 void
+dyn_identity_give_way(struct dyn_node *node, const char *address)
+{
+	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_FATAL);
+	struct dyn_text text;
+
+	dyn_text_set(&text, "a node with the same identity runs at ");
+	dyn_text_add(&text, address);
+	dyn_text_add(&text, ": this data directory is a copy of its one; start "
+						"this node with an empty directory, or stop the other");
+	effect->fatal.text =
+		dyn_arena_copy(&node->out->arena, dyn_slice_of(text.bytes));
+}
+
+/* Has it claimed too many lives at a stretch for a single one? */
+static bool
+has_a_twin(struct dyn_node *node)
+{
+	struct dyn_claims *self = &node->claims;
+	uint64_t age_ms = node->now_ms - node->started_at_ms;
+
+	if (self->count == 0 || node->now_ms - self->latest_ms > CLAIMS_APART_MS)
+	{
+		if (age_ms > CLAIMS_APART_MS)
+			age_ms = CLAIMS_APART_MS;
+		self->count = 0;
+		self->max = CLAIMS_MAX + (uint32_t) (age_ms / CLAIMS_MORE_MS);
+	}
+	self->latest_ms = node->now_ms;
+	return ++self->count > self->max;
+}
+
+void
 dyn_identity_claim(struct dyn_node *node, const struct dyn_member *told)
 {
 	const struct dyn_member *known =
@@ -112,6 +149,11 @@ dyn_identity_claim(struct dyn_node *node, const struct dyn_member *told)
 		known = told;
 	if (node->quiet_until_ms != 0 || !is_other_life(node, known))
 		return;
+	if (has_a_twin(node))
+	{
+		dyn_identity_give_way(node, known->address);
+		return;
+	}
 	dyn_count(node, rollbacks);
 	dyn_building_begin_all(node, DYN_BUILDING_KEEP);
 	dyn_text_set(&text, "others know of ");

@@ -16,7 +16,12 @@
  *
  * A store that was last used at another address may be a copy: the node listens
  * for silence_ms (node->quiet_until_ms) whether the other one is there before it
- * serves.
+ * serves.  Two processes of one identity that dial each other settle it at once
+ * (peer.c); one that listens elsewhere than where others reach it dials itself
+ * there.  Of two that advertise the same address else each claims a later
+ * life than the other one's, in turn, by what others tell.  A process that has
+ * claimed several at a stretch gives way; the longer it had run before, the more
+ * it may.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,6 +46,9 @@ bool dyn_identity_merge(struct dyn_node *node);
  * they know a later life of it, the store went back to an older state, or a
  * copy of it has run. */
 void dyn_identity_claim(struct dyn_node *node, const struct dyn_member *told);
+
+/* Another process is this node, at that address: this one ends (FATAL). */
+void dyn_identity_give_way(struct dyn_node *node, const char *address);
 
 /* Has it listened for long enough? */
 void dyn_identity_tick(struct dyn_node *node);

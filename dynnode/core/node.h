@@ -35,6 +35,9 @@ struct dyn_node_config
 	const char *cluster_name;
 	const char
 		*address; /* host:port of the client socket, as others reach it */
+	/* It listens at another one, so somebody else may be reached there: a copy,
+	 * or this node is the copy (identity.h). */
+	bool is_relayed;
 	/* Founding members' addresses (this node's among them), or one entry.
 	 * The first one founds: when all named answer and none belongs to a
 	 * cluster yet, it makes the slot table and tells the others. */

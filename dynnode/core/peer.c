@@ -7,6 +7,7 @@
 #include "core/exchange.h"
 #include "core/formation.h"
 #include "core/handoff.h"
+#include "core/identity.h"
 #include "core/outbox.h"
 #include "core/progress.h"
 #include "core/text.h"
@@ -219,20 +220,6 @@ is_younger_twin(const struct dyn_node *node, const Dyn__Welcome *welcome)
 		   (node->quiet_until_ms != 0 || node->start_id < welcome->process);
 }
 
-static void
-refuse_to_run(struct dyn_node *node, const struct dyn_peer *peer)
-{
-	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_FATAL);
-	struct dyn_text text;
-
-	dyn_text_set(&text, "a node with the same identity runs at ");
-	dyn_text_add(&text, peer->address);
-	dyn_text_add(&text, ": this data directory is a copy of its one; start "
-						"this node with an empty directory, or stop the other");
-	effect->fatal.text =
-		dyn_arena_copy(&node->out->arena, dyn_slice_of(text.bytes));
-}
-
 /* A fellow knows of this node, too: whether it has been further before. */
 static void
 meet(struct dyn_node *node, const struct dyn_node_id *id,
@@ -263,12 +250,13 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 	peer->formed = welcome->formed;
 	peer->rebuilding = welcome->rebuilding;
 	peer->stranger = why != NULL;
-	if (why != NULL && !was_stranger)
+	if (why != NULL && !was_stranger &&
+		(welcome->process != node->start_id || !node->config.is_relayed))
 		log_stranger(node, peer, why);
 	dyn_cluster_map_peers(node);
 	if (dyn_node_id_compare(&id, &node->id) == 0 &&
 		is_younger_twin(node, welcome))
-		refuse_to_run(node, peer);
+		dyn_identity_give_way(node, peer->address);
 	if (why != NULL)
 		return;
 	dyn_fence_learn(node, &id, welcome);

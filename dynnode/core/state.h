@@ -134,6 +134,14 @@ struct dyn_hints
 	uint64_t *rest_ms; /* until then it is left alone */
 };
 
+/* Of later lives than others know of (identity.c). */
+struct dyn_claims
+{
+	uint32_t count; /* at a stretch */
+	uint32_t max;
+	uint64_t latest_ms;
+};
+
 /* What may be under way at a time (room.c). */
 struct dyn_room
 {
@@ -159,6 +167,7 @@ struct dyn_node
 	uint64_t store_generation;
 	uint64_t start_count;
 	uint64_t quiet_until_ms; /* is another process the same node? */
+	struct dyn_claims claims;
 	bool identity_stored;
 
 	/* formation.c, cluster_record.c, cluster.c: what I belong to */

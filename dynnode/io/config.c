@@ -409,6 +409,7 @@ dyn_config_for_core(const struct dyn_config *self)
 	return (struct dyn_node_config){
 		.cluster_name = self->cluster_name,
 		.address = self->advertise,
+		.is_relayed = strcmp(self->listen, self->advertise) != 0,
 		.seeds = self->seed_list,
 		.seed_count = self->seed_count,
 		.node_id = self->member,
