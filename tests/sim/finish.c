@@ -13,6 +13,7 @@
 
 enum
 {
+	MEMORY_IN_PEACE = 16,
 	QUIET_MS = 12000, /* longer than any delay, deadline and silence */
 	FINAL_ROUNDS = 20,
 	CONVERGE_MAX_MS = 60000, /* beyond some rounds of anti-entropy */
@@ -94,17 +95,6 @@ converge(struct dyn_world *self)
 							(int) (max_ms / 1000), why);
 }
 
-/* One frame may name the dead actors of all keys, and be more than half of a
- * memory as small as swarms draw it, which room.h does not allow. */
-static void
-have_memory(struct dyn_world *self)
-{
-	self->swarm.memory_max = 0;
-	for (uint32_t i = 0; i < self->swarm.node_count; i++)
-		if (self->nodes[i].node != NULL)
-			self->nodes[i].node->config.memory_max = 512 * 1024 * 1024;
-}
-
 /* C13: what is dead goes, when everybody is there. */
 static void
 reap(struct dyn_world *self)
@@ -122,7 +112,6 @@ reap(struct dyn_world *self)
 	 * while they were must go all the same. */
 	for (uint32_t i = 0; i < self->swarm.node_count; i++)
 		self->nodes[i].wall_offset_ms = 0;
-	have_memory(self);
 	while (key < self->history.key_count && self->now_ms < until_ms)
 		if (dyn_whitebox_is_dead(self, key))
 			dyn_world_run_until(self, self->now_ms + CONVERGE_STEP_MS);
@@ -245,11 +234,25 @@ check_history(struct dyn_world *self)
 					&self->counts);
 }
 
+/* A frame of reaping names the dead actors of all keys, and may be more than
+ * half of a memory as small as swarms draw it: room.h does not allow that, and
+ * what is refused meanwhile would be no news. */
+static void
+have_memory(struct dyn_world *self)
+{
+	self->swarm.memory_max *= MEMORY_IN_PEACE;
+	for (uint32_t i = 0;
+		 self->swarm.memory_max != 0 && i < self->swarm.node_count; i++)
+		if (self->nodes[i].node != NULL)
+			self->nodes[i].node->config.memory_max = self->swarm.memory_max;
+}
+
 void
 dyn_world_finish(struct dyn_world *self)
 {
 	heal(self);
 	converge(self);
+	have_memory(self);
 	for (uint32_t key = 0; key < self->history.key_count; key++)
 		read_finally(self, key, (uint8_t) self->swarm.n);
 	for (uint32_t node = 0; node < self->swarm.node_count; node++)
