@@ -154,18 +154,55 @@ dyn_record_encode(struct dyn_slice name, const struct dyn_record *record,
 	return DYN_STATUS_OK;
 }
 
+/* What the sum need not be computed for.  The head's size; 0 = not likely. */
+static size_t
+likely_head_size(struct dyn_slice name, struct dyn_slice bytes)
+{
+	size_t size = head_size(bytes);
+	bool is_likely =
+		size != 0 && name.size != 0 && name.size <= DYN_RECORD_KEY_SIZE_MAX &&
+		bytes.data[AT_MAGIC] == 'D' && bytes.data[AT_MAGIC + 1] == 'y' &&
+		get_number(bytes.data + AT_SIZE, 4) == bytes.size - size;
+
+	return is_likely ? size : 0;
+}
+
 bool
 dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes)
 {
 	const uint8_t *head = bytes.data;
-	size_t size = head_size(bytes);
+	size_t size = likely_head_size(name, bytes);
 	size_t at_sum = size - SUM_SIZE;
 
-	return size != 0 && name.size != 0 &&
-		   name.size <= DYN_RECORD_KEY_SIZE_MAX && head[AT_MAGIC] == 'D' &&
-		   head[AT_MAGIC + 1] == 'y' &&
-		   get_number(head + AT_SIZE, 4) == bytes.size - size &&
+	return size != 0 &&
 		   get_number(head + at_sum, SUM_SIZE) == head_sum(name, head, at_sum);
+}
+
+/* At most 255 sums for each byte of the name: a few milliseconds. */
+bool
+dyn_record_name_mend(struct dyn_slice name, struct dyn_slice bytes,
+					 struct dyn_record_name *out)
+{
+	size_t size = likely_head_size(name, bytes);
+	size_t at_sum = size - SUM_SIZE;
+	uint64_t sum;
+
+	if (size == 0)
+		return false;
+	sum = get_number(bytes.data + at_sum, SUM_SIZE);
+	out->size = name.size;
+	memcpy(out->bytes, name.data, name.size);
+	for (size_t i = 0; i < name.size; i++)
+	{
+		for (unsigned change = 1; change < 256; change++)
+		{
+			out->bytes[i] = name.data[i] ^ (uint8_t) change;
+			if (head_sum(dyn_record_name_slice(out), bytes.data, at_sum) == sum)
+				return true;
+		}
+		out->bytes[i] = name.data[i];
+	}
+	return false;
 }
 
 uint64_t

@@ -93,6 +93,12 @@ enum dyn_status dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
 /* The same for the name and the head alone. */
 bool dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes);
 
+/* A name that differs from this one in one byte and under which the head is
+ * sound: the name that the record was written under.  False when there is
+ * none: then more is damaged, or something else. */
+bool dyn_record_name_mend(struct dyn_slice name, struct dyn_slice bytes,
+						  struct dyn_record_name *out);
+
 /* The object's hash, and the flags, as a sound head tells them. */
 uint64_t dyn_record_head_hash(struct dyn_slice bytes);
 uint8_t dyn_record_head_flags(struct dyn_slice bytes);

@@ -14,7 +14,8 @@
 enum
 {
 	PAGES_PER_WRITE = 8,
-	PAGES_PER_COMMIT = 64
+	PAGES_PER_COMMIT = 64,
+	RESTORE_SIZE_MAX = 16 * 1024 /* beside a write: within its pages */
 };
 
 static enum dyn_status
@@ -188,7 +189,7 @@ write_item(const struct dyn_store_env *env, MDB_txn *txn,
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 
-/* ---- the main table, with its tree ---- */
+/* ---- main table and hints, where damaged keys are found out ---- */
 
 /* The record that an item replaces, when the search for it is over. */
 struct replaced
@@ -197,6 +198,9 @@ struct replaced
 	bool is_misnamed; /* ... under a damaged key */
 	bool is_doubted;  /* something is damaged here: there may have been one */
 	uint64_t hash;    /* of one that is found and not doubted */
+
+	bool is_restored; /* another one beside it got its key back; look again */
+	struct dyn_record_name restored;
 };
 
 /*
@@ -216,6 +220,36 @@ look_at_neighbour(struct dyn_slice name, MDB_val value, struct replaced *out)
 		out->hash = dyn_record_head_hash(bytes);
 }
 
+/*
+ * The damaged record where the cursor stands gets its key back when that can
+ * be known: else a search that it misleads would put a record in a wrong
+ * place.  A name that is right is not tried to mend.
+ */
+static int
+restore(MDB_cursor *cursor, MDB_val name, MDB_val value, struct replaced *out)
+{
+	struct dyn_slice bytes = dyn_store_slice_of(value);
+	struct dyn_record_key place;
+	uint8_t *copy;
+	int code;
+
+	if (value.mv_size > RESTORE_SIZE_MAX ||
+		(dyn_record_name_parse(dyn_store_slice_of(name), &place) &&
+		 dyn_hash_is_of_cell(place.cell, place.bucket, place.key)) ||
+		!dyn_record_name_mend(dyn_store_slice_of(name), bytes, &out->restored))
+		return 0;
+	copy = dyn_store_take_bytes(bytes.size);
+	memcpy(copy, bytes.data, bytes.size);
+	value.mv_data = copy;
+	name = dyn_store_val_of(dyn_record_name_slice(&out->restored));
+	code = mdb_cursor_del(cursor, 0);
+	if (code == 0)
+		code = mdb_cursor_put(cursor, &name, &value, MDB_NOOVERWRITE);
+	free(copy);
+	out->is_restored = true;
+	return code == MDB_KEYEXIST ? 0 : code;
+}
+
 /* There is no record of this name; code is the search's, value the next
  * one's. */
 static int
@@ -224,18 +258,28 @@ look_around(MDB_cursor *cursor, struct dyn_slice name, int code, MDB_val key,
 {
 	if (code == 0 && !dyn_record_head_is_sound(dyn_store_slice_of(key),
 											   dyn_store_slice_of(value)))
+	{
 		look_at_neighbour(name, value, out);
-	if (out->is_found)
-		return 0;
+		if (out->is_found)
+			return 0;
+		code = restore(cursor, key, value, out);
+		if (code != 0 || out->is_restored)
+			return code;
+	}
 	code = mdb_cursor_get(cursor, &key, &value, code ? MDB_LAST : MDB_PREV);
 	if (code == 0 && !dyn_record_head_is_sound(dyn_store_slice_of(key),
 											   dyn_store_slice_of(value)))
+	{
 		look_at_neighbour(name, value, out);
+		if (!out->is_found)
+			code = restore(cursor, key, value, out);
+	}
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 
 static int
-find_replaced(MDB_cursor *cursor, struct dyn_slice name, struct replaced *out)
+look_for_replaced(MDB_cursor *cursor, struct dyn_slice name,
+				  struct replaced *out)
 {
 	MDB_val key = dyn_store_val_of(name);
 	MDB_val value;
@@ -250,6 +294,33 @@ find_replaced(MDB_cursor *cursor, struct dyn_slice name, struct replaced *out)
 	out->is_found = true;
 	out->is_misnamed = false;
 	return 0;
+}
+
+/* What was restored may have been left out of its branch before; tree is NULL
+ * for hints. */
+static void
+note_restored(struct dyn_store_tree *tree, const struct replaced *replaced)
+{
+	struct dyn_record_key place;
+
+	if (tree != NULL && dyn_record_name_parse(
+							dyn_record_name_slice(&replaced->restored), &place))
+		dyn_store_tree_doubt(
+			tree, dyn_store_tree_leaf_of(
+					  place.cell, dyn_hash_position(place.bucket, place.key)));
+}
+
+/* Each turn but the last makes a record sound. */
+static int
+find_replaced(struct dyn_store_tree *tree, MDB_cursor *cursor,
+			  struct dyn_slice name, struct replaced *out)
+{
+	int code;
+
+	while ((code = look_for_replaced(cursor, name, out)) == 0 &&
+		   out->is_restored)
+		note_restored(tree, out);
+	return code;
 }
 
 static int
@@ -273,7 +344,7 @@ write_main_item(struct dyn_store_tree *tree, MDB_cursor *cursor,
 				const struct dyn_store_item *item)
 {
 	struct replaced replaced;
-	int code = find_replaced(cursor, item->name, &replaced);
+	int code = find_replaced(tree, cursor, item->name, &replaced);
 
 	if (code != 0)
 		return code;
@@ -291,8 +362,19 @@ write_main_item(struct dyn_store_tree *tree, MDB_cursor *cursor,
 }
 
 static int
-write_sorted(struct dyn_store_env *env, MDB_txn *txn, MDB_cursor *cursor,
-			 struct dyn_store_item **items, uint32_t count)
+write_hint(MDB_cursor *cursor, const struct dyn_store_item *item)
+{
+	struct replaced replaced;
+	int code = find_replaced(NULL, cursor, item->name, &replaced);
+
+	return code != 0 ? code
+					 : replace(cursor, &replaced, dyn_store_val_of(item->name),
+							   dyn_store_val_of(item->record));
+}
+
+static int
+write_sorted(struct dyn_store_env *env, MDB_txn *txn, MDB_cursor *main,
+			 MDB_cursor *hints, struct dyn_store_item **items, uint32_t count)
 {
 	int code = 0;
 
@@ -301,7 +383,9 @@ write_sorted(struct dyn_store_env *env, MDB_txn *txn, MDB_cursor *cursor,
 		bool is_last = i + 1 == count || compare_place(items[i], items[i + 1]);
 
 		if (is_last && items[i]->table == DYN_TABLE_MAIN)
-			code = write_main_item(&env->tree, cursor, items[i]);
+			code = write_main_item(&env->tree, main, items[i]);
+		else if (is_last && items[i]->table == DYN_TABLE_HINTS)
+			code = write_hint(hints, items[i]);
 		else if (is_last)
 			code = write_item(env, txn, items[i]);
 	}
@@ -312,19 +396,21 @@ static int
 write_items(struct dyn_store_env *env, struct dyn_store_item **items,
 			uint32_t count, bool may_sweep)
 {
-	MDB_cursor *cursor;
+	MDB_cursor *main = NULL;
+	MDB_cursor *hints = NULL;
 	MDB_txn *txn;
 	int code = mdb_txn_begin(env->mdb, NULL, 0, &txn);
 
 	if (code != 0)
 		return code;
 	dyn_store_tree_begin(&env->tree);
-	code = mdb_cursor_open(txn, env->tables[DYN_TABLE_MAIN], &cursor);
+	code = mdb_cursor_open(txn, env->tables[DYN_TABLE_MAIN], &main);
 	if (code == 0)
-	{
-		code = write_sorted(env, txn, cursor, items, count);
-		mdb_cursor_close(cursor);
-	}
+		code = mdb_cursor_open(txn, env->tables[DYN_TABLE_HINTS], &hints);
+	if (code == 0)
+		code = write_sorted(env, txn, main, hints, items, count);
+	mdb_cursor_close(hints);
+	mdb_cursor_close(main);
 	if (code == 0)
 		code = dyn_store_tree_write(&env->tree, txn, may_sweep);
 	if (code == 0)

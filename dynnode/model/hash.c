@@ -27,6 +27,13 @@ dyn_hash_cell(uint64_t position)
 	return (uint16_t) (position >> 52);
 }
 
+bool
+dyn_hash_is_of_cell(uint16_t cell, struct dyn_slice bucket,
+					struct dyn_slice key)
+{
+	return dyn_hash_cell(dyn_hash_position(bucket, key)) == cell;
+}
+
 uint16_t
 dyn_hash_partition(uint16_t cell, uint16_t partition_count)
 {

@@ -23,6 +23,11 @@ uint64_t dyn_hash_bytes(struct dyn_slice bytes);
 
 uint16_t dyn_hash_cell(uint64_t position);
 
+/* Does the key belong into the cell?  A damaged record that shows a place where
+ * it does not is misnamed: its key is not the one that it was written under. */
+bool dyn_hash_is_of_cell(uint16_t cell, struct dyn_slice bucket,
+						 struct dyn_slice key);
+
 /* partition_count: a power of two, 1 to DYN_PARTITIONS_MAX. */
 uint16_t dyn_hash_partition(uint16_t cell, uint16_t partition_count);
 uint16_t dyn_hash_cell_first(uint16_t partition, uint16_t partition_count);

@@ -147,7 +147,7 @@ dyn_scan_item_is_misnamed(struct dyn_slice bucket,
 						  const struct dyn_scan_item *item)
 {
 	return item->status != DYN_STATUS_OK &&
-		   true_cell(bucket, item->key) != item->cell;
+		   !dyn_hash_is_of_cell(item->cell, bucket, item->key);
 }
 
 static uint16_t

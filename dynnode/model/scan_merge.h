@@ -84,7 +84,7 @@ struct dyn_scan_merge
 	uint8_t equal[DYN_CELL_COUNT / 8]; /* bit of a cell: it is one */
 };
 
-/* A damaged record whose key cannot be the one that it was written under. */
+/* Damaged, and under another key than it was written (model/hash.h). */
 bool dyn_scan_item_is_misnamed(struct dyn_slice bucket,
 							   const struct dyn_scan_item *item);
 

@@ -294,6 +294,44 @@ every_flipped_bit_of_the_first_format_is_noticed(void **state)
 	}
 }
 
+static void
+a_name_of_which_one_byte_is_damaged_is_found_out(void **unused)
+{
+	const struct sample sample = make_sample(50);
+	struct dyn_slice bytes = { sample.record, sample.size };
+	struct dyn_record_name found;
+
+	for (size_t at = 0; at < sample.name.size; at++)
+		for (unsigned change = 1; change < 256; change++)
+		{
+			struct dyn_record_name name = sample.name;
+
+			name.bytes[at] ^= (uint8_t) change;
+			assert_true(dyn_record_name_mend(dyn_record_name_slice(&name),
+											 bytes, &found));
+			assert_true(dyn_slice_equal(dyn_record_name_slice(&found),
+										dyn_record_name_slice(&sample.name)));
+		}
+}
+
+static void
+what_has_lost_more_than_a_byte_of_its_name_stays_unknown(void **unused)
+{
+	struct sample sample = make_sample(50);
+	struct dyn_slice bytes = { sample.record, sample.size };
+	struct dyn_record_name found;
+	struct dyn_record_name name = sample.name;
+
+	name.bytes[0] ^= 1;
+	name.bytes[6] ^= 1;
+	assert_false(
+		dyn_record_name_mend(dyn_record_name_slice(&name), bytes, &found));
+	name.bytes[0] ^= 1;
+	sample.record[9] ^= 1;
+	assert_false(
+		dyn_record_name_mend(dyn_record_name_slice(&name), bytes, &found));
+}
+
 int
 main(void)
 {
@@ -313,6 +351,9 @@ main(void)
 		cmocka_unit_test(
 			a_record_of_the_first_format_is_read_and_says_that_it_wants_a_look),
 		cmocka_unit_test(every_flipped_bit_of_the_first_format_is_noticed),
+		cmocka_unit_test(a_name_of_which_one_byte_is_damaged_is_found_out),
+		cmocka_unit_test(
+			what_has_lost_more_than_a_byte_of_its_name_stays_unknown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
