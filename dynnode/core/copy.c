@@ -2,6 +2,7 @@
 
 #include "core/cluster.h"
 #include "core/fence.h"
+#include "core/misnamed.h"
 #include "core/outbox.h"
 #include "model/hash.h"
 
@@ -58,6 +59,7 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 		dyn_walk_set(&place, dyn_slice_of_bytes(message->after_bucket),
 					 (uint16_t) message->after_cell,
 					 dyn_slice_of_bytes(message->after_key));
+	place.damaged = message->after_damaged;
 	dyn_walk_resume(&place, effect, &node->out->arena);
 	effect->scan.items_max = bound(message->items_max, ITEMS_MAX);
 	effect->scan.bytes_max = bound(message->bytes_max, BYTES_MAX);
@@ -79,6 +81,17 @@ dyn_copy_begin(struct dyn_node *node, struct dyn_request *request,
 	read_page(node, request);
 }
 
+/* What was met at the edge of the partition may be of another one, and who is
+ * told a key must be able to believe it. */
+static bool
+may_tell(const struct dyn_node *node, uint16_t partition,
+		 const struct dyn_scanned *item)
+{
+	return item->state == DYN_LOADED_FOUND ||
+		   (!dyn_scanned_is_misnamed(item) &&
+			dyn_cluster_partition(node, item->cell) == partition);
+}
+
 static void
 fill_item(struct dyn_node *node, const struct dyn_scanned *from, bool same,
 		  Dyn__CopyItem *item)
@@ -94,17 +107,44 @@ fill_item(struct dyn_node *node, const struct dyn_scanned *from, bool same,
 		item->object = dyn_bytes_of_slice(from->object);
 }
 
+static void
+fill_items(struct dyn_node *node, uint16_t partition,
+		   const struct dyn_event *event, Dyn__CopyReply *reply)
+{
+	uint32_t count = event->scanned.item_count;
+	const struct dyn_scanned *last = NULL;
+	Dyn__CopyItem *items =
+		dyn_arena_allocate(&node->scratch, count * sizeof(*items));
+
+	reply->items =
+		dyn_arena_allocate(&node->scratch, count * sizeof(*reply->items));
+	for (uint32_t i = 0; i < count; i++)
+	{
+		const struct dyn_scanned *from = &event->scanned.items[i];
+
+		if (!may_tell(node, partition, from))
+		{
+			dyn_count(node, records_unreadable);
+			reply->building = true;
+			continue;
+		}
+		fill_item(node, from,
+				  last != NULL && dyn_slice_equal(from->bucket, last->bucket),
+				  &items[reply->n_items]);
+		reply->items[reply->n_items] = &items[reply->n_items];
+		reply->n_items++;
+		last = from;
+	}
+}
+
 void
 dyn_copy_scanned(struct dyn_node *node, struct dyn_request *request,
 				 const struct dyn_event *event)
 {
 	const Dyn__CopyRequest *message = request->message;
 	uint16_t partition = (uint16_t) message->partition;
-	uint32_t count = event->scanned.item_count;
-	const struct dyn_scanned *from = event->scanned.items;
 	enum dyn_status status = event->scanned.status;
 	Dyn__CopyReply reply = DYN__COPY_REPLY__INIT;
-	Dyn__CopyItem *items;
 
 	/* What damage hides cannot be told; all the rest can, and must: the owner
 	 * that asks may be the one without whom the damage is not mended. */
@@ -123,25 +163,16 @@ dyn_copy_scanned(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	dyn_count(node, copy_pages);
-	items = dyn_arena_allocate(&node->scratch, count * sizeof(*items));
-	reply.items =
-		dyn_arena_allocate(&node->scratch, count * sizeof(*reply.items));
-	reply.n_items = count;
-	for (uint32_t i = 0; i < count; i++)
-	{
-		fill_item(node, &from[i],
-				  i > 0 && dyn_slice_equal(from[i].bucket, from[i - 1].bucket),
-				  &items[i]);
-		reply.items[i] = &items[i];
-	}
+	fill_items(node, partition, event, &reply);
 	reply.end = event->scanned.end;
 	if (!reply.end)
 	{
 		reply.after_bucket = dyn_bytes_of_slice(event->scanned.after_bucket);
 		reply.after_cell = event->scanned.after_cell;
 		reply.after_key = dyn_bytes_of_slice(event->scanned.after_key);
+		reply.after_damaged = event->scanned.after_damaged;
 	}
-	reply.building = !request->vouches || dyn_building_is(node, partition);
+	reply.building |= !request->vouches || dyn_building_is(node, partition);
 	reply.fence = dyn_fence_stamp(node, partition);
 	dyn_outbox_reply(node, request->route, DYN_MESSAGE_COPY_REPLY,
 					 request->correlation, &reply.base);

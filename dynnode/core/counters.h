@@ -52,6 +52,7 @@
 	X(lags)            /* this node stood still for a while */                 \
 	X(scrub_records)   /* read and checked */                                  \
 	X(scrub_damaged)   /* of them, and sent to be mended */                    \
+	X(scrub_misnamed)  /* of them, under damaged keys (misnamed.h) */          \
 	X(scrub_failures)                                                          \
 	X(scrub_passes)    /* through everything */                                \
 	X(hints_written)   /* objects taken for a slot whose owner is away */      \

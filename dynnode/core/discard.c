@@ -2,6 +2,7 @@
 
 #include "core/cluster.h"
 #include "core/commit.h"
+#include "core/misnamed.h"
 #include "core/state.h"
 #include "model/hash.h"
 
@@ -18,7 +19,8 @@ struct dyn_discard
 	uint32_t turn;
 	bool is_quiet; /* no commit was under way when it was read */
 	bool failed;
-	uint32_t waiting; /* records being removed */
+	uint32_t waiting;      /* records being removed */
+	struct dyn_walk place; /* over damage that does not go */
 };
 
 static bool
@@ -32,7 +34,7 @@ is_quiet(const struct dyn_node *node, uint16_t partition)
 	return true;
 }
 
-/* Always from the start: what was there before is gone. */
+/* From the start: what was there before is gone. */
 static void
 read_page(struct dyn_node *node, struct dyn_request *request)
 {
@@ -50,6 +52,7 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 	effect->scan.items_max = PAGE_ITEMS_MAX;
 	effect->scan.bytes_max = PAGE_BYTES_MAX;
 	effect->scan.for_damage = request->for_damage;
+	dyn_walk_resume(&request->discard->place, effect, &node->out->arena);
 }
 
 static void
@@ -130,6 +133,27 @@ go_over_damage(struct dyn_node *node, struct dyn_request *request)
 	read_page(node, request);
 }
 
+/* What was met at the edge of the partition may be of another one, and what
+ * shows no key to go by goes when its key is written. */
+static bool
+may_go(const struct dyn_node *node, const struct dyn_discard *self,
+	   const struct dyn_scanned *item)
+{
+	return !dyn_scanned_is_misnamed(item) &&
+		   dyn_cluster_partition(node, item->cell) == self->partition;
+}
+
+static uint32_t
+count_to_go(const struct dyn_node *node, const struct dyn_discard *self,
+			const struct dyn_event *event)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < event->scanned.item_count; i++)
+		count += may_go(node, self, &event->scanned.items[i]);
+	return count;
+}
+
 void
 dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
 					const struct dyn_event *event)
@@ -137,8 +161,16 @@ dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_discard *self = request->discard;
 	uint32_t count = event->scanned.item_count;
 
+	if (event->scanned.status == DYN_STATUS_OK && request->for_damage &&
+		!event->scanned.end && count_to_go(node, self, event) == 0)
+	{
+		dyn_walk_keep(&self->place, event);
+		read_page(node, request);
+		return;
+	}
 	if (event->scanned.status != DYN_STATUS_OK ||
-		(request->for_damage && count == 0))
+		((request->for_damage || count != 0) &&
+		 count_to_go(node, self, event) == 0))
 	{
 		go_over_damage(node, request);
 		return;
@@ -156,6 +188,8 @@ dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
 	{
 		const struct dyn_scanned *item = &event->scanned.items[i];
 
+		if (!may_go(node, self, item))
+			continue;
 		self->waiting++;
 		if (dyn_key_do(node, item->bucket, item->key,
 					   (struct dyn_work){ request->serial, i }))

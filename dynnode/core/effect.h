@@ -138,6 +138,9 @@ struct dyn_effect
 			struct dyn_slice after_bucket; /* when bucket is empty */
 			uint16_t after_cell;
 			struct dyn_slice after_key;
+			/* for_damage: and after so many damaged records, counted from
+			 * there, or without has_after from the beginning. */
+			uint32_t after_damaged;
 			struct dyn_slice key_min; /* inclusive; empty = none */
 			struct dyn_slice key_max; /* inclusive; empty = none */
 			struct dyn_slice prefix;  /* empty = none */
@@ -151,8 +154,10 @@ struct dyn_effect
 			 * of them, maybe without any item; 0 = no bound. */
 			uint32_t visits_max;
 			/* For who looks for damage, and concludes from a page nothing
-			 * about what is absent: a damaged record is an item wherever it
-			 * stands, and never the end of all. */
+			 * about what is absent: damage never stops the walk, nor does it
+			 * hide a sound record.  An item that is damaged is shown where it
+			 * was met, at the edges of the range too, and tells of a key only
+			 * as core/misnamed.h says.  Without key_min, key_max, prefix. */
 			bool for_damage;
 		} scan;
 		struct

@@ -106,6 +106,7 @@ struct dyn_event
 			struct dyn_slice after_bucket;
 			uint16_t after_cell;
 			struct dyn_slice after_key;
+			uint32_t after_damaged; /* for_damage */
 		} scanned;
 		struct
 		{

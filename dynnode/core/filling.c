@@ -90,6 +90,7 @@ ask(struct dyn_node *node, uint32_t peer_index)
 	message.after_bucket =
 		(ProtobufCBinaryData){ place->bucket_size, place->bucket };
 	message.after_key = (ProtobufCBinaryData){ place->key_size, place->key };
+	message.after_damaged = place->damaged;
 	dyn_call_add(call, &item);
 	dyn_outbox_send(node, peer_index, DYN_MESSAGE_COPY, call->correlation,
 					dyn_request_remaining_ms(node, request), &message.base);
@@ -280,6 +281,8 @@ is_sound(const struct dyn_node *node, const struct dyn_filling *filling,
 	}
 	if (reply->end)
 		return true;
+	if (reply->after_key.len == 0 && reply->after_bucket.len == 0)
+		return reply->after_damaged != 0;
 	return dyn_bucket_check(dyn_slice_of_bytes(reply->after_bucket)) ==
 			   DYN_STATUS_OK &&
 		   dyn_key_check(dyn_slice_of_bytes(reply->after_key)) ==
@@ -296,14 +299,15 @@ gets_on(const struct dyn_filling *filling, const Dyn__CopyReply *reply)
 	struct dyn_slice key = { place->key, place->key_size };
 	int order;
 
-	if (reply->end || place->key_size == 0)
+	if (reply->end)
 		return true;
 	order = dyn_slice_compare(dyn_slice_of_bytes(reply->after_bucket), bucket);
 	if (order == 0 && reply->after_cell != place->cell)
 		order = reply->after_cell > place->cell ? 1 : -1;
 	if (order == 0)
 		order = dyn_slice_compare(dyn_slice_of_bytes(reply->after_key), key);
-	return order > 0;
+	return order > 0 ||
+		   (order == 0 && reply->after_damaged > filling->place.damaged);
 }
 
 /* The sound ones of the items of one bucket, from the first one on; where the
@@ -373,6 +377,7 @@ dyn_filling_answer(struct dyn_node *node, struct dyn_request *request,
 		dyn_walk_set(&self->after, dyn_slice_of_bytes(reply->after_bucket),
 					 (uint16_t) reply->after_cell,
 					 dyn_slice_of_bytes(reply->after_key));
+	self->after.damaged = reply->after_damaged;
 	/* An answer may come at once: the page is done when all is under way. */
 	self->waiting = 1;
 	for (size_t i = 0; i < reply->n_items;)

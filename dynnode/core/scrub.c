@@ -1,5 +1,6 @@
 #include "core/scrub.h"
 
+#include "core/misnamed.h"
 #include "core/repair.h"
 #include "core/state.h"
 
@@ -49,6 +50,11 @@ mend(struct dyn_node *node, const struct dyn_scanned *items, uint32_t count)
 		}
 		if (items[i].state == DYN_LOADED_FOUND)
 			continue;
+		if (dyn_scanned_is_misnamed(&items[i]))
+		{
+			dyn_count(node, scrub_misnamed);
+			continue;
+		}
 		dyn_count(node, scrub_damaged);
 		keys[n++] = (struct dyn_repair_key){ .bucket = items[i].bucket,
 											 .key = items[i].key,

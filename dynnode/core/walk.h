@@ -17,7 +17,8 @@
 
 struct dyn_walk
 {
-	uint16_t cell; /* after this; key_size 0 = at the beginning */
+	uint16_t cell;    /* after this; key_size 0 = at the beginning */
+	uint32_t damaged; /* ... and after so many damaged records (effect.h) */
 	uint8_t bucket_size;
 	uint16_t key_size;
 	uint8_t bucket[DYN_BUCKET_SIZE_MAX];

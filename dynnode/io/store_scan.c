@@ -5,6 +5,9 @@
 
 #include "core/memory.h"
 #include "io/record.h"
+#include "io/store_survey.h"
+#include "model/arena.h"
+#include "model/hash.h"
 
 struct page
 {
@@ -20,6 +23,8 @@ struct page
 	struct dyn_slice key;
 	uint32_t visits;
 	struct dyn_record_key last; /* visited and taken, or passed by */
+	uint32_t damaged;           /* for_damage: unsound ones visited since */
+	struct dyn_arena names;     /* of records whose own keys are damaged */
 	bool end;
 };
 
@@ -70,13 +75,6 @@ is_above_range(const struct dyn_effect *effect, struct dyn_slice key)
 
 /* ---- moving the cursor ---- */
 
-static bool
-is_believed(const struct page *page, const struct found *found)
-{
-	return page->effect->scan.for_damage ||
-		   dyn_record_head_is_sound(found->name, found->value);
-}
-
 static enum outcome
 outcome_of(struct page *page, int code, MDB_val name, MDB_val value,
 		   struct found *out)
@@ -93,7 +91,7 @@ outcome_of(struct page *page, int code, MDB_val name, MDB_val value,
 		out->place.cell <= page->effect->scan.cell_last)
 		return FOUND;
 	/* Believe in the end of the range only if a sound record says so. */
-	return is_believed(page, out) ? OUTSIDE : DAMAGED;
+	return dyn_record_head_is_sound(out->name, out->value) ? OUTSIDE : DAMAGED;
 }
 
 /*
@@ -105,12 +103,8 @@ static bool
 is_place_believable(struct page *page, int code)
 {
 	MDB_val name = { 0, NULL };
-	bool sound;
-
-	if (page->effect->scan.for_damage)
-		return true;
-	sound = dyn_store_is_sound_at(page->cursor, code == 0 ? MDB_PREV : MDB_LAST,
-								  name, &code);
+	bool sound = dyn_store_is_sound_at(
+		page->cursor, code == 0 ? MDB_PREV : MDB_LAST, name, &code);
 	/* Back again; where there is no record before, the cursor stayed. */
 	if (code == 0)
 		mdb_cursor_get(page->cursor, &name, &(MDB_val){ 0, NULL }, MDB_NEXT);
@@ -184,7 +178,7 @@ settle_in_bucket(struct page *page, enum outcome outcome, struct found *found)
 		if (!is_below && !is_above_range(effect, found->place.key))
 			break;
 		/* Nothing is passed over on the word of a damaged key. */
-		if (!is_believed(page, found))
+		if (!dyn_record_head_is_sound(found->name, found->value))
 			return DAMAGED;
 		if (is_below)
 			outcome = seek(page, cell, lowest, found);
@@ -327,7 +321,7 @@ is_wanted(const struct page *page, const struct found *found)
 
 /* False when the page ends before this record. */
 static bool
-visit(struct page *page, const struct found *found)
+look_at(struct page *page, const struct found *found)
 {
 	uint32_t visits_max = page->effect->scan.visits_max;
 
@@ -336,6 +330,14 @@ visit(struct page *page, const struct found *found)
 	if (is_wanted(page, found) && !add(page, found))
 		return false;
 	page->visits++;
+	return true;
+}
+
+static bool
+visit(struct page *page, const struct found *found)
+{
+	if (!look_at(page, found))
+		return false;
 	page->cell = found->place.cell;
 	page->key = found->place.key;
 	page->last = found->place;
@@ -361,6 +363,82 @@ fill(struct page *page)
 	page->end = outcome != DAMAGED;
 	return outcome;
 }
+
+/* ---- a page for who looks for damage ---- */
+
+/*
+ * Where an unsound record says it is.  When that cannot be and all of its head
+ * is sound under a name like this one but for a byte, that is its name; when
+ * nothing can be made of it, the key is empty.
+ */
+static void
+find_place(struct page *page, struct found *found)
+{
+	struct dyn_record_name name;
+	bool is_place = dyn_record_name_parse(found->name, &found->place);
+	struct dyn_slice bytes;
+
+	if (is_place && dyn_hash_is_of_cell(found->place.cell, found->place.bucket,
+										found->place.key))
+		return;
+	if (dyn_record_name_mend(found->name, found->value, &name))
+	{
+		bytes = dyn_arena_copy(&page->names, dyn_record_name_slice(&name));
+		is_place = dyn_record_name_parse(bytes, &found->place);
+	}
+	if (!is_place)
+		found->place = (struct dyn_record_key){ 0 };
+}
+
+/* Behind a sound record, and behind so many unsound ones after it: these have
+ * no place that a search would find. */
+static bool
+visit_any(struct page *page, const struct dyn_store_survey *survey,
+		  uint32_t *shown)
+{
+	struct found found = { survey->name, survey->value, survey->place };
+
+	if (survey->is_sound)
+	{
+		if (!visit(page, &found))
+			return false;
+		page->damaged = 0;
+		return true;
+	}
+	if (*shown != 0)
+	{
+		--*shown;
+		return true;
+	}
+	find_place(page, &found);
+	if (!look_at(page, &found))
+		return false;
+	page->damaged++;
+	return true;
+}
+
+static enum outcome
+fill_for_damage(struct page *page)
+{
+	const struct dyn_effect *effect = page->effect;
+	struct dyn_store_survey survey;
+	uint32_t shown = effect->scan.after_damaged;
+	int code;
+
+	page->damaged = shown;
+	if (effect->scan.has_after)
+		page->last = (struct dyn_record_key){ effect->scan.after_bucket,
+											  effect->scan.after_cell,
+											  effect->scan.after_key };
+	dyn_store_survey_init(&survey, effect, page->cursor);
+	while ((code = dyn_store_survey_next(&survey)) == 0)
+		if (!visit_any(page, &survey, &shown))
+			return FOUND;
+	page->end = code == MDB_NOTFOUND;
+	return page->end ? END : DAMAGED;
+}
+
+/* ---- the answer ---- */
 
 static uint64_t
 count_corrupt(const struct page *page)
@@ -401,7 +479,10 @@ finish(struct page *page, struct dyn_store_completion *out)
 	uint8_t *at;
 
 	if (page->end)
+	{
 		*last = (struct dyn_record_key){ 0 };
+		page->damaged = 0;
+	}
 	else if (!has_all_buckets(page->effect))
 		last->bucket = (struct dyn_slice){ NULL, 0 };
 	out->bytes = at = dyn_store_take_bytes(page->size + page->bucket_size +
@@ -416,6 +497,7 @@ finish(struct page *page, struct dyn_store_completion *out)
 	out->event.scanned.after_bucket = last->bucket;
 	out->event.scanned.after_cell = last->cell;
 	out->event.scanned.after_key = last->key;
+	out->event.scanned.after_damaged = page->damaged;
 }
 
 static enum dyn_status
@@ -428,7 +510,8 @@ scan(struct dyn_store_reader *reader, struct page *page,
 						reader->env->tables[page->effect->scan.table],
 						&page->cursor) != 0)
 		return DYN_STATUS_IO_ERROR;
-	outcome = fill(page);
+	outcome =
+		page->effect->scan.for_damage ? fill_for_damage(page) : fill(page);
 	mdb_cursor_close(page->cursor);
 	if (outcome == DAMAGED)
 	{
@@ -451,7 +534,9 @@ dyn_store_scan_page(struct dyn_store_reader *reader,
 	self->event.scanned.status = DYN_STATUS_IO_ERROR;
 	if (dyn_store_reader_begin(reader) != 0)
 		return self;
+	dyn_arena_init(&page.names, dyn_allocator_malloc(), 1024);
 	self->event.scanned.status = scan(reader, &page, self);
+	dyn_arena_destroy(&page.names);
 	if (self->event.scanned.status == DYN_STATUS_OK)
 		*corrupt += count_corrupt(&page);
 	else

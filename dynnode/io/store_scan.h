@@ -11,9 +11,8 @@
  *
  * A damaged record is an item that says so.  A scan whose keys do not
  * ascend, or that would begin, skip or end on the word of a damaged record,
- * is an IO_ERROR, not a short page.  One for_damage takes its word, as long as
- * keys ascend: if it stands first or last in a bucket nobody else can be shown
- * it, and nobody would mend it.
+ * is an IO_ERROR, not a short page.  One for_damage goes another way
+ * (io/store_survey.h), which no damaged record stops.
  *
  *-------------------------------------------------------------------------
  */

@@ -79,6 +79,7 @@ note_scanned(struct storerig *rig, const struct dyn_event *event)
 		memcpy(rig->after_bucket, event->scanned.after_bucket.data,
 			   rig->after_bucket_size);
 	rig->after_cell = event->scanned.after_cell;
+	rig->after_damaged = event->scanned.after_damaged;
 	rig->after_key_size = event->scanned.after_key.size;
 	if (rig->after_key_size != 0)
 		memcpy(rig->after_key, event->scanned.after_key.data,
@@ -318,8 +319,11 @@ storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
 
 	if (!rig->scan_all)
 		effect.scan.bucket = text("b");
-	effect.scan.cell_last = DYN_CELL_COUNT - 1;
-	effect.scan.has_after = !restart;
+	effect.scan.cell_first = rig->scan_cell_first;
+	effect.scan.cell_last =
+		rig->scan_cell_last != 0 ? rig->scan_cell_last : DYN_CELL_COUNT - 1;
+	effect.scan.has_after = !restart && rig->after_key_size != 0;
+	effect.scan.after_damaged = restart ? 0 : rig->after_damaged;
 	effect.scan.after_bucket =
 		(struct dyn_slice){ rig->after_bucket, rig->after_bucket_size };
 	effect.scan.after_cell = rig->after_cell;
@@ -331,6 +335,7 @@ storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
 		effect.scan.key_max = text(rig->scan_max);
 	effect.scan.flags = rig->scan_flags;
 	effect.scan.visits_max = rig->scan_visits_max;
+	effect.scan.for_damage = rig->scan_for_damage;
 	effect.scan.items_max = items_max;
 	effect.scan.bytes_max = UINT32_MAX;
 	submit_read(rig, &effect);

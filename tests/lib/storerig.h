@@ -45,6 +45,9 @@ struct storerig
 	const char *scan_max;
 	uint8_t scan_flags; /* ... that pass this filter */
 	uint32_t scan_visits_max;
+	bool scan_for_damage;
+	uint16_t scan_cell_first; /* ... of these cells */
+	uint16_t scan_cell_last;  /* 0 = the last one */
 	enum dyn_status scan_status;
 	bool scan_end;
 	uint32_t scan_found;
@@ -54,6 +57,7 @@ struct storerig
 	uint16_t after_cell;
 	uint8_t after_key[DYN_KEY_SIZE_MAX];
 	size_t after_key_size;
+	uint32_t after_damaged;
 
 	/* Called for every completion before it is noted; may be NULL. */
 	void (*watch)(struct storerig *rig, const struct dyn_event *event);

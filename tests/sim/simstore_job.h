@@ -38,6 +38,7 @@ struct dyn_simjob
 	bool taken;
 	bool end;
 	struct dyn_record_key last; /* SCAN: where it ended before the end */
+	uint32_t damaged;           /* ... and how many damaged ones behind that */
 
 	/* What the real store says, when there is one. */
 	struct dyn_simreal *real;

@@ -128,6 +128,7 @@ is_same_page(const struct dyn_event *a, const struct dyn_event *b)
 		a->scanned.item_count != b->scanned.item_count ||
 		a->scanned.end != b->scanned.end ||
 		a->scanned.after_cell != b->scanned.after_cell ||
+		a->scanned.after_damaged != b->scanned.after_damaged ||
 		!dyn_slice_equal(a->scanned.after_bucket, b->scanned.after_bucket) ||
 		!dyn_slice_equal(a->scanned.after_key, b->scanned.after_key))
 		return false;

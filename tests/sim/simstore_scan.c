@@ -5,6 +5,8 @@
  * occupied cell and lowest key.  Without damage any way would find the same;
  * with it, the way decides: where a search ends beside a record whose head is
  * damaged, or such a record would be passed over, the page is worth nothing.
+ * A page for_damage goes from one record with a sound head to the next one
+ * (io/store_survey.c).
  */
 #include "tests/sim/simstore_read.h"
 
@@ -21,6 +23,7 @@ struct page
 	uint32_t visits;
 	uint64_t bytes;
 	const struct dyn_record_key *last;
+	uint32_t damaged; /* for_damage: headless ones since */
 };
 
 enum outcome
@@ -41,7 +44,7 @@ record_at(const struct page *page, uint32_t index)
 static bool
 is_believed(const struct page *page, uint32_t index)
 {
-	return page->scan->scan.for_damage || !record_at(page, index)->headless;
+	return !record_at(page, index)->headless;
 }
 
 static const struct dyn_record_key *
@@ -234,7 +237,7 @@ add(struct page *page, const struct dyn_simrecord *record)
 
 /* False when the page ends before this record. */
 static bool
-visit(struct page *page, const struct dyn_simrecord *record)
+look_at(struct page *page, const struct dyn_simrecord *record)
 {
 	uint32_t visits_max = page->scan->scan.visits_max;
 
@@ -243,8 +246,131 @@ visit(struct page *page, const struct dyn_simrecord *record)
 	if (passes_filter(page->scan, record) && !add(page, record))
 		return false;
 	page->visits++;
+	return true;
+}
+
+static bool
+visit(struct page *page, const struct dyn_simrecord *record)
+{
+	if (!look_at(page, record))
+		return false;
 	page->last = &record->key;
 	return true;
+}
+
+static enum outcome
+fill(struct page *page)
+{
+	enum outcome outcome = first(page);
+
+	while (outcome == FOUND && visit(page, record_at(page, page->at)))
+		outcome = settle(page, move_to(page, page->at + 1));
+	return outcome;
+}
+
+/* --------------------------------------------- for who looks for damage */
+
+/* Right behind the last sound record before this index. */
+static uint32_t
+behind_sound(const struct page *page, uint32_t index)
+{
+	while (index > 0 && record_at(page, index - 1)->headless)
+		index--;
+	return index;
+}
+
+static uint32_t
+survey_cell(const struct page *page, uint16_t cell)
+{
+	struct dyn_record_key from = { .bucket = page->bucket, .cell = cell };
+
+	return behind_sound(
+		page, dyn_simdisk_seek(page->disk, page->scan->scan.table, &from));
+}
+
+static uint32_t
+survey_begin(struct page *page)
+{
+	const struct dyn_effect *scan = page->scan;
+	struct dyn_record_key after;
+	uint32_t index;
+
+	page->bucket = scan->scan.bucket;
+	if (has_all_buckets(page) && !scan->scan.has_after)
+		return 0;
+	if (has_all_buckets(page))
+		page->bucket = scan->scan.after_bucket;
+	if (!scan->scan.has_after || scan->scan.after_cell < scan->scan.cell_first)
+		return survey_cell(page, scan->scan.cell_first);
+	after = (struct dyn_record_key){ page->bucket, scan->scan.after_cell,
+									 scan->scan.after_key };
+	index = dyn_simdisk_seek(page->disk, scan->scan.table, &after);
+	if (index < page->count &&
+		dyn_record_key_compare(&record_at(page, index)->key, &after) == 0)
+		index++;
+	return behind_sound(page, index);
+}
+
+static uint32_t
+survey_next_bucket(const struct page *page)
+{
+	uint32_t index = page->at;
+
+	while (index < page->count &&
+		   dyn_slice_equal(record_at(page, index)->key.bucket, page->bucket))
+		index++;
+	return behind_sound(page, index);
+}
+
+static bool
+survey_is_in_range(const struct page *page)
+{
+	return dyn_slice_equal(place(page)->bucket, page->bucket) &&
+		   place(page)->cell <= page->scan->scan.cell_last;
+}
+
+/* On from `at` to a damaged record, or one of the range. */
+static enum outcome
+survey(struct page *page)
+{
+	uint16_t cell_first = page->scan->scan.cell_first;
+
+	while (page->at < page->count && !record_at(page, page->at)->headless &&
+		   !survey_is_in_range(page))
+	{
+		if (!has_all_buckets(page))
+			return END;
+		if (dyn_slice_equal(place(page)->bucket, page->bucket))
+			page->at = survey_next_bucket(page);
+		else
+		{
+			page->bucket = place(page)->bucket;
+			if (place(page)->cell < cell_first)
+				page->at = survey_cell(page, cell_first);
+		}
+	}
+	return page->at < page->count ? FOUND : END;
+}
+
+static enum outcome
+fill_for_damage(struct page *page)
+{
+	uint32_t shown = page->scan->scan.after_damaged;
+
+	page->damaged = shown;
+	for (page->at = survey_begin(page); survey(page) == FOUND; page->at++)
+	{
+		const struct dyn_simrecord *record = record_at(page, page->at);
+
+		if (record->headless && shown != 0)
+			shown--;
+		else if (record->headless ? !look_at(page, record)
+								  : !visit(page, record))
+			return FOUND;
+		else
+			page->damaged = record->headless ? page->damaged + 1 : 0;
+	}
+	return END;
 }
 
 void
@@ -255,12 +381,18 @@ dyn_simjob_scan(struct dyn_simjob *self, const struct dyn_simdisk *disk)
 						 .disk = disk,
 						 .count = dyn_simdisk_count(disk,
 													self->request.scan.table) };
-	enum outcome outcome = first(&page);
+	struct dyn_record_key from = { self->request.scan.after_bucket,
+								   self->request.scan.after_cell,
+								   self->request.scan.after_key };
+	enum outcome outcome =
+		page.scan->scan.for_damage ? fill_for_damage(&page) : fill(&page);
 
-	while (outcome == FOUND && visit(&page, record_at(&page, page.at)))
-		outcome = settle(&page, move_to(&page, page.at + 1));
 	self->end = outcome == OUTSIDE || outcome == END;
+	if (page.last == NULL && page.scan->scan.has_after)
+		page.last = &from;
 	if (outcome == FOUND)
+		self->damaged = page.damaged;
+	if (outcome == FOUND && page.last != NULL)
 		self->last = dyn_simjob_own_key(page.last, false);
 	if (outcome == DAMAGED)
 	{

@@ -61,6 +61,7 @@ tell_scan(struct dyn_simjob *job, dyn_store_complete complete, void *context)
 		event.scanned.after_bucket = job->last.bucket;
 	event.scanned.after_cell = job->last.cell;
 	event.scanned.after_key = job->last.key;
+	event.scanned.after_damaged = job->damaged;
 	if (job->real != NULL)
 		dyn_simjob_match(job, &event);
 	complete(context, &event);

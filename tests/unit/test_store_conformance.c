@@ -326,6 +326,13 @@ load(struct bench *bench)
 	bench->store->ops->submit(bench->store, &reading->effect);
 }
 
+static bool
+has_no_key_range(const struct dyn_effect *effect)
+{
+	return effect->scan.key_min.size == 0 && effect->scan.key_max.size == 0 &&
+		   effect->scan.prefix.size == 0;
+}
+
 static void
 scan(struct bench *bench)
 {
@@ -368,7 +375,9 @@ scan(struct bench *bench)
 	effect->scan.bytes_max = 1 + (uint32_t) below(bench, 3000);
 	if (below(bench, 2) == 0)
 		effect->scan.flags = (uint8_t) (1 + below(bench, 3));
-	effect->scan.for_damage = below(bench, 3) == 0;
+	effect->scan.for_damage = below(bench, 3) == 0 && has_no_key_range(effect);
+	if (effect->scan.for_damage && below(bench, 4) == 0)
+		effect->scan.after_damaged = (uint32_t) below(bench, 3);
 	if (below(bench, 2) == 0)
 		effect->scan.visits_max = 1 + (uint32_t) below(bench, ITEMS_MAX);
 	bench->store->ops->submit(bench->store, effect);

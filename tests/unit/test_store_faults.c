@@ -949,6 +949,323 @@ a_record_under_a_damaged_key_is_never_passed_over(void **state)
 	free(image.bytes);
 }
 
+/* ---- walks for damage ---- */
+
+/* Which records the items of pages are, by the keys that they show. */
+static struct
+{
+	bool found[RECORDS];
+	bool corrupt[RECORDS];
+	uint32_t nameless; /* damaged, and with another key or none */
+} seen;
+
+static void
+note_seen(struct storerig *rig, const struct dyn_event *event)
+{
+	for (uint32_t i = 0;
+		 event->type == DYN_EVENT_SCANNED && i < event->scanned.item_count; i++)
+	{
+		const struct dyn_scanned *item = &event->scanned.items[i];
+		uint32_t n = 0;
+
+		for (n = 0; n < RECORDS; n++)
+		{
+			char name[48];
+			size_t size = record_name(n, name);
+
+			if (item->bucket.size == 1 && item->bucket.data[0] == name[0] &&
+				item->cell == (uint8_t) name[3] && item->key.size == size - 4 &&
+				memcmp(item->key.data, name + 4, size - 4) == 0)
+				break;
+		}
+		if (n == RECORDS)
+			assert_int_equal(item->state, DYN_LOADED_CORRUPT);
+		if (n == RECORDS)
+			seen.nameless++;
+		else if (item->state == DYN_LOADED_FOUND)
+			seen.found[n] = true;
+		else
+			seen.corrupt[n] = true;
+	}
+}
+
+/* In pages of so many; how many damaged ones were shown. */
+static uint32_t
+walk_for_damage(struct storerig *rig, uint32_t items_max, uint32_t visits_max)
+{
+	uint32_t corrupt = 0;
+
+	memset(&seen, 0, sizeof(seen));
+	rig->watch = note_seen;
+	rig->scan_all = rig->scan_for_damage = true;
+	rig->scan_visits_max = visits_max;
+	for (uint32_t page = 0; page == 0 || !rig->scan_end; page++)
+	{
+		assert_true(page <= 2 * RECORDS);
+		storerig_scan(rig, page == 0, items_max);
+		assert_int_equal(rig->scan_status, DYN_STATUS_OK);
+		assert_true(rig->scan_found + rig->scan_corrupt <= items_max);
+		corrupt += rig->scan_corrupt;
+	}
+	rig->watch = NULL;
+	rig->scan_for_damage = false;
+	rig->scan_visits_max = 0;
+	return corrupt;
+}
+
+static void
+no_damaged_key_stops_a_walk_for_damage(void **state)
+{
+	struct storerig *rig = *state;
+	struct dyn_simrandom random = dyn_simrandom_stream(3, 5);
+	struct image image;
+
+	write_records(rig);
+	rig->is_damaged = true;
+	image = read_image(rig);
+	for (int round = 0; round < DAMAGE_ROUNDS; round++)
+	{
+		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
+		uint8_t change = (uint8_t) (1 + dyn_simrandom_below(&random, 255));
+		char name[48];
+		size_t size = record_name(which, name);
+
+		assert_true(damage_pattern(rig, &image, name, size,
+								   dyn_simrandom_below(&random, size),
+								   change) > 0);
+		storerig_open(rig);
+		assert_int_equal(walk_for_damage(rig, 7, 0), 1);
+		assert_int_equal(seen.nameless, 0);
+		for (uint32_t i = 0; i < RECORDS; i++)
+		{
+			assert_int_equal(seen.found[i], i != which);
+			assert_int_equal(seen.corrupt[i], i == which);
+		}
+		storerig_close(rig);
+		restore(rig, &image);
+	}
+	free(image.bytes);
+}
+
+/* Many in a row, of which nothing is left to go by, and more than a page of
+ * them. */
+static void
+no_run_of_damaged_keys_stops_a_walk_for_damage(void **state)
+{
+	struct storerig *rig = *state;
+	struct dyn_simrandom random = dyn_simrandom_stream(3, 6);
+	struct image image;
+
+	write_records(rig);
+	rig->is_damaged = true;
+	image = read_image(rig);
+	for (int round = 0; round < DAMAGE_ROUNDS; round++)
+	{
+		uint32_t first = (uint32_t) dyn_simrandom_below(&random, RECORDS);
+		uint32_t count = 1 + (uint32_t) dyn_simrandom_below(&random, 30);
+		bool damaged[RECORDS] = { false };
+		uint32_t expected = 0;
+
+		/* Each sixth: these are neighbours. */
+		for (uint32_t i = first; i < RECORDS && expected < count; i += 6)
+		{
+			char name[48];
+			size_t size = record_name(i, name);
+
+			damage_pattern(rig, &image, name, size, 1 + round % 3,
+						   (uint8_t) (1 + dyn_simrandom_below(&random, 255)));
+			damage_pattern(rig, &image, name, size, 5 + round % 7,
+						   (uint8_t) (1 + dyn_simrandom_below(&random, 255)));
+			damaged[i] = true;
+			expected++;
+		}
+		storerig_open(rig);
+		assert_int_equal(
+			walk_for_damage(rig,
+							1 + (uint32_t) dyn_simrandom_below(&random, 10),
+							(uint32_t) dyn_simrandom_below(&random, 10)),
+			expected);
+		for (uint32_t i = 0; i < RECORDS; i++)
+			assert_int_equal(seen.found[i], !damaged[i]);
+		storerig_close(rig);
+		restore(rig, &image);
+	}
+	free(image.bytes);
+}
+
+/* All of the cells, and what is damaged beside them. */
+static void
+a_walk_for_damage_through_some_cells_shows_what_may_be_theirs(void **state)
+{
+	struct storerig *rig = *state;
+	struct dyn_simrandom random = dyn_simrandom_stream(3, 7);
+	struct image image;
+
+	write_records(rig);
+	rig->is_damaged = true;
+	image = read_image(rig);
+	for (int round = 0; round < DAMAGE_ROUNDS; round++)
+	{
+		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
+		uint8_t change = (uint8_t) (1 + dyn_simrandom_below(&random, 255));
+		char name[48];
+		size_t size = record_name(which, name);
+
+		damage_pattern(rig, &image, name, size,
+					   dyn_simrandom_below(&random, size), change);
+		storerig_open(rig);
+		rig->scan_cell_first = rig->scan_cell_last =
+			(uint16_t) ('a' + round % 3);
+		walk_for_damage(rig, 1 + (uint32_t) dyn_simrandom_below(&random, 10),
+						0);
+		for (uint32_t i = 0; i < RECORDS; i++)
+		{
+			bool is_in = (int) (i % 3) == round % 3;
+
+			assert_int_equal(seen.found[i], is_in && i != which);
+			assert_true(i == which ? !is_in || seen.corrupt[i]
+								   : !seen.corrupt[i]);
+		}
+		rig->scan_cell_first = rig->scan_cell_last = 0;
+		storerig_close(rig);
+		restore(rig, &image);
+	}
+	free(image.bytes);
+}
+
+/* One byte of a key in a leaf, not of its copy in the branches above. */
+static void
+damage_leaf(const struct storerig *rig, const struct image *image,
+			const char *name, size_t size, size_t offset, uint8_t change)
+{
+	enum
+	{
+		PAGE_SIZE = 4096,
+		FLAGS_AT = 10,
+		LEAF = 2
+	};
+	const uint8_t *at = image->bytes;
+
+	while ((at = memmem(at, image->size - (size_t) (at - image->bytes), name,
+						size)) != NULL)
+	{
+		size_t page = (size_t) (at - image->bytes) / PAGE_SIZE * PAGE_SIZE;
+		uint8_t byte = at[offset] ^ change;
+
+		if (image->bytes[page + FLAGS_AT] & LEAF)
+			poke(rig, (size_t) (at - image->bytes) + offset, &byte, 1);
+		at++;
+	}
+}
+
+/* Else a search that is misled puts a second record into a wrong place. */
+static void
+a_write_beside_a_damaged_key_gives_it_back(void **state)
+{
+	struct storerig *rig = *state;
+	struct dyn_simrandom random = dyn_simrandom_stream(3, 8);
+	struct image image;
+	uint32_t restored = 0;
+
+	write_records(rig);
+	rig->is_damaged = true;
+	image = read_image(rig);
+	for (int round = 0; round < DAMAGE_ROUNDS; round++)
+	{
+		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
+		uint8_t change = (uint8_t) (1 + dyn_simrandom_below(&random, 255));
+		uint8_t object[4096];
+		char name[48];
+		size_t size = record_name(which, name);
+
+		damage_leaf(rig, &image, name, size, dyn_simrandom_below(&random, size),
+					change);
+		storerig_open(rig);
+		for (uint32_t i = 0; i < RECORDS; i++)
+		{
+			char key[32];
+
+			record_key(i, key);
+			size = record_object(i, object);
+			if (i != which)
+				assert_int_equal(storerig_put(rig, key, object, size),
+								 DYN_STATUS_OK);
+		}
+		assert_true(walk_for_damage(rig, 7, 0) <= 1);
+		for (uint32_t i = 0; i < RECORDS; i++)
+			if (!seen.found[i] && (i != which || !seen.corrupt[i]))
+				fail_msg("round %d: %u of %u", round, i, which);
+		restored += seen.found[which];
+		storerig_close(rig);
+		restore(rig, &image);
+	}
+	print_message("# %u of %d given back\n", restored, DAMAGE_ROUNDS);
+	assert_true(restored > 0);
+	free(image.bytes);
+}
+
+static uint64_t
+count_hints(struct storerig *rig)
+{
+	uint64_t count = 0;
+
+	assert_true(rig->store->ops->count(rig->store, DYN_TABLE_HINTS, &count));
+	return count;
+}
+
+/* The one that its owner has, or that is damaged, goes by the key it had. */
+static void
+a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
+{
+	enum
+	{
+		HINTS = 20
+	};
+	struct storerig *rig = *state;
+	struct dyn_simrandom random = dyn_simrandom_stream(3, 9);
+	struct dyn_write writes[HINTS];
+	char keys[HINTS][32];
+	struct image image;
+
+	for (uint32_t i = 0; i < HINTS; i++)
+	{
+		snprintf(keys[i], sizeof(keys[i]), "a-hint-%03u", i);
+		writes[i] = (struct dyn_write){
+			.table = DYN_TABLE_HINTS,
+			.key = { { (const uint8_t *) "h", 1 },
+					 'a',
+					 { (const uint8_t *) keys[i], strlen(keys[i]) } },
+			.slots = 1,
+			.object = { (const uint8_t *) "object", 6 }
+		};
+	}
+	storerig_open(rig);
+	assert_int_equal(storerig_wait(rig, storerig_submit(rig, writes, HINTS)),
+					 DYN_STATUS_OK);
+	storerig_close(rig);
+	rig->is_damaged = true;
+	image = read_image(rig);
+	for (int round = 0; round < DAMAGE_ROUNDS; round++)
+	{
+		uint32_t which = (uint32_t) dyn_simrandom_below(&random, HINTS);
+		struct dyn_write removal = writes[which];
+		char name[48] = "h\0\0a";
+		size_t size = 4 + strlen(keys[which]);
+
+		memcpy(name + 4, keys[which], size - 4);
+		removal.object = (struct dyn_slice){ NULL, 0 };
+		damage_leaf(rig, &image, name, size, dyn_simrandom_below(&random, size),
+					(uint8_t) (1 + dyn_simrandom_below(&random, 255)));
+		storerig_open(rig);
+		assert_int_equal(storerig_wait(rig, storerig_submit(rig, &removal, 1)),
+						 DYN_STATUS_OK);
+		assert_int_equal(count_hints(rig), HINTS - 1);
+		storerig_close(rig);
+		restore(rig, &image);
+	}
+	free(image.bytes);
+}
+
 static void
 damaged_meta_records_are_not_returned(void **state)
 {
@@ -1121,6 +1438,11 @@ main(void)
 		TEST(no_acknowledged_write_is_lost_by_kill_9),
 		TEST(a_damaged_record_is_corrupt_never_absent),
 		TEST(a_record_under_a_damaged_key_is_never_passed_over),
+		TEST(no_damaged_key_stops_a_walk_for_damage),
+		TEST(no_run_of_damaged_keys_stops_a_walk_for_damage),
+		TEST(a_walk_for_damage_through_some_cells_shows_what_may_be_theirs),
+		TEST(a_write_beside_a_damaged_key_gives_it_back),
+		TEST(a_hint_under_a_damaged_key_goes_by_the_one_it_had),
 		TEST(damaged_meta_records_are_not_returned),
 		TEST(no_damage_returns_wrong_bytes),
 	};
