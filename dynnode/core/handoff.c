@@ -2,6 +2,7 @@
 
 #include "core/cluster.h"
 #include "core/commit.h"
+#include "core/misnamed.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "model/hash.h"
@@ -146,6 +147,7 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 	effect->scan.bytes_max = dyn_credit_may_send(peer) < DYN_CREDIT_SLICE_MAX
 								 ? (uint32_t) dyn_credit_may_send(peer)
 								 : DYN_CREDIT_SLICE_MAX;
+	effect->scan.for_damage = request->for_damage;
 }
 
 /* The next partition that may hold something for the peer, from where the
@@ -243,10 +245,15 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 /* ------------------------------------------------------------------- pages */
 
+/* A damaged one may be for anybody, if it is of the partition at all. */
 static bool
-is_for(const struct dyn_scanned *item, uint8_t slot)
+is_for(const struct dyn_node *node, const struct dyn_handoff *self,
+	   const struct dyn_scanned *item)
 {
-	return item->state != DYN_LOADED_FOUND || (item->slots & bit_of(slot)) != 0;
+	if (item->state == DYN_LOADED_FOUND)
+		return (item->slots & bit_of(self->slot)) != 0;
+	return item->key.size != 0 &&
+		   dyn_cluster_partition(node, item->cell) == self->partition;
 }
 
 /* A walk that met nothing for the slot, and nothing was written meanwhile:
@@ -259,7 +266,7 @@ keep_cursor(struct dyn_node *node, struct dyn_handoff *self,
 		&node->peers[self->peer_index]->hint_cursor;
 
 	for (uint32_t i = 0; i < event->scanned.item_count; i++)
-		cursor->seen |= is_for(&event->scanned.items[i], self->slot);
+		cursor->seen |= is_for(node, self, &event->scanned.items[i]);
 	if (event->scanned.end)
 	{
 		if (!cursor->seen &&
@@ -278,17 +285,8 @@ size_of(const struct dyn_scanned *item)
 	return (uint32_t) (item->key.size + item->object.size);
 }
 
-/* Under a damaged key, where the key table would not look for it.  Nobody may
- * bring it home, and reaping would wait for it.  It counts until the next
- * start. */
-static bool
-is_misnamed(const struct dyn_scanned *item)
-{
-	return item->state != DYN_LOADED_FOUND &&
-		   dyn_hash_cell(dyn_hash_position(item->bucket, item->key)) !=
-			   item->cell;
-}
-
+/* Where the key table would not look for it.  Nobody may bring it home, and
+ * reaping would wait for it.  It counts until the next start. */
 static void
 remove_misnamed(struct dyn_node *node, const struct dyn_scanned *item)
 {
@@ -312,9 +310,9 @@ take_item(struct dyn_node *node, struct dyn_request *request,
 								  .deadline_ms = request->deadline_ms };
 	bool damaged = item->state != DYN_LOADED_FOUND;
 
-	if (!is_for(item, self->slot))
+	if (!is_for(node, self, item))
 		return;
-	if (is_misnamed(item))
+	if (dyn_scanned_is_misnamed(item))
 	{
 		remove_misnamed(node, item);
 		return;
@@ -360,7 +358,7 @@ may_send(const struct dyn_node *node, const struct dyn_handoff *self,
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < event->scanned.item_count; i++)
-		if (is_for(&event->scanned.items[i], self->slot))
+		if (is_for(node, self, &event->scanned.items[i]))
 		{
 			bytes += size_of(&event->scanned.items[i]);
 			count++;
@@ -375,6 +373,13 @@ dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
 {
 	struct dyn_handoff *self = request->handoff;
 
+	/* What damage stands in the way of goes home all the same. */
+	if (event->scanned.status == DYN_STATUS_IO_ERROR && !request->for_damage)
+	{
+		request->for_damage = true;
+		read_page(node, request);
+		return;
+	}
 	if (event->scanned.status != DYN_STATUS_OK || !may_send(node, self, event))
 	{
 		dyn_handoff_end(node, request);

@@ -77,7 +77,7 @@ struct dyn_request
 	struct dyn_node_id asker; /* TREE: which node, and since when */
 	uint64_t asked_at_ms;
 	bool vouches;          /* COPY: nothing was lost here when it began */
-	bool for_damage;       /* COPY, DISCARD: the page is read over damage */
+	bool for_damage;       /* COPY, DISCARD, HANDOFF: read over damage */
 	uint64_t *cell_hashes; /* SCAN: when they were asked for and read */
 	uint64_t parent; /* REPLICATE: for this operation of a REPAIR, for a FILL */
 	uint32_t parent_op;

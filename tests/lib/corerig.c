@@ -344,6 +344,11 @@ do_scan(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 		max = store->count;
 	items = dyn_arena_allocate(&event->arena, (max + 1) * sizeof(*items));
 	event->event.scanned.token = effect->scan.token;
+	if (store->spoils && !effect->scan.for_damage)
+	{
+		event->event.scanned.status = DYN_STATUS_IO_ERROR;
+		return;
+	}
 	event->event.scanned.items = items;
 	event->event.scanned.end = true;
 	for (uint32_t i = 0; i < store->count && event->event.scanned.end; i++)

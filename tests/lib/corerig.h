@@ -48,6 +48,7 @@ struct corerig_store
 	uint32_t capacity;
 	uint64_t *leaves;
 	bool stalls; /* reads are not answered */
+	bool spoils; /* damage stops each page that is not for_damage */
 	bool aborts; /* commits are given up */
 	struct
 	{

@@ -177,6 +177,25 @@ a_hint_under_a_damaged_key_keeps_no_deletes(void **unused)
 	corerig_free(&rig);
 }
 
+/* What stands beside it may be of anywhere. */
+static void
+a_hint_beside_a_damaged_key_gets_home(void **unused)
+{
+	struct corerig *rig = start();
+	char hinted[16];
+	char deleted[16];
+
+	choose_keys(rig, hinted, deleted);
+	corerig_put_hint(rig, KEEPER, "cart", hinted,
+					 encoded(put((struct dyn_object){ 0 }, NULL, "v", 5, 5)),
+					 7);
+	rig->nodes[KEEPER].hints.spoils = true;
+	pass(rig, GRACE_MS);
+	assert_int_equal(rig->nodes[KEEPER].hints.count, 0);
+	assert_int_equal(count(rig, hinted), 3);
+	corerig_free(&rig);
+}
+
 /* Everybody but node 3 is away. */
 static void
 a_stand_in_keeps_no_more_hints_than_it_may(void **unused)
@@ -218,6 +237,8 @@ main(void)
 			a_hint_that_fits_no_record_is_left_alone_until_the_key_is_replaced,
 			reset_arena),
 		cmocka_unit_test_teardown(a_hint_under_a_damaged_key_keeps_no_deletes,
+								  reset_arena),
+		cmocka_unit_test_teardown(a_hint_beside_a_damaged_key_gets_home,
 								  reset_arena),
 		cmocka_unit_test(a_stand_in_keeps_no_more_hints_than_it_may),
 	};
