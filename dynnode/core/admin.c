@@ -26,25 +26,28 @@ fill_peers(struct dyn_node *node, Dyn__StatusReply *reply)
 	Dyn__PeerStatus *peers =
 		dyn_arena_allocate(&node->scratch, node->peer_count * sizeof(*peers));
 
-	reply->n_peers = node->peer_count;
 	reply->peers = dyn_arena_allocate(&node->scratch,
 									  node->peer_count * sizeof(*reply->peers));
 	for (uint32_t i = 0; i < node->peer_count; i++)
 	{
 		const struct dyn_peer *peer = node->peers[i];
+		Dyn__PeerStatus *status = &peers[reply->n_peers];
 
-		dyn__peer_status__init(&peers[i]);
-		peers[i].node.data = (uint8_t *) peer->id.bytes;
-		peers[i].node.len = sizeof(peer->id.bytes);
-		peers[i].address = (char *) peer->address;
-		peers[i].up = dyn_peer_is_reachable(node, (int32_t) i);
-		peers[i].silent_ms = peer->detector.heard_at_ms
-								 ? node->now_ms - peer->detector.heard_at_ms
-								 : 0;
-		peers[i].granted = dyn_credit_grant(node, peer);
-		peers[i].sending = peer->sending;
-		peers[i].sending_max = peer->sending_max;
-		reply->peers[i] = &peers[i];
+		/* It dials itself to see who else is there (identity.h). */
+		if (strcmp(peer->address, node->config.address) == 0)
+			continue;
+		dyn__peer_status__init(status);
+		status->node.data = (uint8_t *) peer->id.bytes;
+		status->node.len = sizeof(peer->id.bytes);
+		status->address = (char *) peer->address;
+		status->up = dyn_peer_is_reachable(node, (int32_t) i);
+		status->silent_ms = peer->detector.heard_at_ms
+								? node->now_ms - peer->detector.heard_at_ms
+								: 0;
+		status->granted = dyn_credit_grant(node, peer);
+		status->sending = peer->sending;
+		status->sending_max = peer->sending_max;
+		reply->peers[reply->n_peers++] = status;
 	}
 }
 
