@@ -214,10 +214,9 @@ look_at_neighbour(struct dyn_slice name, MDB_val value, struct replaced *out)
 	struct dyn_slice bytes = dyn_store_slice_of(value);
 
 	out->is_found = dyn_record_head_is_sound(name, bytes);
-	out->is_doubted = !out->is_found;
 	out->is_misnamed = out->is_found;
-	if (out->is_found)
-		out->hash = dyn_record_head_hash(bytes);
+	/* Its branch may have been computed without it, since its key is damaged. */
+	out->is_doubted = true;
 }
 
 /*
@@ -290,9 +289,11 @@ look_for_replaced(MDB_cursor *cursor, struct dyn_slice name,
 		return code;
 	if (code != 0 || !dyn_slice_equal(dyn_store_slice_of(key), name))
 		return look_around(cursor, name, code, key, value, out);
-	look_at_neighbour(name, value, out);
 	out->is_found = true;
-	out->is_misnamed = false;
+	out->is_doubted =
+		!dyn_record_head_is_sound(name, dyn_store_slice_of(value));
+	if (!out->is_doubted)
+		out->hash = dyn_record_head_hash(dyn_store_slice_of(value));
 	return 0;
 }
 
