@@ -18,6 +18,14 @@ note_damage(struct dyn_world *world, uint32_t node,
 		world->nodes[node].damaged_ms[key] = world->now_ms;
 }
 
+/* Of its object, its head, or its key, without which no head is sound. */
+static void
+damage(struct dyn_simdisk *disk, uint32_t index, bool head)
+{
+	if (!head || index % 2 == 0 || !dyn_simdisk_misname(disk, index))
+		dyn_simdisk_corrupt(disk, index, head);
+}
+
 bool
 dyn_nemesis_damage(struct dyn_world *world, uint32_t node,
 				   struct dyn_simrandom *random)
@@ -34,9 +42,8 @@ dyn_nemesis_damage(struct dyn_world *world, uint32_t node,
 		{
 			note_damage(world, node,
 						dyn_simdisk_at(disk, DYN_TABLE_MAIN, index));
-			dyn_simdisk_corrupt(
-				disk, index,
-				dyn_simrandom_chance(random, world->swarm.head_rate));
+			damage(disk, index,
+				   dyn_simrandom_chance(random, world->swarm.head_rate));
 			dyn_world_fault(world, DYN_FAULT_record_damaged);
 			return true;
 		}

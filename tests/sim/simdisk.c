@@ -3,12 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/hash.h"
 #include "tests/sim/simdisk_tree.h"
 #include "tests/sim/simreal.h"
 
 enum
 {
-	TABLE_COUNT = 3 /* by enum dyn_table */
+	TABLE_COUNT = 3, /* by enum dyn_table */
+	/* As io/store_write.c has it. */
+	RECORD_HEAD_SIZE = 40,
+	RESTORE_SIZE_MAX = 16 * 1024
 };
 
 struct table
@@ -120,7 +124,18 @@ static void
 free_record(struct dyn_simrecord *record)
 {
 	free((void *) record->key.bucket.data);
+	free(record->true_key);
 	dyn_simblob_release(record->object);
+}
+
+struct dyn_record_key
+dyn_simrecord_place(const struct dyn_simrecord *self)
+{
+	struct dyn_record_key place = self->key;
+
+	if (self->true_key != NULL)
+		place.key.data = self->true_key;
+	return place;
 }
 
 /* -------------------------------------------------------------------- disk */
@@ -213,15 +228,30 @@ dyn_simdisk_largest(const struct dyn_simdisk *self)
 	return self->largest;
 }
 
+/* Is this the record of the key, with damage in its own one? */
+static bool
+was_at(const struct table *table, uint32_t index,
+	   const struct dyn_record_key *key)
+{
+	struct dyn_record_key place;
+
+	if (index >= table->count || table->records[index].true_key == NULL)
+		return false;
+	place = dyn_simrecord_place(&table->records[index]);
+	return dyn_record_key_compare(&place, key) == 0;
+}
+
 const struct dyn_simrecord *
 dyn_simdisk_get(const struct dyn_simdisk *self, enum dyn_table table,
 				const struct dyn_record_key *key)
 {
 	uint32_t index = dyn_simdisk_seek(self, table, key);
+	const struct table *t = &self->tables[table];
 
-	if (!is_at(&self->tables[table], index, key))
-		return NULL;
-	return &self->tables[table].records[index];
+	if (is_at(t, index, key) || was_at(t, index, key))
+		return &t->records[index];
+	return index > 0 && was_at(t, index - 1, key) ? &t->records[index - 1]
+												  : NULL;
 }
 
 static struct dyn_simrecord *
@@ -259,8 +289,13 @@ copy_record(struct dyn_simrecord *record, const struct dyn_simrecord *from)
 
 	dyn_simblob_hold(from->object);
 	dyn_simblob_release(record->object);
+	free(record->true_key);
 	*record = *from;
 	record->key = key;
+	if (from->true_key == NULL)
+		return;
+	record->true_key = dyn_sim_allocate(key.key.size);
+	memcpy(record->true_key, from->true_key, key.key.size);
 }
 
 struct dyn_simdisk *
@@ -388,11 +423,73 @@ dyn_simdisk_is_absent(const struct dyn_simdisk *self, enum dyn_table table,
 					   false);
 }
 
-static void
-put_main(struct dyn_simdisk *self, struct table *table, uint32_t index,
-		 bool present, const struct dyn_simrecord *from)
+/* A record beside a write gets its key back.  False: it cannot. */
+static bool
+restore(struct dyn_simdisk *self, struct table *table, uint32_t index)
 {
-	bool doubted = is_doubted(table, index, present);
+	struct dyn_simrecord *record = &table->records[index];
+	struct dyn_simrecord restored = *record;
+	uint32_t to;
+
+	if (record->true_key == NULL ||
+		RECORD_HEAD_SIZE + record->object->size > RESTORE_SIZE_MAX)
+		return false;
+	restored.key = dyn_simrecord_place(record);
+	restored.key = copy_key(&restored.key);
+	restored.true_key = NULL;
+	restored.corrupt = restored.headless = false;
+	dyn_simblob_hold(restored.object);
+	remove_record(table, index);
+	to = dyn_simdisk_seek(self, DYN_TABLE_MAIN, &restored.key);
+	if (is_at(table, to, &restored.key))
+		free_record(&restored);
+	else
+		*make_room(table, to) = restored;
+	dyn_simtree_recompute(&self->tree, table->records, table->count,
+						  &table->records[to].key);
+	return true;
+}
+
+/* Records beside the place of a write get their keys back, but for the one that
+ * it replaces: that goes.  True when there was one. */
+static bool
+clear_around(struct dyn_simdisk *self, struct table *table,
+			 const struct dyn_record_key *key)
+{
+	for (;;)
+	{
+		uint32_t index = dyn_simdisk_seek(self, DYN_TABLE_MAIN, key);
+		uint32_t at = index;
+
+		if (is_at(table, index, key))
+			return false;
+		if (!was_at(table, at, key))
+		{
+			if (is_headless(table, at) && restore(self, table, at))
+				continue;
+			at = index - 1;
+			if (index == 0 || !is_headless(table, at))
+				return false;
+			if (!was_at(table, at, key))
+			{
+				if (restore(self, table, at))
+					continue;
+				return false;
+			}
+		}
+		remove_record(table, at);
+		return true;
+	}
+}
+
+static void
+put_main(struct dyn_simdisk *self, struct table *table,
+		 const struct dyn_simrecord *from)
+{
+	bool cleared = clear_around(self, table, &from->key);
+	uint32_t index = dyn_simdisk_seek(self, DYN_TABLE_MAIN, &from->key);
+	bool present = is_at(table, index, &from->key);
+	bool doubted = cleared || is_doubted(table, index, present);
 
 	if (present && !doubted)
 		dyn_simtree_change(&self->tree, &table->records[index]);
@@ -415,7 +512,7 @@ put_last(struct dyn_simdisk *self, const struct write *writes, uint32_t count)
 	bool present = is_at(table, index, &from->key);
 
 	if (which == DYN_TABLE_MAIN)
-		put_main(self, table, index, present, from);
+		put_main(self, table, from);
 	else
 		put_record(table, index, present, from);
 }
@@ -459,12 +556,68 @@ dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index, bool head)
 	struct dyn_simrecord *record = &self->tables[DYN_TABLE_MAIN].records[index];
 
 	self->version++;
-	if (record->corrupt && (record->headless || !head))
+	if (record->true_key != NULL ||
+		(record->corrupt && (record->headless || !head)))
 		return;
 	record->corrupt = true;
 	record->headless = head;
 	if (self->real != NULL)
 		self->real->ops->damage(self->real, &record->key, head);
+}
+
+/* Does this change of a byte leave it where it stands, but is no key of its
+ * cell? */
+static bool
+may_change(const struct table *table, uint32_t index, size_t at, uint8_t change)
+{
+	struct dyn_simrecord *record = &table->records[index];
+	uint8_t *byte = (uint8_t *) record->key.key.data + at;
+	bool may;
+
+	*byte ^= change;
+	may = !dyn_hash_is_of_cell(record->key.cell, record->key.bucket,
+							   record->key.key) &&
+		  (index == 0 || dyn_record_key_compare(&table->records[index - 1].key,
+												&record->key) < 0) &&
+		  (index + 1 == table->count ||
+		   dyn_record_key_compare(&record->key,
+								  &table->records[index + 1].key) < 0);
+	*byte ^= change;
+	return may;
+}
+
+static void
+change_key(struct dyn_simdisk *self, uint32_t index, size_t at, uint8_t change)
+{
+	struct dyn_simrecord *record = &self->tables[DYN_TABLE_MAIN].records[index];
+	struct dyn_record_key place;
+
+	record->true_key = dyn_sim_allocate(record->key.key.size);
+	memcpy(record->true_key, record->key.key.data, record->key.key.size);
+	((uint8_t *) record->key.key.data)[at] ^= change;
+	record->corrupt = record->headless = true;
+	place = dyn_simrecord_place(record);
+	self->version++;
+	if (self->real != NULL)
+		self->real->ops->misname(self->real, &place, &record->key);
+}
+
+bool
+dyn_simdisk_misname(struct dyn_simdisk *self, uint32_t index)
+{
+	const struct table *table = &self->tables[DYN_TABLE_MAIN];
+	size_t size = table->records[index].key.key.size;
+
+	if (table->records[index].corrupt)
+		return false;
+	for (size_t at = size; at > 0; at--)
+		for (unsigned change = 1; change < 256; change++)
+			if (may_change(table, index, at - 1, (uint8_t) change))
+			{
+				change_key(self, index, at - 1, (uint8_t) change);
+				return true;
+			}
+	return false;
 }
 
 /* ------------------------------------------------------------------- looking */

@@ -37,8 +37,10 @@ struct dyn_simrecord
 	uint64_t held_at_ms;
 	uint8_t slots; /* of a hint */
 	uint8_t flags;
-	bool corrupt;  /* damaged on disk: a checksum does not match */
-	bool headless; /* ... that of its head: it cannot even say what it is */
+	bool corrupt;      /* damaged on disk: a checksum does not match */
+	bool headless;     /* ... that of its head: it cannot even say what it is */
+	uint8_t *true_key; /* headless for its key is damaged: it was this one,
+						* of the same size; NULL = no such damage */
 	struct dyn_simblob *object;
 };
 
@@ -74,7 +76,8 @@ const struct dyn_simrecord *dyn_simdisk_at(const struct dyn_simdisk *self,
 /* The size of the largest object that was ever written to it. */
 uint32_t dyn_simdisk_largest(const struct dyn_simdisk *self);
 
-/* NULL when there is no such record. */
+/* NULL when there is no such record.  One whose key is damaged is found where a
+ * search for its true key meets it. */
 const struct dyn_simrecord *dyn_simdisk_get(const struct dyn_simdisk *self,
 											enum dyn_table table,
 											const struct dyn_record_key *key);
@@ -99,6 +102,13 @@ void dyn_simdisk_put(struct dyn_simdisk *self, enum dyn_table table,
 /* Damage one record of the main table, its object or its head; a later write
  * of it heals it. */
 void dyn_simdisk_corrupt(struct dyn_simdisk *self, uint32_t index, bool head);
+
+/* A byte of its key, so that it stands where it stood.  False when that cannot
+ * be, or it is damaged. */
+bool dyn_simdisk_misname(struct dyn_simdisk *self, uint32_t index);
+
+/* Where it stood before its key was damaged. */
+struct dyn_record_key dyn_simrecord_place(const struct dyn_simrecord *self);
 
 /* The hash of a node of the tree. */
 uint64_t dyn_simdisk_tree_hash(const struct dyn_simdisk *self,

@@ -130,9 +130,12 @@ static bool
 has_damage(const struct dyn_simrecord *records, uint32_t count, uint32_t branch)
 {
 	for (uint32_t i = 0; i < count; i++)
-		if (records[i].headless &&
-			leaf_of(&records[i].key) / DYN_TREE_FANOUT == branch)
+	{
+		struct dyn_record_key place = dyn_simrecord_place(&records[i]);
+
+		if (records[i].headless && leaf_of(&place) / DYN_TREE_FANOUT == branch)
 			return true;
+	}
 	return false;
 }
 

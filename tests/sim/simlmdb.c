@@ -214,6 +214,64 @@ damage(struct dyn_simreal *base, const struct dyn_record_key *key, bool head)
 		dyn_simreal_note(base, "no damage: %s", mdb_strerror(code));
 }
 
+static int
+move_record(struct simlmdb *self, MDB_txn *txn, MDB_val from, MDB_val to)
+{
+	MDB_dbi table = self->env.tables[DYN_TABLE_MAIN];
+	MDB_val value;
+	uint8_t *bytes;
+	int code = mdb_get(txn, table, &from, &value);
+
+	if (code != 0)
+		return code;
+	bytes = dyn_sim_allocate(value.mv_size);
+	memcpy(bytes, value.mv_data, value.mv_size);
+	value.mv_data = bytes;
+	code = mdb_del(txn, table, &from, NULL);
+	if (code == 0)
+		code = mdb_put(txn, table, &to, &value, MDB_NOOVERWRITE);
+	free(bytes);
+	return code;
+}
+
+static int
+try_misname(struct simlmdb *self, const struct dyn_record_key *from,
+			const struct dyn_record_key *to)
+{
+	struct dyn_record_name names[2];
+	MDB_txn *txn;
+	int code;
+
+	if (dyn_record_name_make(from, &names[0]) != DYN_STATUS_OK ||
+		dyn_record_name_make(to, &names[1]) != DYN_STATUS_OK)
+		return EINVAL;
+	code = mdb_txn_begin(self->env.mdb, NULL, 0, &txn);
+	if (code != 0)
+		return code;
+	code = move_record(self, txn,
+					   dyn_store_val_of(dyn_record_name_slice(&names[0])),
+					   dyn_store_val_of(dyn_record_name_slice(&names[1])));
+	if (code == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return code;
+}
+
+static void
+misname(struct dyn_simreal *base, const struct dyn_record_key *from,
+		const struct dyn_record_key *to)
+{
+	struct simlmdb *self = (struct simlmdb *) base;
+	int code = EINVAL;
+
+	if (is_ready(self))
+		code = try_misname(self, from, to);
+	if (code == MDB_MAP_FULL && dyn_store_env_grow(&self->env, 1 << 20) == 0)
+		code = try_misname(self, from, to);
+	if (code != 0)
+		dyn_simreal_note(base, "no damaged key: %s", mdb_strerror(code));
+}
+
 /* ------------------------------------------------------------------- reading */
 
 static struct dyn_store_completion *
@@ -414,6 +472,7 @@ dyn_simlmdb_new(void)
 												.close = close_store,
 												.commit = commit,
 												.damage = damage,
+												.misname = misname,
 												.read = read_store,
 												.forget = forget,
 												.read_meta = read_meta,

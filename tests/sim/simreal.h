@@ -36,6 +36,8 @@ struct dyn_simreal_ops
 				   uint32_t count);
 	void (*damage)(struct dyn_simreal *self, const struct dyn_record_key *key,
 				   bool head);
+	void (*misname)(struct dyn_simreal *self, const struct dyn_record_key *from,
+					const struct dyn_record_key *to);
 
 	/* Only while it is open; the effect's lists may be empty. */
 	struct dyn_simanswer (*read)(struct dyn_simreal *self,

@@ -320,6 +320,24 @@ take_hashes(struct dyn_world *world, struct dyn_simclient *self,
 		compare(world, self);
 }
 
+/* Which key is missing for it, nobody else is there to tell: the extension
+ * asks another owner then (fdw/client_stream.c). */
+static bool
+is_no_answer(const struct dyn_action *action, const Dyn__ScanReply *reply)
+{
+	for (size_t i = 0; action->owner_count == 1 && i < reply->n_items; i++)
+	{
+		const Dyn__ScanItem *item = reply->items[i];
+
+		if (item->status != DYN_STATUS_OK &&
+			!dyn_hash_is_of_cell((uint16_t) item->cell,
+								 dyn_slice_of(DYN_SIM_BUCKET),
+								 dyn_slice_of_bytes(item->key)))
+			return true;
+	}
+	return false;
+}
+
 void
 dyn_simscan_take(struct dyn_world *world, struct dyn_simclient *self,
 				 const Dyn__ScanReply *reply)
@@ -328,7 +346,7 @@ dyn_simscan_take(struct dyn_world *world, struct dyn_simclient *self,
 	uint8_t stream = action->waiting_for;
 	bool ended = reply->end;
 
-	if (reply->status != DYN_STATUS_OK)
+	if (reply->status != DYN_STATUS_OK || is_no_answer(action, reply))
 	{
 		dyn_simread_give_up(world, self);
 		return;

@@ -220,7 +220,8 @@ add(struct page *page, const struct dyn_simrecord *record)
 {
 	const struct dyn_effect *scan = page->scan;
 	struct dyn_simjob *job = page->job;
-	uint64_t size = record->key.key.size;
+	struct dyn_record_key key = record->key;
+	uint64_t size = key.key.size;
 
 	if (!scan->scan.hash_only && !record->corrupt)
 		size += record->object->size;
@@ -228,7 +229,9 @@ add(struct page *page, const struct dyn_simrecord *record)
 		(job->record_count > 0 && page->bytes + size > scan->scan.bytes_max))
 		return false;
 	page->bytes += size;
-	dyn_simjob_add_found(job, &record->key, record,
+	if (scan->scan.for_damage)
+		key = dyn_simrecord_place(record);
+	dyn_simjob_add_found(job, &key, record,
 						 record->corrupt ? DYN_LOADED_CORRUPT
 										 : DYN_LOADED_FOUND,
 						 scan->scan.hash_only);

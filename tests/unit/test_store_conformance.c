@@ -941,7 +941,9 @@ change_some(struct bench *bench)
 {
 	uint32_t count = dyn_simdisk_count(bench->disk, DYN_TABLE_MAIN);
 
-	if (count > 0 && below(bench, 4) == 0)
+	if (count > 0 && below(bench, 8) == 0)
+		(void) dyn_simdisk_misname(bench->disk, (uint32_t) below(bench, count));
+	else if (count > 0 && below(bench, 6) == 0)
 		dyn_simdisk_corrupt(bench->disk, (uint32_t) below(bench, count),
 							below(bench, 2) == 0);
 	else if (below(bench, 3) == 0)
