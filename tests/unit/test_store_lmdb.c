@@ -1,6 +1,7 @@
 /*
  * The store on LMDB: which directories it takes, how it commits, what a
- * caller may rely on.  Faults are in test_store_faults.c.
+ * caller may rely on.  Faults are in test_store_faults.c, damage in
+ * test_store_damage.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
