@@ -91,7 +91,9 @@ ask_owner(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	if (own_slot >= 0 && !(self->asked & (1U << own_slot)))
 	{
-		if (dyn_building_answers(node, self->partition))
+		/* When all are needed it is to see whether its record is damaged. */
+		if (dyn_building_answers(node, self->partition) ||
+			self->quorum.needed == node->cluster.n)
 		{
 			ask(node, request, op, self, (uint8_t) own_slot, DYN_PEER_SELF,
 				false);
@@ -432,6 +434,7 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		[DYN_LOADED_FOUND] = DYN_STATUS_OK,
 		[DYN_LOADED_ABSENT] = DYN_STATUS_NOT_FOUND,
 		[DYN_LOADED_CORRUPT] = DYN_STATUS_CORRUPT,
+		[DYN_LOADED_DOUBTED] = DYN_STATUS_CORRUPT,
 		[DYN_LOADED_IO_ERROR] = DYN_STATUS_IO_ERROR
 	};
 	struct dyn_call_item item = { .op = op,
@@ -440,8 +443,9 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	const struct dyn_read *self = read_of(request, op);
 	enum dyn_status status = statuses[record->state];
 
-	/* It may have begun since the load did. */
-	if (!dyn_building_answers(node, self->partition))
+	/* What is damaged here is mended by what the others know. */
+	if (!dyn_building_answers(node, self->partition) &&
+		status != DYN_STATUS_CORRUPT)
 		status = DYN_STATUS_BUILDING;
 	if (fallback && dyn_fence_is_behind(node, self->partition))
 		status = DYN_STATUS_FENCED;

@@ -7,7 +7,8 @@
  * `needed` owners are asked, this node first when it is one; another one at
  * once when one is lost or cannot answer, and one more after each hedge
  * delay.  Only an owner's word that it has no record counts as "absent"; a
- * damaged record counts as no answer.
+ * damaged record counts as no answer, and is mended by what all others know,
+ * also while this node's partition is BUILDING.
  *
  * A retry wants to hear of its first attempt, which any owner may be the only
  * one to remember: all owners that can be reached are asked at once, and when

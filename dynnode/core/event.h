@@ -41,6 +41,9 @@ enum dyn_loaded_state
 	DYN_LOADED_FOUND,
 	DYN_LOADED_ABSENT,
 	DYN_LOADED_CORRUPT,
+	/* No record, but damage beside its place, which may hide one: the same as
+	 * CORRUPT, until the damage is mended. */
+	DYN_LOADED_DOUBTED,
 	DYN_LOADED_IO_ERROR
 };
 

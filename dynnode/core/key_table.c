@@ -184,9 +184,10 @@ dyn_key_loaded(struct dyn_node *node, struct dyn_key *self,
 	uint32_t count = self->work_count;
 
 	self->loading = false;
-	self->state = record->state;
-	self->on_disk = record->state == DYN_LOADED_FOUND ||
-					record->state == DYN_LOADED_CORRUPT;
+	self->is_doubted = record->state == DYN_LOADED_DOUBTED;
+	self->state = self->is_doubted ? DYN_LOADED_CORRUPT : record->state;
+	self->on_disk =
+		record->state == DYN_LOADED_FOUND || self->state == DYN_LOADED_CORRUPT;
 	if (record->state == DYN_LOADED_FOUND)
 	{
 		set_object(node, self, record->object);

@@ -29,6 +29,7 @@ struct dyn_key
 	bool loading;
 	bool applying;               /* an operation is in the middle of it */
 	bool on_disk;                /* there is a record, as of the last commit */
+	bool is_doubted;             /* CORRUPT, but maybe only what is beside it */
 	enum dyn_loaded_state state; /* FOUND, ABSENT, or unreadable */
 	uint8_t slots;               /* HINTS: whom it is kept for */
 	uint8_t flags;               /* DYN_RECORD_... of the object */

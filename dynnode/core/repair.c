@@ -341,8 +341,8 @@ dyn_repair_loaded(struct dyn_node *node, struct dyn_request *request,
 	}
 	else if (record->state != DYN_LOADED_ABSENT)
 		fail(request->repair, op,
-			 record->state == DYN_LOADED_CORRUPT ? DYN_STATUS_CORRUPT
-												 : DYN_STATUS_IO_ERROR);
+			 record->state != DYN_LOADED_IO_ERROR ? DYN_STATUS_CORRUPT
+												  : DYN_STATUS_IO_ERROR);
 	heard(node, request);
 }
 

@@ -55,7 +55,10 @@ check(struct dyn_node *node, const struct dyn_replica_op *self,
 	if (key->state == DYN_LOADED_CORRUPT && !self->repair)
 	{
 		mend_soon(node, key);
-		return DYN_STATUS_CORRUPT;
+		/* Nothing of it would say CORRUPT when that damage is mended: a page
+		 * that fills the store has to come once more. */
+		return self->fill && key->is_doubted ? DYN_STATUS_IO_ERROR
+											 : DYN_STATUS_CORRUPT;
 	}
 	if (self->hint_slots != 0 && !dyn_handoff_takes(node, key))
 		return DYN_STATUS_OVERLOAD;

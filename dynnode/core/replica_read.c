@@ -289,6 +289,7 @@ dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 			decide_read(node, request, op, DYN_STATUS_NOT_FOUND);
 			break;
 		case DYN_LOADED_CORRUPT:
+		case DYN_LOADED_DOUBTED:
 			decide_read(node, request, op, DYN_STATUS_CORRUPT);
 			break;
 		case DYN_LOADED_IO_ERROR:

@@ -109,7 +109,7 @@ load_one(struct dyn_store_reader *reader, MDB_dbi table,
 		out->state =
 			are_neighbours_sound(reader, table, dyn_record_name_slice(&name))
 				? DYN_LOADED_ABSENT
-				: DYN_LOADED_CORRUPT;
+				: DYN_LOADED_DOUBTED;
 	else if (code != 0)
 		out->state = state_of_failure(code);
 	else if (dyn_record_decode(dyn_store_slice_of(lookup),
@@ -159,7 +159,8 @@ dyn_store_read_load(struct dyn_store_reader *reader,
 		if (begun)
 			load_one(reader, reader->env->tables[effect->load.table],
 					 &effect->load.keys[i], &records[i]);
-		*corrupt += records[i].state == DYN_LOADED_CORRUPT;
+		*corrupt += records[i].state == DYN_LOADED_CORRUPT ||
+					records[i].state == DYN_LOADED_DOUBTED;
 		if (effect->load.hash_only)
 			records[i].object = (struct dyn_slice){ NULL, 0 };
 		bytes += records[i].object.size;

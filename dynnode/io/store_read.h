@@ -6,7 +6,7 @@
  * What cannot be read is never taken for absent.  A damaged record is
  * CORRUPT.  When a key is not found, its neighbours are looked at too: if
  * the key of a record was damaged on its page, the search for the true key
- * ends beside it, and the answer is CORRUPT.
+ * ends beside it, and the answer is DOUBTED.
  *
  *-------------------------------------------------------------------------
  */

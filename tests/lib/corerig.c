@@ -267,6 +267,9 @@ do_load(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 		const struct corerig_record *record = &store->records[at];
 
 		records[i] = (struct dyn_loaded){ .state = DYN_LOADED_ABSENT };
+		if (store->doubted != NULL &&
+			dyn_slice_equal(key->key, dyn_slice_of(store->doubted)))
+			records[i].state = DYN_LOADED_DOUBTED;
 		if (at == store->count ||
 			order(record, key->bucket, key->cell, key->key) != 0)
 			continue;

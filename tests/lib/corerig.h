@@ -48,6 +48,8 @@ struct corerig_store
 	uint32_t capacity;
 	uint64_t *leaves;
 	bool stalls; /* reads are not answered */
+	/* Beside its place there is damage, as long as it has no record. */
+	const char *doubted;
 	bool spoils; /* damage stops each page that is not for_damage */
 	bool aborts; /* commits are given up */
 	struct

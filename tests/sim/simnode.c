@@ -388,7 +388,7 @@ count_troubles(struct dyn_world *world, const struct dyn_event *event)
 
 		if (state == DYN_LOADED_IO_ERROR)
 			dyn_world_fault(world, DYN_FAULT_read_failed);
-		if (state == DYN_LOADED_CORRUPT)
+		if (state == DYN_LOADED_CORRUPT || state == DYN_LOADED_DOUBTED)
 			dyn_world_fault(world, DYN_FAULT_record_met_damaged);
 	}
 }

@@ -21,7 +21,9 @@ take_load(struct dyn_simjob *job, const struct dyn_simdisk *disk,
 		else if (record == NULL)
 			state = dyn_simdisk_is_absent(disk, load->load.table, key)
 						? DYN_LOADED_ABSENT
-						: DYN_LOADED_CORRUPT;
+						: DYN_LOADED_DOUBTED;
+		else if (record->true_key != NULL)
+			state = DYN_LOADED_DOUBTED;
 		else if (record->corrupt)
 			state = DYN_LOADED_CORRUPT;
 		dyn_simjob_add_found(job, key, record, state, load->load.hash_only);

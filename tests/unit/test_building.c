@@ -303,6 +303,38 @@ what_one_owner_cannot_read_another_one_tells(void **unused)
 	corerig_free(&rig);
 }
 
+/* Nothing can be mended. */
+static void
+lose_reads(struct corerig *rig, uint32_t from, enum dyn_message_type type,
+		   struct dyn_slice *frame)
+{
+	(void) rig;
+	if (from == 1 && type == DYN_MESSAGE_READ)
+		frame->size = 0;
+}
+
+/* Whether it has the record it cannot tell while there is damage beside its
+ * place, and must not end without it. */
+static void
+what_damage_beside_its_place_may_hide_is_filled_all_the_same(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+
+	put_many(rig);
+	lose_disk(rig, 1);
+	rig->nodes[1].store.doubted = "key-1";
+	rig->watch = lose_reads;
+	corerig_run(rig, FILLED_MS);
+	assert_false(is_built(rig, 1));
+	rig->watch = NULL;
+	corerig_run(rig, FILLED_MS);
+	assert_true(is_built(rig, 1));
+	rig->nodes[1].store.doubted = NULL;
+	assert_non_null(corerig_get(rig, 1, "cart", "key-1"));
+	assert_true(corerig_is_equal(rig, 0, 1));
+	corerig_free(&rig);
+}
+
 /* A bit of a record's key turned over, so that it is one of another partition
  * by its key, but stands where it was. */
 static void
@@ -594,6 +626,8 @@ main(void)
 		cmocka_unit_test(a_restart_in_the_midst_goes_on),
 		cmocka_unit_test(two_new_disks_fill_up_from_the_one_that_is_left),
 		cmocka_unit_test(what_one_owner_cannot_read_another_one_tells),
+		cmocka_unit_test(
+			what_damage_beside_its_place_may_hide_is_filled_all_the_same),
 		cmocka_unit_test(
 			a_record_under_a_damaged_key_keeps_no_other_from_being_told),
 		cmocka_unit_test(

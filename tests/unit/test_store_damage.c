@@ -333,7 +333,8 @@ a_record_under_a_damaged_key_is_never_passed_over(void **state)
 			record_key(i, key);
 			if (storerig_load(rig, key) == DYN_LOADED_ABSENT)
 				fail_msg("round %d: %s is said to be absent", round, key);
-			corrupt += rig->state == DYN_LOADED_CORRUPT;
+			corrupt += rig->state == DYN_LOADED_CORRUPT ||
+					   rig->state == DYN_LOADED_DOUBTED;
 		}
 		rig->scan_all = round % 2;
 		if (walk(rig, &shown, &corrupt))
@@ -736,6 +737,7 @@ judge(struct storerig *rig)
 			case DYN_LOADED_ABSENT:
 				return VERDICT_ABSENT;
 			case DYN_LOADED_CORRUPT:
+			case DYN_LOADED_DOUBTED:
 			case DYN_LOADED_IO_ERROR:
 				verdict = VERDICT_NOTICED;
 				break;
