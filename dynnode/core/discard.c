@@ -206,6 +206,13 @@ dyn_discard_apply(struct dyn_node *node, struct dyn_request *request,
 {
 	struct dyn_key_value value = { 0 };
 
+	/* Nobody knows whether there is a record: it is looked for once more. */
+	if (key->state == DYN_LOADED_IO_ERROR)
+	{
+		request->discard->failed = true;
+		one_less(node, request);
+		return;
+	}
 	dyn_count(node, discarded);
 	if (dyn_commit_write(node, key, &value,
 						 (struct dyn_work){ request->serial, op }))

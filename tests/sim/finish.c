@@ -21,6 +21,8 @@ enum
 	CONVERGE_STEP_MS = 500,
 	REAP_MAX_MS = 60000, /* beyond the grace, and some rounds */
 	REAP_ROUNDS = 20,
+	WRITE_TRIES = 10,
+	WRITE_PAUSE_MS = 200,
 	IDLE_TRIES = 20
 };
 
@@ -159,6 +161,13 @@ write_finally(struct dyn_world *self, uint32_t node)
 
 	put.read = read.status == DYN_STATUS_OK ? &read : NULL;
 	result = dyn_sim_do_put(self, node, &put);
+	/* Where there is room for very few keys, reaping may have taken it. */
+	for (int i = 0; i < WRITE_TRIES && result.status == DYN_STATUS_OVERLOAD;
+		 i++)
+	{
+		dyn_world_run_until(self, self->now_ms + WRITE_PAUSE_MS);
+		result = dyn_sim_do_put(self, node, &put);
+	}
 	/* TOO_LARGE: some values are meant to be (swarm.h, big_rate). */
 	if (result.status != DYN_STATUS_OK && result.status != DYN_STATUS_TOO_LARGE)
 		dyn_world_violation(self, "C11", "in peace node %u answers a write: %s",

@@ -273,6 +273,15 @@ difference(const struct dyn_world *world, const struct dyn_clock *a,
 	return out;
 }
 
+static bool
+has_version_of(const struct dyn_object *object, const struct dyn_clock *dots)
+{
+	for (uint32_t i = 0; i < object->version_count; i++)
+		if (dyn_clock_covers(dots, object->versions[i].dot))
+			return true;
+	return false;
+}
+
 /* Is the store being built up without knowing yet of deletes that another
  * owner's disk tells of?  It answers no reads, and discards what it has when it
  * meets that owner. */
@@ -344,8 +353,10 @@ dyn_whitebox_reap(struct dyn_world *world, uint32_t node,
 		dyn_clock_descends(&after.context, &before.context))
 		return;
 	removal.dots = difference(world, &before.context, &after.context);
-	/* One STORE can remove it and make it anew. */
-	removal.pruned = removal.dots.range_count < before.context.range_count;
+	/* One STORE can remove it and make it anew, also with most of its actors,
+	 * of a writer's old context; but what is pruned has no versions. */
+	removal.pruned = removal.dots.range_count < before.context.range_count &&
+					 !has_version_of(&before, &removal.dots);
 	if (!removal.pruned)
 		removal.object = before;
 	/* Its removal, or another owner's part of it, was looked at already, and
