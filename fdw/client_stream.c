@@ -286,16 +286,6 @@ take_items(Stream *stream, const Dyn__ScanReply *reply)
 	};
 }
 
-/* Which key is missing for it?  Nobody else is there who could tell. */
-static bool
-has_misnamed(const DynamoScan *scan, const Stream *stream)
-{
-	for (uint32 i = 0; i < stream->nitems; i++)
-		if (dyn_scan_item_is_misnamed(scan->spec.bucket, &stream->items[i]))
-			return true;
-	return false;
-}
-
 /* Take what the stream's call has brought; when the owner failed, another one
  * is asked. */
 static void
@@ -320,7 +310,9 @@ take_page(DynamoScan *scan, Partition *partition, Stream *stream)
 	}
 	dynfdw_cluster_bucket_digest(scan->cluster, reply->bucket_digest);
 	take_items(stream, reply);
-	if (scan->r == 1 && has_misnamed(scan, stream))
+	if (!dyn_scan_merge_takes(&partition->merge,
+							  (uint8_t) (stream - partition->streams),
+							  stream->items, stream->nitems))
 	{
 		switch_owner(scan, partition, stream, "a record is damaged");
 		return;

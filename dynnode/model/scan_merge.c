@@ -150,6 +150,26 @@ dyn_scan_item_is_misnamed(struct dyn_slice bucket,
 		   !dyn_hash_is_of_cell(item->cell, bucket, item->key);
 }
 
+bool
+dyn_scan_merge_takes(struct dyn_scan_merge *self, uint8_t stream,
+					 const struct dyn_scan_item *items, uint32_t item_count)
+{
+	uint32_t i = 0;
+
+	while (i < item_count &&
+		   !dyn_scan_item_is_misnamed(self->bucket, &items[i]))
+		i++;
+	if (i == item_count)
+		return true;
+	for (uint8_t other = 0; other < self->stream_count; other++)
+		if (other != stream && !self->streams[other].has_misnamed)
+		{
+			self->streams[stream].has_misnamed = true;
+			return true;
+		}
+	return false;
+}
+
 static uint16_t
 cell_of(const struct dyn_scan_merge *self, const struct dyn_scan_item *item)
 {

@@ -290,7 +290,7 @@ compare(struct dyn_world *world, struct dyn_simclient *self)
 
 static void
 take_hashes(struct dyn_world *world, struct dyn_simclient *self,
-			const Dyn__ScanReply *reply)
+			const Dyn__ScanReply *reply, struct dyn_scan_item *items)
 {
 	struct dyn_action *action = &self->action;
 	uint8_t stream = action->waiting_for;
@@ -310,7 +310,7 @@ take_hashes(struct dyn_world *world, struct dyn_simclient *self,
 		(const uint64_t *) dyn_arena_copy(&action->arena, bytes).data;
 	if (stream == 0)
 	{
-		action->first_items = take_items(world, self, reply);
+		action->first_items = items;
 		action->first_count = (uint32_t) reply->n_items;
 		action->first_ended = reply->end;
 	}
@@ -320,33 +320,19 @@ take_hashes(struct dyn_world *world, struct dyn_simclient *self,
 		compare(world, self);
 }
 
-/* Which key is missing for it, nobody else is there to tell: the extension
- * asks another owner then (fdw/client_stream.c). */
-static bool
-is_no_answer(const struct dyn_action *action, const Dyn__ScanReply *reply)
-{
-	for (size_t i = 0; action->owner_count == 1 && i < reply->n_items; i++)
-	{
-		const Dyn__ScanItem *item = reply->items[i];
-
-		if (item->status != DYN_STATUS_OK &&
-			!dyn_hash_is_of_cell((uint16_t) item->cell,
-								 dyn_slice_of(DYN_SIM_BUCKET),
-								 dyn_slice_of_bytes(item->key)))
-			return true;
-	}
-	return false;
-}
-
 void
 dyn_simscan_take(struct dyn_world *world, struct dyn_simclient *self,
 				 const Dyn__ScanReply *reply)
 {
 	struct dyn_action *action = &self->action;
 	uint8_t stream = action->waiting_for;
+	struct dyn_scan_item *items = take_items(world, self, reply);
 	bool ended = reply->end;
 
-	if (reply->status != DYN_STATUS_OK || is_no_answer(action, reply))
+	/* The extension asks another owner then (fdw/client_stream.c). */
+	if (reply->status != DYN_STATUS_OK ||
+		!dyn_scan_merge_takes(&action->merge, stream, items,
+							  (uint32_t) reply->n_items))
 	{
 		dyn_simread_give_up(world, self);
 		return;
@@ -359,7 +345,7 @@ dyn_simscan_take(struct dyn_world *world, struct dyn_simclient *self,
 	}
 	if (action->comparing)
 	{
-		take_hashes(world, self, reply);
+		take_hashes(world, self, reply, items);
 		return;
 	}
 	if (ended && stream > 0 &&
@@ -368,6 +354,5 @@ dyn_simscan_take(struct dyn_world *world, struct dyn_simclient *self,
 		forget_cursor(self, stream);
 		ended = false;
 	}
-	feed(world, self, stream, take_items(world, self, reply),
-		 (uint32_t) reply->n_items, ended);
+	feed(world, self, stream, items, (uint32_t) reply->n_items, ended);
 }

@@ -480,6 +480,31 @@ a_misnamed_record_is_passed_over_only_where_others_list_the_true_one(
 	assert_true(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &item));
 }
 
+/* The same key may be missing from all of them. */
+static void
+one_stream_at_least_shows_no_misnamed_record(void **state)
+{
+	static struct dyn_scan_merge merge;
+	struct dyn_scan_item misnamed = { .key = keys[1],
+									  .status = DYN_STATUS_CORRUPT,
+									  .cell = cell_of_key(0) };
+	struct dyn_scan_item damaged = { .key = keys[0],
+									 .status = DYN_STATUS_CORRUPT,
+									 .cell = cell_of_key(0) };
+
+	(void) state;
+	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 1);
+	assert_true(dyn_scan_merge_takes(&merge, 0, &damaged, 1));
+	assert_false(dyn_scan_merge_takes(&merge, 0, &misnamed, 1));
+	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 3);
+	assert_true(dyn_scan_merge_takes(&merge, 2, &misnamed, 1));
+	assert_true(dyn_scan_merge_takes(&merge, 0, &misnamed, 1));
+	assert_true(dyn_scan_merge_takes(&merge, 1, &damaged, 1));
+	assert_false(dyn_scan_merge_takes(&merge, 1, &misnamed, 1));
+	assert_true(dyn_scan_merge_takes(&merge, 1, NULL, 0));
+	assert_true(dyn_scan_merge_takes(&merge, 0, &misnamed, 1));
+}
+
 static void
 a_cell_that_is_none_is_noticed(void **unused)
 {
@@ -540,6 +565,7 @@ main(void)
 		cmocka_unit_test(a_third_owner_that_differs_makes_the_cell_differ),
 		cmocka_unit_test(
 			a_misnamed_record_is_passed_over_only_where_others_list_the_true_one),
+		cmocka_unit_test(one_stream_at_least_shows_no_misnamed_record),
 		cmocka_unit_test(a_cell_that_is_none_is_noticed),
 		cmocka_unit_test(few_keys_are_listed_many_are_compared),
 		cmocka_unit_test(where_most_cells_differ_comparing_rests_for_a_while),
