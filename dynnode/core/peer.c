@@ -205,19 +205,23 @@ enum
 /*
  * Two processes of one identity: a copied data directory.  The younger one
  * must not go on.  Of two as old, as after a power cut, it is the one that is
- * not where its store was used last: only that one knows of both.
+ * not where its store was used last, or not where others reach it: only that
+ * one knows of both.
  */
 static bool
-is_younger_twin(const struct dyn_node *node, const Dyn__Welcome *welcome)
+is_younger_twin(const struct dyn_node *node, const struct dyn_peer *peer,
+				const Dyn__Welcome *welcome)
 {
 	uint64_t own_ms = node->now_ms - node->started_at_ms;
+	bool is_at_my_address = strcmp(peer->address, node->config.address) == 0;
 
 	if (welcome->process == node->start_id || welcome->process == 0)
 		return false;
 	if (own_ms + TWIN_MS < welcome->uptime_ms)
 		return true;
 	return own_ms <= welcome->uptime_ms + TWIN_MS &&
-		   (node->quiet_until_ms != 0 || node->start_id < welcome->process);
+		   (is_at_my_address || node->quiet_until_ms != 0 ||
+			node->start_id < welcome->process);
 }
 
 /* A fellow knows of this node, too: whether it has been further before. */
@@ -255,7 +259,7 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 		log_stranger(node, peer, why);
 	dyn_cluster_map_peers(node);
 	if (dyn_node_id_compare(&id, &node->id) == 0 &&
-		is_younger_twin(node, welcome))
+		is_younger_twin(node, peer, welcome))
 		dyn_identity_give_way(node, peer->address);
 	if (why != NULL)
 		return;
