@@ -55,6 +55,20 @@ dyn_store_val_of(struct dyn_slice slice)
 	return (MDB_val){ slice.size, (void *) slice.data };
 }
 
+/* Where a cursor stands that looks for damage; place only of a sound record,
+ * whose head and name are. */
+struct dyn_store_spot
+{
+	struct dyn_slice name;
+	struct dyn_slice value;
+	struct dyn_record_key place;
+	bool is_sound;
+};
+
+/* 0 or LMDB's code, then *spot is as before; a search begins at its name. */
+int dyn_store_move(MDB_cursor *cursor, MDB_cursor_op op,
+				   struct dyn_store_spot *spot);
+
 /* Not zeroed, never NULL; for free(). */
 uint8_t *dyn_store_take_bytes(size_t size);
 

@@ -396,9 +396,10 @@ static bool
 visit_any(struct page *page, const struct dyn_store_survey *survey,
 		  uint32_t *shown)
 {
-	struct found found = { survey->name, survey->value, survey->place };
+	struct found found = { survey->at.name, survey->at.value,
+						   survey->at.place };
 
-	if (survey->is_sound)
+	if (survey->at.is_sound)
 	{
 		if (!visit(page, &found))
 			return false;

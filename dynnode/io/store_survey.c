@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "io/record.h"
-#include "io/store_read.h"
 
 void
 dyn_store_survey_init(struct dyn_store_survey *self,
@@ -23,29 +22,19 @@ has_all_buckets(const struct dyn_store_survey *self)
 static int
 move(struct dyn_store_survey *self, MDB_cursor_op op)
 {
-	MDB_val name = dyn_store_val_of(self->name);
-	MDB_val value;
-	int code = mdb_cursor_get(self->cursor, &name, &value, op);
-
-	if (code != 0)
-		return code;
-	self->name = dyn_store_slice_of(name);
-	self->value = dyn_store_slice_of(value);
-	self->is_sound = dyn_record_head_is_sound(self->name, self->value) &&
-					 dyn_record_name_parse(self->name, &self->place);
-	return 0;
+	return dyn_store_move(self->cursor, op, &self->at);
 }
 
 static bool
 is_sound_before(const struct dyn_store_survey *self, struct dyn_slice name)
 {
-	return self->is_sound && dyn_slice_compare(self->name, name) < 0;
+	return self->at.is_sound && dyn_slice_compare(self->at.name, name) < 0;
 }
 
 static bool
 is_sound_from(const struct dyn_store_survey *self, struct dyn_slice name)
 {
-	return self->is_sound && dyn_slice_compare(self->name, name) >= 0;
+	return self->at.is_sound && dyn_slice_compare(self->at.name, name) >= 0;
 }
 
 /*
@@ -58,7 +47,7 @@ seek(struct dyn_store_survey *self, struct dyn_slice name)
 {
 	int code;
 
-	self->name = name;
+	self->at.name = name;
 	code = move(self, MDB_SET_RANGE);
 	if (code == MDB_NOTFOUND)
 		code = move(self, MDB_LAST);
@@ -71,7 +60,7 @@ seek(struct dyn_store_survey *self, struct dyn_slice name)
 	if (code != 0 && code != MDB_NOTFOUND)
 		return code;
 	code = move(self, code == 0 ? MDB_PREV : MDB_LAST);
-	while (code == 0 && !self->is_sound)
+	while (code == 0 && !self->at.is_sound)
 		code = move(self, MDB_PREV);
 	if (code != 0 && code != MDB_NOTFOUND)
 		return code;
@@ -140,15 +129,15 @@ static bool
 is_misplaced(const struct dyn_store_survey *self)
 {
 	return self->passed.size != 0 &&
-		   dyn_slice_compare(self->name, self->passed) <= 0;
+		   dyn_slice_compare(self->at.name, self->passed) <= 0;
 }
 
 static bool
 is_in_range(const struct dyn_store_survey *self)
 {
-	return dyn_slice_equal(self->place.bucket, self->bucket) &&
-		   self->place.cell >= self->effect->scan.cell_first &&
-		   self->place.cell <= self->effect->scan.cell_last;
+	return dyn_slice_equal(self->at.place.bucket, self->bucket) &&
+		   self->at.place.cell >= self->effect->scan.cell_first &&
+		   self->at.place.cell <= self->effect->scan.cell_last;
 }
 
 /* From a sound record outside the range to where the range goes on. */
@@ -157,7 +146,7 @@ go_on(struct dyn_store_survey *self)
 {
 	if (!has_all_buckets(self))
 		return MDB_NOTFOUND;
-	if (self->place.cell < self->effect->scan.cell_first)
+	if (self->at.place.cell < self->effect->scan.cell_first)
 		return seek_cell(self, self->effect->scan.cell_first);
 	return seek_next_bucket(self);
 }
@@ -168,16 +157,16 @@ dyn_store_survey_next(struct dyn_store_survey *self)
 	int code = self->begun ? move(self, MDB_NEXT) : begin(self);
 
 	self->begun = true;
-	while (code == 0 && self->is_sound)
+	while (code == 0 && self->at.is_sound)
 	{
 		if (is_misplaced(self))
 		{
-			self->is_sound = false;
+			self->at.is_sound = false;
 			return 0;
 		}
-		self->passed = self->name;
+		self->passed = self->at.name;
 		if (has_all_buckets(self))
-			self->bucket = self->place.bucket;
+			self->bucket = self->at.place.bucket;
 		if (is_in_range(self))
 			return 0;
 		code = go_on(self);

@@ -21,7 +21,7 @@
 
 #include <lmdb.h>
 
-#include "core/effect.h"
+#include "io/store_read.h"
 
 struct dyn_store_survey
 {
@@ -31,11 +31,7 @@ struct dyn_store_survey
 	struct dyn_slice bucket; /* the one that is being read */
 	struct dyn_slice passed; /* the last sound name */
 
-	/* Where the cursor stands; the place only of a sound record. */
-	struct dyn_slice name;
-	struct dyn_slice value;
-	struct dyn_record_key place;
-	bool is_sound;
+	struct dyn_store_spot at;
 };
 
 /* The effect is a SCAN for_damage; both live as long as the survey. */

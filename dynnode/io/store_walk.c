@@ -12,34 +12,20 @@ struct walk
 	void *context;
 	uint64_t *damaged;
 
-	/* Where the cursor stands, after a move that returned 0. */
-	struct dyn_slice name;
-	struct dyn_slice value;
-	struct dyn_record_key place;
-	bool is_sound;
+	struct dyn_store_spot at; /* after a move that returned 0 */
 };
 
 static int
 move(struct walk *self, MDB_cursor_op op)
 {
-	MDB_val name = dyn_store_val_of(self->name);
-	MDB_val value;
-	int code = mdb_cursor_get(self->cursor, &name, &value, op);
-
-	if (code != 0)
-		return code;
-	self->name = dyn_store_slice_of(name);
-	self->value = dyn_store_slice_of(value);
-	self->is_sound = dyn_record_head_is_sound(self->name, self->value) &&
-					 dyn_record_name_parse(self->name, &self->place);
-	return 0;
+	return dyn_store_move(self->cursor, op, &self->at);
 }
 
 /* Onwards to a sound record, this one or a later one. */
 static int
 to_sound(struct walk *self, int code)
 {
-	while (code == 0 && !self->is_sound)
+	while (code == 0 && !self->at.is_sound)
 	{
 		++*self->damaged;
 		code = move(self, MDB_NEXT);
@@ -53,17 +39,17 @@ seek(struct walk *self, struct dyn_slice name)
 {
 	int code;
 
-	self->name = name;
+	self->at.name = name;
 	code = move(self, MDB_SET_RANGE);
 	if (code == MDB_NOTFOUND)
 		code = move(self, MDB_LAST);
 	while (code == 0 &&
-		   !(self->is_sound && dyn_slice_compare(self->name, name) < 0))
+		   !(self->at.is_sound && dyn_slice_compare(self->at.name, name) < 0))
 		code = move(self, MDB_PREV);
 	if (code == MDB_NOTFOUND)
 		code = move(self, MDB_FIRST);
 	code = to_sound(self, code);
-	while (code == 0 && dyn_slice_compare(self->name, name) < 0)
+	while (code == 0 && dyn_slice_compare(self->at.name, name) < 0)
 		code = to_sound(self, move(self, MDB_NEXT));
 	return code;
 }
@@ -97,19 +83,19 @@ static int
 walk_bucket(struct walk *self, uint16_t cell)
 {
 	uint8_t bytes[DYN_BUCKET_SIZE_MAX];
-	struct dyn_slice bucket = { bytes, self->place.bucket.size };
+	struct dyn_slice bucket = { bytes, self->at.place.bucket.size };
 	int code;
 
-	memcpy(bytes, self->place.bucket.data, bucket.size);
+	memcpy(bytes, self->at.place.bucket.data, bucket.size);
 	code = seek_cell(self, bucket, cell);
-	while (code == 0 && self->place.cell == cell &&
-		   dyn_slice_equal(self->place.bucket, bucket))
+	while (code == 0 && self->at.place.cell == cell &&
+		   dyn_slice_equal(self->at.place.bucket, bucket))
 	{
-		self->visit(self->context, &self->place,
-					dyn_record_head_hash(self->value));
+		self->visit(self->context, &self->at.place,
+					dyn_record_head_hash(self->at.value));
 		code = to_sound(self, move(self, MDB_NEXT));
 	}
-	if (code == 0 && dyn_slice_compare(self->place.bucket, bucket) <= 0)
+	if (code == 0 && dyn_slice_compare(self->at.place.bucket, bucket) <= 0)
 		code = seek_next_bucket(self, bucket);
 	return code;
 }
@@ -131,8 +117,8 @@ walk_records(struct walk *self)
 
 	while (code == 0)
 	{
-		self->visit(self->context, &self->place,
-					dyn_record_head_hash(self->value));
+		self->visit(self->context, &self->at.place,
+					dyn_record_head_hash(self->at.value));
 		code = to_sound(self, move(self, MDB_NEXT));
 	}
 	return code;
