@@ -6,6 +6,7 @@
 #include "core/identity.h"
 #include "core/outbox.h"
 #include "core/peer.h"
+#include "core/progress.h"
 #include "core/text.h"
 
 #include <string.h>
@@ -278,7 +279,8 @@ formed(struct dyn_node *node)
 	(void) dyn_building_formed(node, NULL);
 	dyn_log(node, DYN_LOG_INFO, "the cluster is formed");
 	if (node->progress.is_new)
-		dyn_peer_greet_all(node);
+		dyn_progress_doubt(node);
+	dyn_peer_meet_again(node);
 	for (uint32_t i = 0; i < node->peer_count; i++)
 		if (node->peers[i]->identified && !node->peers[i]->formed)
 			dyn_formation_send(node, i);

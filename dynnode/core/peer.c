@@ -98,11 +98,20 @@ dyn_peer_up(struct dyn_node *node, uint32_t peer_index)
 }
 
 void
-dyn_peer_greet_all(struct dyn_node *node)
+dyn_peer_meet_again(struct dyn_node *node)
 {
 	for (uint32_t i = 0; i < node->peer_count; i++)
-		if (node->peers[i]->connected)
+	{
+		struct dyn_peer *peer = node->peers[i];
+
+		if (!peer->formed)
+			continue;
+		peer->identified = false;
+		peer->formed = false;
+		if (peer->connected)
 			send_hello(node, i);
+	}
+	dyn_cluster_map_peers(node);
 }
 
 static void

@@ -34,8 +34,10 @@ bool dyn_peer_is_reachable(const struct dyn_node *node, int32_t peer_index);
 void dyn_peer_up(struct dyn_node *node, uint32_t peer_index);
 void dyn_peer_down(struct dyn_node *node, uint32_t peer_index);
 
-/* Tell everybody who this node is now, and hear what they know. */
-void dyn_peer_greet_all(struct dyn_node *node);
+/* What members told while this node knew no cluster it could not use (floors,
+ * progress): they are as if they had not been met, and are asked until they
+ * tell it again. */
+void dyn_peer_meet_again(struct dyn_node *node);
 
 /* Any frame of the peer's proves that it lives. */
 void dyn_peer_heard(struct dyn_node *node, uint32_t peer_index);

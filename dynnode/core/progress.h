@@ -56,7 +56,8 @@ struct dyn_progress
 /* False when the record is damaged.  NULL = none. */
 bool dyn_progress_boot(struct dyn_node *node, const struct dyn_slice *record);
 
-/* The store knows a cluster already: is it still as it was? */
+/* The store knows a cluster already, or takes the place of one that did: is
+ * it still as it was? */
 void dyn_progress_doubt(struct dyn_node *node);
 
 /* All counts in the order of the ring's members; in the step's memory. */

@@ -246,6 +246,69 @@ who_has_just_started_and_met_nobody_coordinates_no_writes(void **unused)
 	corerig_free(&rig);
 }
 
+/* FORMs to node 1 that do not arrive, so that it hears the floors before it
+ * can use them; then HELLOs with which it asks again. */
+static uint32_t forms_lost;
+static uint32_t hellos_lost;
+
+static void
+lose_frames(struct corerig *rig, uint32_t from, enum dyn_message_type type,
+			struct dyn_slice *frame)
+{
+	bool is_formed = rig->nodes[1].node->cluster.formed;
+	uint32_t *left = type == DYN_MESSAGE_FORM ? &forms_lost
+					 : from == 1 && type == DYN_MESSAGE_HELLO && is_formed
+						 ? &hellos_lost
+						 : NULL;
+
+	if (left == NULL || *left == 0)
+		return;
+	(*left)--;
+	frame->size = 0;
+}
+
+/* What it was told before it had formed it could not use. */
+static void
+a_new_store_hears_of_the_floors_though_frames_are_lost(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 1, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_node_id id = *dyn_node_identity(rig->nodes[1].node);
+
+	set(rig, 0, 5, 5);
+	set(rig, 2, 5, 5);
+	corerig_empty(rig, 1);
+	rig->watch = lose_frames;
+	forms_lost = 2;
+	hellos_lost = 4;
+	corerig_restart(rig, 1, &id);
+	corerig_run(rig, 30000);
+	assert_int_equal(hellos_lost, 0);
+	assert_int_equal(dyn_fence_stamp(rig->nodes[1].node, 0), 5);
+	assert_int_equal(put_key(rig, 1, "alice", 3), DYN_STATUS_OK);
+	corerig_free(&rig);
+}
+
+/* What it took alone it would discard when it hears of a floor. */
+static void
+a_new_store_that_has_met_nobody_coordinates_no_writes(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_node_id id = *dyn_node_identity(rig->nodes[1].node);
+
+	set(rig, 0, 5, 5);
+	corerig_empty(rig, 1);
+	rig->watch = lose_frames;
+	hellos_lost = UINT32_MAX;
+	corerig_restart(rig, 1, &id);
+	corerig_run(rig, 5000);
+	assert_true(rig->nodes[1].node->cluster.formed);
+	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
+	hellos_lost = 0;
+	corerig_run(rig, 30000);
+	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_OK);
+	corerig_free(&rig);
+}
+
 /* A commit that is given up must not be the last attempt. */
 static void
 a_stamp_that_did_not_get_to_disk_is_asked_for_again(void **unused)
@@ -343,6 +406,9 @@ main(void)
 			who_has_met_nobody_takes_nothing_marked_above_its_stamp),
 		cmocka_unit_test(
 			who_has_just_started_and_met_nobody_coordinates_no_writes),
+		cmocka_unit_test(
+			a_new_store_hears_of_the_floors_though_frames_are_lost),
+		cmocka_unit_test(a_new_store_that_has_met_nobody_coordinates_no_writes),
 		cmocka_unit_test(a_stamp_that_did_not_get_to_disk_is_asked_for_again),
 		cmocka_unit_test(
 			a_read_of_a_store_of_an_earlier_time_brings_nothing_back),
