@@ -10,10 +10,10 @@
  *
  * Each reachable peer that owns slots with hints is told so in heartbeats, and
  * gets one slice after the other while it grants credit for them (credit.h):
- * a page of the table, no larger than that, in REPLICATE frames.  A slot's bit goes only when
- * the owner has committed that very object, byte for byte (the object hash
- * says nothing of contexts); a hint that has changed meanwhile stays and is
- * sent again.  The last bit takes the record with it.
+ * a page of the table, no larger than that, in REPLICATE frames.  A slot's bit
+ * goes only when the owner has committed that very object, byte for byte (the
+ * object hash says nothing of contexts); a hint that has changed meanwhile
+ * stays and is sent again.  The last bit takes the record with it.
  *
  * Which partitions may hold hints is known from the first walk through the
  * table after a start; until then all may.

@@ -309,7 +309,8 @@ check_memory(struct dyn_world *world, uint32_t index)
 							index, found, memory_max, most);
 }
 
-/* W9: a node that writes nothing counts the hints that it has on disk. */
+/* W9: a node that writes nothing counts the hints that it has on disk, and it
+ * never has more than it is told. */
 static void
 check_hint_count(struct dyn_world *world, uint32_t index)
 {
@@ -318,6 +319,9 @@ check_hint_count(struct dyn_world *world, uint32_t index)
 	uint32_t requests;
 	uint32_t keys;
 
+	if (world->swarm.hints_max != 0 && count > world->swarm.hints_max)
+		dyn_world_violation(world, "W9", "node %u has %u hints, %u are allowed",
+							index, count, world->swarm.hints_max);
 	dyn_node_load(self->node, &requests, &keys);
 	if (keys == 0 && !self->hints_lost &&
 		dyn_node_hint_count(self->node) != count)
@@ -503,7 +507,8 @@ boot(struct dyn_world *world, uint32_t index)
 		.keys_max = swarm->keys_max,
 		.bytes_max = swarm->bytes_max,
 		.memory_max = swarm->memory_max,
-		.load_bytes_max = swarm->load_bytes_max
+		.load_bytes_max = swarm->load_bytes_max,
+		.hints_max = swarm->hints_max
 	};
 	struct dyn_boot record = { .start_id = dyn_simrandom_next(&self->random),
 							   .prng_seed = dyn_simrandom_next(&self->random),

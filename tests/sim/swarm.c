@@ -241,6 +241,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom heads = dyn_simrandom_stream(seed, 0x68656164);
 	struct dyn_simrandom newer = dyn_simrandom_stream(seed, 0x6e657765);
 	struct dyn_simrandom memory = dyn_simrandom_stream(seed, 0x6d656d6f);
+	struct dyn_simrandom hints = dyn_simrandom_stream(seed, 0x68696e74);
 
 	dyn_swarm_calm(self);
 	draw_cluster(self, &cluster);
@@ -269,4 +270,5 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 										  : between(&reap, 3000, 60000);
 	self->newer = sometimes(&newer, 20, 1, (1U << DYN_SIM_ENDPOINTS_MAX) - 1);
 	self->unknown_rate = sometimes(&newer, 50, 100, 50000);
+	self->hints_max = sometimes(&hints, 25, 1, 20);
 }

@@ -39,6 +39,7 @@
 	X(bytes_max, 0)                                                            \
 	X(memory_max, 0)                                                           \
 	X(load_bytes_max, 0)                                                       \
+	X(hints_max, 0)   /* of each node; 0 = the default */                      \
 	X(value_limit, 0) /* of the cluster; 0 = the default */                    \
 	X(lww, 0)         /* the bucket's policy: the last write wins */           \
 	X(ttl_ms, 0)      /* the bucket's time to live */                          \

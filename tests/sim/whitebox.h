@@ -15,7 +15,8 @@
  *     W6 corrupt       a damaged record is never "not found"
  *     W7 committed     what an owner answers to a READ is on its disk
  *     W8 owners say no "not found" rests on owners only (simread.c)
- *     W9 hints         as many are counted as are on disk (simnode.c)
+ *     W9 hints         as many are counted as are on disk, and no more
+ *                      than hints_max (simnode.c)
  *     C5 bound         no write is two rows, so there are never more rows than
  *                      writers who had not read each other
  *     C6 converged     at the end all owners' records are equal
