@@ -333,6 +333,7 @@ take_failure(struct dyn_node *node, struct dyn_request *request,
 		return;
 	}
 	self->missing |= bit;
+	dyn_quorum_refused(&self->quorum, item->slot, status);
 	if (status != DYN_STATUS_OK && status != DYN_STATUS_BUILDING)
 		self->failure = status;
 	if (status != DYN_STATUS_CORRUPT)

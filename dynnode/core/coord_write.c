@@ -72,6 +72,8 @@ dyn_write_is_possible(struct dyn_node *node, struct dyn_writing *self)
 			continue;
 		missing |= bit_of(slot);
 		full |= reachable ? bit_of(slot) : 0;
+		if (reachable)
+			dyn_quorum_refused(&self->quorum, slot, DYN_STATUS_FULL);
 		count -= next_fallback(node, &trial) < 0;
 	}
 	if (count >= self->quorum.needed)
@@ -210,6 +212,8 @@ take_refusal(struct dyn_node *node, struct dyn_request *request,
 		self->owner_pending &= (uint8_t) ~bit;
 	if (status != DYN_STATUS_UNKNOWN)
 	{
+		if (!item->fallback)
+			dyn_quorum_refused(&self->quorum, item->slot, status);
 		if (item->fallback)
 			self->fallback_maybe--;
 		else

@@ -30,6 +30,13 @@ dyn_quorum_no(struct dyn_quorum *self, uint8_t slot)
 	return answer(self, &self->no, slot);
 }
 
+void
+dyn_quorum_refused(struct dyn_quorum *self, uint8_t slot,
+				   enum dyn_status status)
+{
+	self->refusals[slot] = (uint8_t) status;
+}
+
 enum dyn_quorum_state
 dyn_quorum_state(const struct dyn_quorum *self)
 {

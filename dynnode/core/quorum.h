@@ -11,6 +11,7 @@
 #ifndef DYN_CORE_QUORUM_H
 #define DYN_CORE_QUORUM_H
 
+#include "model/status.h"
 #include "model/types.h"
 
 enum dyn_quorum_state
@@ -26,6 +27,9 @@ struct dyn_quorum
 	uint8_t all; /* bit masks by slot index from here on */
 	uint8_t yes;
 	uint8_t no;
+	/* By slot: why its owner refused, DYN_STATUS_OK when it has not said so;
+	 * for people only.  A fallback may still answer for it. */
+	uint8_t refusals[DYN_REPLICAS_MAX];
 };
 
 /* Requires slot_count <= DYN_REPLICAS_MAX. */
@@ -35,6 +39,9 @@ void dyn_quorum_init(struct dyn_quorum *self, uint8_t slot_count,
 /* False when this slot had answered before. */
 bool dyn_quorum_yes(struct dyn_quorum *self, uint8_t slot);
 bool dyn_quorum_no(struct dyn_quorum *self, uint8_t slot);
+
+void dyn_quorum_refused(struct dyn_quorum *self, uint8_t slot,
+						enum dyn_status status);
 
 enum dyn_quorum_state dyn_quorum_state(const struct dyn_quorum *self);
 

@@ -47,6 +47,28 @@ dyn_receipt_say(struct dyn_arena *arena, const char *text)
 	return copy;
 }
 
+/* Those of these slots whose owners refused so, or said nothing (OK): which. */
+static uint8_t
+list_owners(struct dyn_node *node, struct dyn_text *text, uint16_t partition,
+			const struct dyn_quorum *quorum, uint8_t slots,
+			enum dyn_status status)
+{
+	uint8_t listed = 0;
+
+	dyn_text_add(text, "; ");
+	dyn_text_add(text, status == DYN_STATUS_OK ? "no answer"
+											   : dyn_status_name(status));
+	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
+	{
+		if (!(slots & (1U << slot)) || quorum->refusals[slot] != status)
+			continue;
+		dyn_text_add(text, listed == 0 ? " from " : ", ");
+		dyn_text_add(text, dyn_cluster_owner_address(node, partition, slot));
+		listed |= (uint8_t) (1U << slot);
+	}
+	return listed;
+}
+
 char *
 dyn_receipt_text(struct dyn_node *node, struct dyn_arena *arena,
 				 uint16_t partition, const struct dyn_quorum *quorum)
@@ -54,25 +76,21 @@ dyn_receipt_text(struct dyn_node *node, struct dyn_arena *arena,
 	struct dyn_text text;
 	uint8_t came = dyn_quorum_count(quorum->yes);
 	/* Those that were given up; when time ran out, those still awaited. */
-	uint8_t silent = quorum->all & (uint8_t) ~quorum->yes;
-	bool first = true;
+	uint8_t missing = quorum->all & (uint8_t) ~quorum->yes;
 
 	if (dyn_quorum_state(quorum) == DYN_QUORUM_IMPOSSIBLE)
-		silent = quorum->no;
+		missing = quorum->no;
 
 	dyn_text_set(&text, "");
 	dyn_text_add_number(&text, quorum->needed);
 	dyn_text_add(&text, quorum->needed == 1 ? " answer was needed, "
 											: " answers were needed, ");
 	dyn_text_add_number(&text, came);
-	dyn_text_add(&text, " came; no answer from ");
+	dyn_text_add(&text, " came");
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
-	{
-		if (!(silent & (1U << slot)))
-			continue;
-		dyn_text_add(&text, first ? "" : ", ");
-		dyn_text_add(&text, dyn_cluster_owner_address(node, partition, slot));
-		first = false;
-	}
+		if (missing & (1U << slot))
+			missing &= (uint8_t) ~list_owners(
+				node, &text, partition, quorum, missing,
+				(enum dyn_status) quorum->refusals[slot]);
 	return dyn_receipt_say(arena, text.bytes);
 }

@@ -19,7 +19,8 @@ Dyn__Receipt *dyn_receipt_make(struct dyn_node *node, struct dyn_arena *arena,
 							   const struct dyn_quorum *quorum,
 							   uint8_t by_fallback);
 
-/* "2 answers were needed, 1 came; no answer from 10.0.0.1:7001, ..." */
+/* "3 answers were needed, 1 came; no answer from 10.0.0.1:7001; FULL from
+ * 10.0.0.2:7001" */
 char *dyn_receipt_text(struct dyn_node *node, struct dyn_arena *arena,
 					   uint16_t partition, const struct dyn_quorum *quorum);
 
