@@ -346,6 +346,20 @@ reply(struct dyn_transport *self, uint64_t route, struct dyn_slice frame)
 				   send_part(router, frame.data, frame.size, 0));
 }
 
+/* To one that was told to be down nothing goes, though one of its two links
+ * may still stand: what was said meanwhile must not arrive later. */
+static void
+send_to_peer(struct dyn_transport *self, const struct dyn_effect *effect)
+{
+	uint32_t index = effect->send.peer_index;
+
+	count_sent(
+		self,
+		index < self->peer_count && self->peers[index].up &&
+			send_part(&self->peers[index].links[effect->send.plane].dealer,
+					  effect->send.frame.data, effect->send.frame.size, 0));
+}
+
 void
 dyn_transport_perform(struct dyn_transport *self,
 					  const struct dyn_effect *effect)
@@ -360,18 +374,8 @@ dyn_transport_perform(struct dyn_transport *self,
 			reply(self, effect->reply.route, effect->reply.frame);
 			break;
 		case DYN_EFFECT_SEND:
-		{
-			uint32_t index = effect->send.peer_index;
-			struct source *to =
-				index < self->peer_count
-					? &self->peers[index].links[effect->send.plane].dealer
-					: NULL;
-
-			count_sent(self, to != NULL && to->socket != NULL &&
-								 send_part(to, effect->send.frame.data,
-										   effect->send.frame.size, 0));
+			send_to_peer(self, effect);
 			break;
-		}
 		default:
 			break;
 	}
