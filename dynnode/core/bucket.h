@@ -40,7 +40,7 @@ void dyn_bucket_take(struct dyn_node *node, uint64_t route,
 void dyn_bucket_stored(struct dyn_node *node, uint64_t token,
 					   enum dyn_status status);
 
-/* The store takes writes again: what could not be written is due. */
+/* What could not be written, or not be committed, is due. */
 void dyn_bucket_writable(struct dyn_node *node);
 
 /* The table for WELCOME and FORM, in scratch memory. */

@@ -3,6 +3,7 @@
 #include "core/bucket.h"
 #include "core/formation.h"
 #include "core/handoff.h"
+#include "core/identity.h"
 
 #include <assert.h>
 #include <string.h>
@@ -278,6 +279,8 @@ let_keys_go(struct dyn_node *node, const struct dyn_commit *self)
 static void
 meta_stored(struct dyn_node *node, uint64_t token, enum dyn_status status)
 {
+	node->records_due |= status != DYN_STATUS_OK;
+	dyn_identity_committed(node, token, status);
 	dyn_formation_stored(node, token, status);
 	dyn_bucket_stored(node, token, status);
 	dyn_building_stored(node, token, status);

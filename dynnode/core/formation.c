@@ -303,7 +303,6 @@ dyn_formation_stored(struct dyn_node *node, uint64_t token,
 	}
 	if (forming)
 		formed(node);
-	node->identity_stored = true;
 	dyn_formation_try(node);
 }
 

@@ -43,7 +43,7 @@ void dyn_formation_send(struct dyn_node *node, uint32_t peer_index);
 void dyn_formation_stored(struct dyn_node *node, uint64_t token,
 						  enum dyn_status status);
 
-/* The store takes writes again: what could not be written is due. */
+/* What could not be written, or not be committed, is due. */
 void dyn_formation_writable(struct dyn_node *node);
 
 #endif

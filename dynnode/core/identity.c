@@ -29,8 +29,18 @@ dyn_identity_store(struct dyn_node *node)
 	memcpy(bytes + 1, node->id.bytes, 16);
 	dyn_put_u64(bytes + 17, node->store_generation);
 	dyn_put_u64(bytes + 25, node->start_count);
-	dyn_commit_write_meta(node, "identity",
-						  (struct dyn_slice){ bytes, IDENTITY_SIZE });
+	node->identity_token = dyn_commit_write_meta(
+		node, "identity", (struct dyn_slice){ bytes, IDENTITY_SIZE });
+}
+
+void
+dyn_identity_committed(struct dyn_node *node, uint64_t token,
+					   enum dyn_status status)
+{
+	if (token != node->identity_token)
+		return;
+	node->identity_token = 0;
+	node->identity_stored |= status == DYN_STATUS_OK;
 }
 
 /* A new store: somebody new, or the member that the configuration names. */

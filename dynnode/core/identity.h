@@ -35,8 +35,10 @@
 enum dyn_status dyn_identity_boot(struct dyn_node *node,
 								  const struct dyn_slice *record);
 
-/* To disk, in this step's commit. */
+/* To disk, in this step's commit; and the end of a commit of own records. */
 void dyn_identity_store(struct dyn_node *node);
+void dyn_identity_committed(struct dyn_node *node, uint64_t token,
+							enum dyn_status status);
 
 /* Bring my record in the ring up to this start; false when it was. The ring
  * holds this node. */

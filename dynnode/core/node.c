@@ -54,9 +54,22 @@ dyn_node_end_step(struct dyn_node *node)
 	node->out = NULL;
 }
 
+/* Own records that could not be written, or whose commit was aborted. */
+static void
+write_again(struct dyn_node *node)
+{
+	node->records_due = false;
+	dyn_formation_writable(node);
+	dyn_bucket_writable(node);
+	dyn_building_writable(node);
+}
+
 static void
 tick(struct dyn_node *node)
 {
+	if (node->records_due && node->writable &&
+		node->now_ms >= node->heartbeat_at_ms)
+		write_again(node);
 	dyn_identity_tick(node);
 	dyn_progress_tick(node);
 	dyn_peer_tick(node);
@@ -127,9 +140,7 @@ became_writable(struct dyn_node *node)
 	if (!node->writable)
 		dyn_log(node, DYN_LOG_INFO, "the store takes writes again");
 	node->writable = true;
-	dyn_formation_writable(node);
-	dyn_bucket_writable(node);
-	dyn_building_writable(node);
+	write_again(node);
 }
 
 void

@@ -168,6 +168,7 @@ struct dyn_node
 	uint64_t start_count;
 	uint64_t quiet_until_ms; /* is another process the same node? */
 	struct dyn_claims claims;
+	uint64_t identity_token; /* of the commit that stores it; 0 = none */
 	bool identity_stored;
 
 	/* formation.c, cluster_record.c, cluster.c: what I belong to */
@@ -207,6 +208,7 @@ struct dyn_node
 	uint64_t epoch_next;
 	uint64_t epoch_floor; /* keys whose epoch is lower get a fresh one */
 	bool writable;
+	bool records_due; /* own ones: their commit was aborted */
 	struct dyn_remember remember;
 
 	/* room.c */

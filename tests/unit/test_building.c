@@ -116,6 +116,28 @@ a_new_disk_says_nothing_until_it_holds_what_the_others_hold(void **unused)
 	corerig_free(&rig);
 }
 
+/* It is written again, and counts as stored only then. */
+static void
+a_new_store_keeps_its_identity_though_its_commit_was_aborted(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_node_id id;
+
+	corerig_empty(rig, 1);
+	rig->nodes[1].store.aborts = true;
+	corerig_restart(rig, 1, NULL);
+	corerig_run(rig, 5);
+	assert_false(rig->nodes[1].node->identity_stored);
+	rig->nodes[1].store.aborts = false;
+	corerig_run(rig, 2000);
+	assert_true(rig->nodes[1].node->identity_stored);
+	id = *dyn_node_identity(rig->nodes[1].node);
+	corerig_restart(rig, 1, NULL);
+	assert_int_equal(
+		dyn_node_id_compare(&id, dyn_node_identity(rig->nodes[1].node)), 0);
+	corerig_free(&rig);
+}
+
 static void
 a_new_disk_without_a_node_id_stays_outside(void **unused)
 {
@@ -617,6 +639,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_new_disk_says_nothing_until_it_holds_what_the_others_hold),
+		cmocka_unit_test(
+			a_new_store_keeps_its_identity_though_its_commit_was_aborted),
 		cmocka_unit_test(a_new_disk_without_a_node_id_stays_outside),
 		cmocka_unit_test(a_new_disk_takes_its_place_at_another_address),
 		cmocka_unit_test(a_node_id_of_nobody_stays_outside_and_says_so),
