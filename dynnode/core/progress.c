@@ -175,6 +175,7 @@ void
 dyn_progress_doubt(struct dyn_node *node)
 {
 	node->progress.in_doubt = node->cluster.ring.member_count > 1;
+	node->progress.doubted_at_ms = node->now_ms;
 }
 
 /* How many of the others have been met, of how many. */
@@ -201,7 +202,7 @@ count_met(struct dyn_node *node, uint32_t *all)
 static void
 end_doubt(struct dyn_node *node)
 {
-	uint64_t passed_ms = node->now_ms - node->started_at_ms;
+	uint64_t passed_ms = node->now_ms - node->progress.doubted_at_ms;
 	uint64_t silence_ms = node->config.silence_ms;
 	uint32_t all;
 	uint32_t met;

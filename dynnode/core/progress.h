@@ -42,6 +42,7 @@ struct dyn_progress_item
 struct dyn_progress
 {
 	bool in_doubt;
+	uint64_t doubted_at_ms; /* the start, or when the cluster became known */
 	bool is_new;     /* the store: it is no wonder that others know more */
 	bool has_more;   /* records have been committed since it was counted */
 	bool has_others; /* others' counts have changed since they were stored */

@@ -309,6 +309,30 @@ a_new_store_that_has_met_nobody_coordinates_no_writes(void **unused)
 	corerig_free(&rig);
 }
 
+/* Nor does it count against it how long it had waited for the cluster. */
+static void
+a_new_store_that_was_long_outside_coordinates_no_writes_either(void **unused)
+{
+	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_node_id id = *dyn_node_identity(rig->nodes[1].node);
+
+	set(rig, 0, 5, 5);
+	corerig_empty(rig, 1);
+	rig->watch = lose_frames;
+	forms_lost = hellos_lost = UINT32_MAX;
+	corerig_restart(rig, 1, &id);
+	corerig_run(rig, 70000);
+	assert_false(rig->nodes[1].node->cluster.formed);
+	forms_lost = 0;
+	corerig_run(rig, 5000);
+	assert_true(rig->nodes[1].node->cluster.formed);
+	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
+	hellos_lost = 0;
+	corerig_run(rig, 30000);
+	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_OK);
+	corerig_free(&rig);
+}
+
 /* A commit that is given up must not be the last attempt. */
 static void
 a_stamp_that_did_not_get_to_disk_is_asked_for_again(void **unused)
@@ -409,6 +433,8 @@ main(void)
 		cmocka_unit_test(
 			a_new_store_hears_of_the_floors_though_frames_are_lost),
 		cmocka_unit_test(a_new_store_that_has_met_nobody_coordinates_no_writes),
+		cmocka_unit_test(
+			a_new_store_that_was_long_outside_coordinates_no_writes_either),
 		cmocka_unit_test(a_stamp_that_did_not_get_to_disk_is_asked_for_again),
 		cmocka_unit_test(
 			a_read_of_a_store_of_an_earlier_time_brings_nothing_back),
