@@ -362,12 +362,40 @@ write_main_item(struct dyn_store_tree *tree, MDB_cursor *cursor,
 				   dyn_store_val_of(item->record));
 }
 
+static bool
+is_misnamed(struct dyn_slice name)
+{
+	struct dyn_record_key place;
+
+	return dyn_record_name_parse(name, &place) &&
+		   !dyn_hash_is_of_cell(place.cell, place.bucket, place.key);
+}
+
+/* A record that is to go under the damaged key that it shows stands where its
+ * true one belongs, where no search for this one ends.  One pass, for one
+ * damaged record. */
+static int
+look_everywhere(MDB_cursor *cursor, struct dyn_slice name, struct replaced *out)
+{
+	MDB_val key;
+	MDB_val value;
+	int code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+
+	while (code == 0 && !dyn_slice_equal(dyn_store_slice_of(key), name))
+		code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	out->is_found = out->is_misnamed = code == 0;
+	return code == MDB_NOTFOUND ? 0 : code;
+}
+
 static int
 write_hint(MDB_cursor *cursor, const struct dyn_store_item *item)
 {
 	struct replaced replaced;
 	int code = find_replaced(NULL, cursor, item->name, &replaced);
 
+	if (code == 0 && item->record.size == 0 && !replaced.is_found &&
+		is_misnamed(item->name))
+		code = look_everywhere(cursor, item->name, &replaced);
 	return code != 0 ? code
 					 : replace(cursor, &replaced, dyn_store_val_of(item->name),
 							   dyn_store_val_of(item->record));

@@ -613,23 +613,18 @@ count_hints(struct storerig *rig)
 	return count;
 }
 
-/* The one that its owner has, or that is damaged, goes by the key it had. */
-static void
-a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
+enum
 {
-	enum
-	{
-		HINTS = 20
-	};
-	struct storerig *rig = *state;
-	struct dyn_simrandom random = dyn_simrandom_stream(3, 9);
-	struct dyn_write writes[HINTS];
-	char keys[HINTS][32];
-	struct image image;
+	HINTS = 20
+};
 
+static void
+write_hints(struct storerig *rig, struct dyn_write writes[HINTS],
+			char keys[HINTS][32])
+{
 	for (uint32_t i = 0; i < HINTS; i++)
 	{
-		snprintf(keys[i], sizeof(keys[i]), "a-hint-%03u", i);
+		snprintf(keys[i], 32, "a-hint-%03u", i);
 		writes[i] = (struct dyn_write){
 			.table = DYN_TABLE_HINTS,
 			.key = { { (const uint8_t *) "h", 1 },
@@ -644,6 +639,19 @@ a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
 					 DYN_STATUS_OK);
 	storerig_close(rig);
 	rig->is_damaged = true;
+}
+
+/* The one that its owner has, or that is damaged, goes by the key it had. */
+static void
+a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
+{
+	struct storerig *rig = *state;
+	struct dyn_simrandom random = dyn_simrandom_stream(3, 9);
+	struct dyn_write writes[HINTS];
+	char keys[HINTS][32];
+	struct image image;
+
+	write_hints(rig, writes, keys);
 	image = read_image(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
@@ -656,6 +664,40 @@ a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
 		removal.object = (struct dyn_slice){ NULL, 0 };
 		damage_leaf(rig, &image, name, size, dyn_simrandom_below(&random, size),
 					(uint8_t) (1 + dyn_simrandom_below(&random, 255)));
+		storerig_open(rig);
+		assert_int_equal(storerig_wait(rig, storerig_submit(rig, &removal, 1)),
+						 DYN_STATUS_OK);
+		assert_int_equal(count_hints(rig), HINTS - 1);
+		storerig_close(rig);
+		restore(rig, &image);
+	}
+	free(image.bytes);
+}
+
+/* What is left of its key leads no search to where it stands. */
+static void
+a_hint_under_a_key_that_nothing_is_made_of_goes_by_the_one_it_shows(
+	void **state)
+{
+	struct storerig *rig = *state;
+	struct dyn_write writes[HINTS];
+	char keys[HINTS][32];
+	struct image image;
+
+	write_hints(rig, writes, keys);
+	image = read_image(rig);
+	for (uint32_t which = 0; which < HINTS; which++)
+	{
+		struct dyn_write removal = writes[which];
+		char name[48] = "h\0\0a";
+		size_t size = 4 + strlen(keys[which]);
+
+		memcpy(name + 4, keys[which], size - 4);
+		for (size_t i = 5; i < 7; i++)
+			damage_leaf(rig, &image, name, size, i, 0x1a);
+		keys[which][1] ^= 0x1a;
+		keys[which][2] ^= 0x1a;
+		removal.object = (struct dyn_slice){ NULL, 0 };
 		storerig_open(rig);
 		assert_int_equal(storerig_wait(rig, storerig_submit(rig, &removal, 1)),
 						 DYN_STATUS_OK);
@@ -831,6 +873,8 @@ main(void)
 		TEST(a_walk_for_damage_through_some_cells_shows_what_may_be_theirs),
 		TEST(a_write_beside_a_damaged_key_gives_it_back),
 		TEST(a_hint_under_a_damaged_key_goes_by_the_one_it_had),
+		TEST(
+			a_hint_under_a_key_that_nothing_is_made_of_goes_by_the_one_it_shows),
 		TEST(damaged_meta_records_are_not_returned),
 		TEST(no_damage_returns_wrong_bytes),
 	};
