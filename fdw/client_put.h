@@ -11,7 +11,8 @@
  * the same request id, so that it makes no second row.  What was once on its
  * way and never answered stays UNKNOWN, whatever refuses it later.  A node
  * that has no room for a write now is sent the same write again later, and
- * less at a time (window.h).
+ * less at a time (window.h).  When no owner can be reached, or all were silent
+ * of late, any other node is asked once: it finds those who stand in for them.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,11 +22,17 @@
 #include "avoid.h"
 #include "window.h"
 
+enum
+{
+	DYNFDW_NO_SLOT = -1			/* the attempt is with no owner */
+};
+
 typedef struct PutState
 {
 	uint16		partition;
 	uint8		tried;			/* slots */
-	int8		slot;			/* of the present attempt */
+	int8		slot;			/* of the present attempt, or DYNFDW_NO_SLOT */
+	bool		handed_on;		/* a node that owns nothing of it was tried */
 	bool		was_lost;		/* an attempt may have been applied */
 	bool		done;
 	bool		queued;			/* in a frame on its way */

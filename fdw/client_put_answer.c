@@ -28,7 +28,10 @@ try_next(Put *put, int index, enum dyn_status status, const char *text,
 
 	state->queued = false;
 	state->was_lost |= maybe_applied;
-	state->tried |= (uint8) (1 << state->slot);
+	if (state->slot == DYNFDW_NO_SLOT)
+		state->handed_on = true;
+	else
+		state->tried |= (uint8) (1 << state->slot);
 	put->puts[index].status = status;
 	put->puts[index].text = dynfdw_put_keep_text(put, text);
 	put->cursor = Min(put->cursor, state->rank);

@@ -7,6 +7,7 @@
  */
 #include "client_put.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 enum
@@ -17,30 +18,67 @@ enum
 	FEW_OPS = 16				/* a large frame may take its time */
 };
 
+/* Silent, or it takes nothing any more: others first. */
+static bool
+comes_last(const Put *put, int node)
+{
+	return dynfdw_node_suspect(put->cluster, node) ||
+		dynfdw_window_is_stuck(&put->windows[node], put->now);
+}
+
 /* An owner not tried yet that can be reached: its node, or -1. */
 static int
-choose_node(Put *put, int index)
+choose_owner(const Put *put, PutState *state, bool last)
 {
-	PutState   *state = &put->states[index];
 	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
 
-	/* Those who were silent, or take nothing any more, come last. */
-	for (int s = 0; s < 2 * n; s++)
+	for (int slot = 0; slot < n; slot++)
 	{
-		int			slot = s % n;
-		int			node;
+		int			node = dynfdw_cluster_owner(put->cluster, state->partition,
+												slot);
 
-		if (state->tried & (1 << slot))
-			continue;
-		node = dynfdw_cluster_owner(put->cluster, state->partition, slot);
-		if (node < 0 ||
-			(dynfdw_node_suspect(put->cluster, node) ||
-			 dynfdw_window_is_stuck(&put->windows[node], put->now)) != (s >= n))
+		if ((state->tried & (1 << slot)) != 0 || node < 0 ||
+			comes_last(put, node) != last)
 			continue;
 		state->slot = (int8) slot;
 		return node;
 	}
 	return -1;
+}
+
+/*
+ * A node that owns nothing of the key hands the write on to whoever stands in
+ * for the owners, or to an owner that it can reach itself.  One such node is
+ * asked, and only when nobody may have the write: a retry needs owners.
+ */
+static int
+choose_stand_in(const Put *put, PutState *state)
+{
+	int			nnodes = dynfdw_cluster_node_count(put->cluster);
+
+	if (state->tried != 0 || state->handed_on)
+		return -1;
+	for (int i = 0; i < nnodes; i++)
+	{
+		int			node = (i + MyProcPid) % nnodes;
+
+		if (!dynfdw_node_usable(put->cluster, node) || comes_last(put, node))
+			continue;
+		state->slot = DYNFDW_NO_SLOT;
+		return node;
+	}
+	return -1;
+}
+
+static int
+choose_node(const Put *put, int index)
+{
+	PutState   *state = &put->states[index];
+	int			node = choose_owner(put, state, false);
+
+	if (node < 0)
+		node = choose_stand_in(put, state);
+	return node >= 0 ? node : choose_owner(put, state, true);
 }
 
 static void
@@ -104,7 +142,6 @@ send_batch(Put *put, int node, Batch *batch)
 
 	request.bucket = dyn_bytes_of_slice(put->puts[batch->indexes[0]].bucket);
 	request.w = put->w;
-	/* The coordinators are chosen here: no need to forward. */
 	request.n_ops = batch->count;
 	request.ops = palloc(batch->count * sizeof(*request.ops));
 	for (int i = 0; i < batch->count; i++)
