@@ -12,7 +12,18 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* By member index; NULL: not connected, or silent. */
+/* At a member's address may stand another node: one with an empty disk, that
+ * was not told whose place it takes, belongs to no cluster. */
+static bool
+speaks_for(const Dyn__StatusReply *reply, const struct dyn_member *member)
+{
+	struct dyn_node_id id;
+
+	return dyn_node_id_of_bytes(reply->node, &id) &&
+		dyn_node_id_compare(&id, &member->id) == 0;
+}
+
+/* By member index; NULL: not connected, silent, or another node. */
 static Dyn__StatusReply **
 ask_status(DynamoCluster *cluster, bool partitions)
 {
@@ -38,6 +49,8 @@ ask_status(DynamoCluster *cluster, bool partitions)
 		if (calls[i] != NULL && calls[i]->state == DYNAMO_CALL_ANSWERED)
 			replies[i] = dynfdw_call_reply(calls[i], DYN_MESSAGE_STATUS_REPLY,
 										   &status, &text);
+		if (replies[i] != NULL && !speaks_for(replies[i], &ring->members[i]))
+			replies[i] = NULL;
 	}
 	dynfdw_group_end(group);
 	return replies;
