@@ -166,9 +166,9 @@ dyn_identity_claim(struct dyn_node *node, const struct dyn_member *told)
 	}
 	dyn_count(node, rollbacks);
 	dyn_building_begin_all(node, DYN_BUILDING_KEEP);
-	dyn_text_set(&text, "others know of ");
+	dyn_text_set(&text, "others know of another start of this node, number ");
 	dyn_text_add_number(&text, known->start_count);
-	dyn_text_add(&text, " starts of this node, its store only of ");
+	dyn_text_add(&text, ", than its store's, number ");
 	dyn_text_add_number(&text, node->start_count);
 	dyn_text_add(&text, ": the store is an older copy, or a copy of it has "
 						"run elsewhere");
