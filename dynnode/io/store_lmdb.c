@@ -347,16 +347,27 @@ new_store(const struct dyn_store_lmdb_config *config)
 	return self;
 }
 
-/* Signals are for the thread that runs the loop. */
+/* Signals are for the thread that runs the loop, but those of a crash: LMDB
+ * crashes here at a damaged page, and whoever watches for that must hear it. */
+static void
+fill_signals(sigset_t *set)
+{
+	static const int numbers[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		sigdelset(set, numbers[i]);
+}
+
 static bool
 start_threads(struct dyn_store_state *self, char *reason, size_t reason_size)
 {
-	sigset_t all;
+	sigset_t most;
 	sigset_t old;
 	int code;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	fill_signals(&most);
+	pthread_sigmask(SIG_SETMASK, &most, &old);
 	code = pthread_create(&self->writer, NULL, dyn_store_writer_run, self);
 	if (code == 0)
 	{
