@@ -193,7 +193,9 @@ hint_committed(struct dyn_node *node, const struct dyn_commit_item *item,
 	key->on_disk = item->is_there;
 	if (key->on_disk)
 		node->hints.count++;
-	else
+	/* A key beside damage may be there or not (DYN_LOADED_DOUBTED): two may
+	 * stand for one record. */
+	else if (node->hints.count > 0)
 		node->hints.count--;
 }
 

@@ -437,6 +437,7 @@ restore(struct dyn_simdisk *self, struct table *table, uint32_t index)
 	restored.key = dyn_simrecord_place(record);
 	restored.key = copy_key(&restored.key);
 	restored.true_key = NULL;
+	restored.restored = true;
 	restored.corrupt = restored.headless = false;
 	dyn_simblob_hold(restored.object);
 	remove_record(table, index);

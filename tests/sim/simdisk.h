@@ -41,6 +41,9 @@ struct dyn_simrecord
 	bool headless;     /* ... that of its head: it cannot even say what it is */
 	uint8_t *true_key; /* headless for its key is damaged: it was this one,
 						* of the same size; NULL = no such damage */
+	bool restored;     /* a write beside it mended its key, and it was not
+						* written since: whoever loaded it before knows of
+						* damage only */
 	struct dyn_simblob *object;
 };
 

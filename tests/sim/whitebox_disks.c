@@ -306,8 +306,8 @@ dyn_whitebox_held(struct dyn_world *world, uint32_t node,
 		world->nodes[node].store, write->table, &write->key);
 
 	if (before == NULL || before->object == NULL || before->corrupt ||
-		before->held_at_ms == 0 || before->hash != write->hash ||
-		before->held_at_ms == write->held_at_ms)
+		before->restored || before->held_at_ms == 0 ||
+		before->hash != write->hash || before->held_at_ms == write->held_at_ms)
 		return;
 	dyn_world_violation(world, "W1", "node %u forgot since when it holds %.*s",
 						node, (int) write->key.key.size,
