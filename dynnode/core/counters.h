@@ -16,8 +16,8 @@
 	X(frames_other_cluster)                                                    \
 	X(put_ops) /* coordinated here */                                          \
 	X(put_ops_forwarded)                                                       \
-	X(put_ops_unknown)  /* answered UNKNOWN */                                 \
-	X(puts_mended) /* all owners read first: the own record was damaged */     \
+	X(put_ops_unknown) /* answered UNKNOWN */                                  \
+	X(puts_mended)     /* all owners read first: the own record was damaged */ \
 	X(put_ops_repeated) /* known request ids: no new version */                \
 	X(get_ops)          /* coordinated here */                                 \
 	X(get_ops_diverged) /* owners held different objects */                    \
@@ -53,13 +53,14 @@
 	X(scrub_records)   /* read and checked */                                  \
 	X(scrub_damaged)   /* of them, and sent to be mended */                    \
 	X(scrub_misnamed)  /* of them, under damaged keys (misnamed.h) */          \
+	X(scrub_suspects)  /* cells that others could not read for damage */       \
 	X(scrub_failures)                                                          \
 	X(scrub_passes)    /* through everything */                                \
 	X(hints_written)   /* objects taken for a slot whose owner is away */      \
 	X(hints_refused)   /* no room for more */                                  \
 	X(hints_delivered) /* confirmed by the owner */                            \
 	X(hint_slices)     /* pages of them sent */                                \
-	X(credit_oversize) /* objects larger than what was granted, sent alone */   \
+	X(credit_oversize) /* objects larger than what was granted, sent alone */  \
 	X(hints_damaged)   /* unreadable, and dropped */                           \
 	X(put_fallbacks)   /* a fallback was asked to stand in for a slot */       \
 	X(read_fallbacks)                                                          \

@@ -110,6 +110,8 @@ dyn_exchange_scanned(struct dyn_node *node, const struct dyn_event *event)
 		return;
 	round = self->round;
 	status = event->scanned.status;
+	if (status == DYN_STATUS_IO_ERROR)
+		dyn_scrub_suspect(node, round->listed.cell);
 	if (status == DYN_STATUS_OK)
 		status = dyn_descent_may_go_on(node, self, peer_index);
 	if (status != DYN_STATUS_OK)

@@ -271,8 +271,11 @@ dyn_exchange_answer_scanned(struct dyn_node *node, struct dyn_request *request,
 	struct dyn_list own;
 	struct question question;
 
-	if (event->scanned.status != DYN_STATUS_OK ||
-		!read_question(request->message, arena, &question))
+	bool sound = read_question(request->message, arena, &question);
+
+	if (sound && event->scanned.status == DYN_STATUS_IO_ERROR)
+		dyn_scrub_suspect(node, question.leaves.cell);
+	if (!sound || event->scanned.status != DYN_STATUS_OK)
 	{
 		dyn_request_refuse(node, request, DYN_STATUS_IO_ERROR,
 						   dyn_status_text(DYN_STATUS_IO_ERROR));

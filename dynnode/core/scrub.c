@@ -11,26 +11,53 @@ enum
 };
 
 void
-dyn_scrub_tick(struct dyn_node *node)
+dyn_scrub_suspect(struct dyn_node *node, uint16_t cell)
 {
 	struct dyn_scrub *self = &node->scrub;
-	struct dyn_request *request;
-	struct dyn_effect *effect;
 
-	if (!node->cluster.formed || node->config.scrub_ms == DYN_SCRUB_NEVER ||
-		self->serial != 0 || node->now_ms < self->next_at_ms)
+	if (self->suspects)
 		return;
-	self->next_at_ms = node->now_ms + node->config.scrub_ms;
-	request = dyn_request_new(node, DYN_REQUEST_SCRUB, 0, NULL);
+	dyn_count(node, scrub_suspects);
+	self->suspects = true;
+	self->suspect = cell;
+	self->suspect_place = (struct dyn_walk){ 0 };
+}
+
+static void
+read_page(struct dyn_node *node)
+{
+	struct dyn_scrub *self = &node->scrub;
+	struct dyn_request *request =
+		dyn_request_new(node, DYN_REQUEST_SCRUB, 0, NULL);
+	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
+
 	self->serial = request->serial;
-	effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 	effect->scan.token = request->serial;
 	effect->scan.table = DYN_TABLE_MAIN;
-	effect->scan.cell_last = DYN_CELL_COUNT - 1;
-	dyn_walk_resume(&self->place, effect, &node->out->arena);
+	effect->scan.cell_first = self->of_suspect ? self->suspect : 0;
+	effect->scan.cell_last =
+		self->of_suspect ? self->suspect : DYN_CELL_COUNT - 1;
+	dyn_walk_resume(self->of_suspect ? &self->suspect_place : &self->place,
+					effect, &node->out->arena);
 	effect->scan.items_max = PAGE_ITEMS_MAX;
 	effect->scan.bytes_max = PAGE_BYTES_MAX;
 	effect->scan.for_damage = true;
+}
+
+void
+dyn_scrub_tick(struct dyn_node *node)
+{
+	struct dyn_scrub *self = &node->scrub;
+	bool is_due = node->config.scrub_ms != DYN_SCRUB_NEVER &&
+				  node->now_ms >= self->next_at_ms;
+
+	if (!node->cluster.formed || self->serial != 0 ||
+		!(is_due || self->suspects))
+		return;
+	self->of_suspect = self->suspects;
+	if (!self->of_suspect)
+		self->next_at_ms = node->now_ms + node->config.scrub_ms;
+	read_page(node);
 }
 
 /* Damaged records that stand side by side in one bucket, together. */
@@ -64,30 +91,43 @@ mend(struct dyn_node *node, const struct dyn_scanned *items, uint32_t count)
 		dyn_repair_mend(node, keys, n);
 }
 
+/* The place to go on from, or the beginning when there is nothing left, or
+ * nobody knows how far it came. */
+static void
+go_on(struct dyn_walk *place, const struct dyn_event *event, bool ended)
+{
+	if (ended)
+		*place = (struct dyn_walk){ 0 };
+	else
+		dyn_walk_keep(place, event);
+}
+
 void
 dyn_scrub_scanned(struct dyn_node *node, struct dyn_request *request,
 				  const struct dyn_event *event)
 {
 	struct dyn_scrub *self = &node->scrub;
+	bool failed = event->scanned.status != DYN_STATUS_OK;
+	bool ended = failed || event->scanned.end;
 
 	self->serial = 0;
 	dyn_request_end(node, request);
-	if (event->scanned.status != DYN_STATUS_OK)
-	{
-		/* Nobody knows how far it came: the pass begins anew. */
+	if (failed)
 		dyn_count(node, scrub_failures);
-		self->place = (struct dyn_walk){ 0 };
-		return;
-	}
-	node->counters[DYN_COUNT_scrub_records] += event->scanned.item_count;
-	mend(node, event->scanned.items, event->scanned.item_count);
-	if (event->scanned.end)
+	else
 	{
-		dyn_count(node, scrub_passes);
-		self->place = (struct dyn_walk){ 0 };
+		node->counters[DYN_COUNT_scrub_records] += event->scanned.item_count;
+		mend(node, event->scanned.items, event->scanned.item_count);
+	}
+	if (self->of_suspect)
+	{
+		go_on(&self->suspect_place, event, ended);
+		self->suspects = !ended;
 		return;
 	}
-	dyn_walk_keep(&self->place, event);
+	if (ended && !failed)
+		dyn_count(node, scrub_passes);
+	go_on(&self->place, event, ended);
 }
 
 void

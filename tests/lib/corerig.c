@@ -332,6 +332,15 @@ scanned(struct corerig_event *event, const struct dyn_effect *effect,
 }
 
 /* Bytes are not counted. */
+static bool
+has_damage(const struct corerig_store *store)
+{
+	for (uint32_t i = 0; i < store->count; i++)
+		if (store->records[i].damaged)
+			return true;
+	return false;
+}
+
 static void
 do_scan(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 {
@@ -347,7 +356,7 @@ do_scan(struct corerig *rig, uint32_t node, const struct dyn_effect *effect)
 		max = store->count;
 	items = dyn_arena_allocate(&event->arena, (max + 1) * sizeof(*items));
 	event->event.scanned.token = effect->scan.token;
-	if (store->spoils && !effect->scan.for_damage)
+	if (store->spoils && has_damage(store) && !effect->scan.for_damage)
 	{
 		event->event.scanned.status = DYN_STATUS_IO_ERROR;
 		return;

@@ -50,7 +50,9 @@ struct corerig_store
 	bool stalls; /* reads are not answered */
 	/* Beside its place there is damage, as long as it has no record. */
 	const char *doubted;
-	bool spoils; /* damage stops each page that is not for_damage */
+	/* Damage, as long as there is some, stops each page that is not
+	 * for_damage. */
+	bool spoils;
 	bool aborts; /* commits are given up */
 	struct
 	{

@@ -369,6 +369,35 @@ a_damaged_record_is_mended_by_all_owners_never_by_one(void **unused)
 }
 
 /* As after a reaping that it missed; a single owner's word is not enough. */
+/* Its key hides the cell from every list.  The scrub would come there some
+ * day; it is off here. */
+static void
+damage_that_hides_a_cell_is_looked_for_at_once(void **unused)
+{
+	for (uint32_t damaged = 0; damaged < 2; damaged++)
+	{
+		struct corerig *rig = corerig_new(2, 1, EVERY_MS);
+		uint64_t passes = corerig_counter(rig, damaged, "scrub_passes");
+
+		for (uint32_t n = 0; n < 2; n++)
+		{
+			corerig_put(rig, n, "b", "k", object_of("value", 7));
+			rig->nodes[n].node->config.scrub_ms = DYN_SCRUB_NEVER;
+		}
+		corerig_put(rig, 1 - damaged, "b", "k", object_of("other", 8));
+		corerig_get(rig, damaged, "b", "k")->damaged = true;
+		rig->nodes[damaged].store.spoils = true;
+		corerig_run(rig, 8 * ROUND_MS);
+		assert_true(corerig_counter(rig, damaged, "scrub_suspects") > 0);
+		assert_int_equal(corerig_counter(rig, 1 - damaged, "scrub_suspects"),
+						 0);
+		assert_int_equal(corerig_counter(rig, damaged, "scrub_passes"), passes);
+		assert_false(corerig_get(rig, damaged, "b", "k")->damaged);
+		assert_true(corerig_is_equal(rig, 0, 1));
+		corerig_free(&rig);
+	}
+}
+
 static void
 a_damaged_record_that_no_other_owner_has_goes(void **unused)
 {
@@ -601,6 +630,7 @@ main(void)
 		cmocka_unit_test(a_key_that_is_being_written_is_left_alone),
 		cmocka_unit_test(a_write_in_flight_is_no_difference),
 		cmocka_unit_test(a_damaged_record_is_mended_by_all_owners_never_by_one),
+		cmocka_unit_test(damage_that_hides_a_cell_is_looked_for_at_once),
 		cmocka_unit_test(a_damaged_record_that_no_other_owner_has_goes),
 		cmocka_unit_test(damaged_records_everywhere_stay_damaged),
 		cmocka_unit_test(nothing_is_compared_while_a_store_is_full),
