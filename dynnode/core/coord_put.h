@@ -58,11 +58,12 @@ struct dyn_put_op
 	struct dyn_clock context;
 	uint16_t partition;
 	enum dyn_put_phase phase;
-	bool seeding;  /* READING for stamps only */
-	bool mending;  /* READING, as the own record is damaged */
-	uint8_t avoid; /* slots whose owner shall not coordinate */
-	bool reused;   /* its id is another write's */
-	bool counted;  /* by room.c */
+	bool seeding;          /* READING for stamps only */
+	bool mending;          /* READING, as the own record is damaged */
+	uint8_t avoid;         /* slots whose owner shall not coordinate */
+	bool reused;           /* its id is another write's */
+	bool counted;          /* by room.c */
+	uint32_t forwarded_to; /* FORWARDED: the peer */
 	uint64_t begun_ms;
 	size_t held_bytes;    /* by room.c */
 	struct dyn_read read; /* READING */

@@ -6,6 +6,7 @@
 #include "core/peer.h"
 #include "core/put_answer.h"
 #include "core/receipt.h"
+#include "core/text.h"
 
 /* Who shall coordinate: an owner, one whose store takes writes first; when
  * none can be reached, the first fallback that can, maybe this node. */
@@ -50,6 +51,7 @@ forward_to(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 			put->avoid |= (uint8_t) (1U << slot);
 	dyn_count(node, put_ops_forwarded);
 	put->phase = DYN_PUT_FORWARDED;
+	put->forwarded_to = (uint32_t) peer;
 	dyn_outbox_forward(node, (uint32_t) peer, request->bucket,
 					   dyn_bucket_w(node, request->bucket, message->w),
 					   put->message, &item);
@@ -157,10 +159,18 @@ void
 dyn_put_forward_lost(struct dyn_node *node, struct dyn_request *request,
 					 uint32_t op, enum dyn_status status)
 {
-	if (request->puts[op].phase == DYN_PUT_FORWARDED)
-		dyn_put_decide(node, request, op,
-					   status != DYN_STATUS_OK ? status : DYN_STATUS_UNKNOWN,
-					   status != DYN_STATUS_OK
-						   ? dyn_put_refusal_text(status)
-						   : "the node it was forwarded to did not answer");
+	const struct dyn_put_op *put = &request->puts[op];
+	struct dyn_text text;
+
+	if (put->phase != DYN_PUT_FORWARDED)
+		return;
+	if (status != DYN_STATUS_OK)
+	{
+		dyn_put_decide(node, request, op, status, dyn_put_refusal_text(status));
+		return;
+	}
+	dyn_text_set(&text, node->peers[put->forwarded_to]->address);
+	dyn_text_add(&text, ", which was to coordinate it, did not answer");
+	dyn_put_decide(node, request, op, DYN_STATUS_UNKNOWN,
+				   dyn_receipt_say(&request->arena, text.bytes));
 }

@@ -80,11 +80,36 @@ who_is_away_and_who_is_building_are_told_apart(void **unused)
 	corerig_free(&rig);
 }
 
+/* It cannot be told whether it is done: by whom, at least. */
+static void
+who_was_to_coordinate_a_write_is_named(void **unused)
+{
+	struct corerig *rig = corerig_new_of(2, 1, 1, DYN_ANTI_ENTROPY_NEVER);
+	uint32_t owner =
+		dyn_node_id_compare(&rig->nodes[0].node->cluster.ring.slots[0].node,
+							dyn_node_identity(rig->nodes[0].node)) != 0;
+	char expected[200];
+	const Dyn__PutResult *result;
+
+	rig->nodes[1 - owner].node->config.request_timeout_ms = 200;
+	corerig_cut(rig, owner, true);
+	result = rigclient_put(
+		rig, 1 - owner,
+		(struct rigclient_put){ .key = "alice", .values = { "v" }, .w = 1 });
+	snprintf(expected, sizeof(expected),
+			 "%s, which was to coordinate it, did not answer",
+			 address(rig, owner));
+	assert_int_equal(result->status, DYN_STATUS_UNKNOWN);
+	assert_string_equal(result->text, expected);
+	corerig_free(&rig);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_owner_is_not_one_that_said_nothing),
+		cmocka_unit_test(who_was_to_coordinate_a_write_is_named),
 		cmocka_unit_test(who_is_away_and_who_is_building_are_told_apart),
 	};
 
