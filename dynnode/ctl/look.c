@@ -133,7 +133,7 @@ reap_text(const Dyn__ReapStatus *reap)
 		   reap->blocked[0] != 0 ? " when they were last counted" : "",
 		   reap->grace_ms / 1000, reap->state);
 	if (reap->blocked[0] != 0)
-		printf("not counted or removed now, as %s\n", reap->blocked);
+		printf("the last try to remove them ended: %s\n", reap->blocked);
 }
 
 static void
