@@ -766,6 +766,23 @@ corerig_go_back(struct corerig *rig, uint32_t node)
 }
 
 void
+corerig_lose_disk(struct corerig *rig, uint32_t node)
+{
+	struct dyn_node_id id = *dyn_node_identity(rig->nodes[node].node);
+
+	corerig_empty(rig, node);
+	corerig_restart(rig, node, &id);
+}
+
+bool
+corerig_is_built(const struct corerig *rig, uint32_t node)
+{
+	const struct dyn_node *self = rig->nodes[node].node;
+
+	return self->building.parts != NULL && self->building.count == 0;
+}
+
+void
 corerig_free(struct corerig **rig)
 {
 	struct corerig *self = *rig;
@@ -806,20 +823,38 @@ corerig_full(struct corerig *rig, uint32_t node)
 	rig->nodes[node].node->writable = false;
 }
 
+void
+corerig_scrub_every(struct corerig *rig, uint32_t node, uint32_t ms)
+{
+	rig->nodes[node].node->config.scrub_ms = ms;
+	rig->nodes[node].node->scrub.next_at_ms = 0;
+}
+
+uint16_t
+corerig_cell(const char *bucket, const char *key)
+{
+	return dyn_hash_cell(
+		dyn_hash_position(dyn_slice_of(bucket), dyn_slice_of(key)));
+}
+
+uint16_t
+corerig_partition(const struct corerig *rig, const char *bucket,
+				  const char *key)
+{
+	return dyn_hash_partition(corerig_cell(bucket, key), rig->partitions);
+}
+
 static void
 put_into(struct corerig *rig, struct corerig_store *store, uint64_t wall_ms,
 		 const char *bucket, const char *key, struct dyn_slice bytes,
 		 uint8_t slots)
 {
-	struct dyn_write write = {
-		.key = { .bucket = dyn_slice_of(bucket),
-				 .cell = dyn_hash_cell(dyn_hash_position(dyn_slice_of(bucket),
-														 dyn_slice_of(key))),
-				 .key = dyn_slice_of(key) },
-		.held_at_ms = wall_ms,
-		.slots = slots,
-		.object = bytes
-	};
+	struct dyn_write write = { .key = { .bucket = dyn_slice_of(bucket),
+										.cell = corerig_cell(bucket, key),
+										.key = dyn_slice_of(key) },
+							   .held_at_ms = wall_ms,
+							   .slots = slots,
+							   .object = bytes };
 	struct dyn_object object;
 
 	if (bytes.size != 0)
@@ -838,7 +873,7 @@ get_from(struct corerig_store *store, const char *bucket, const char *key)
 {
 	struct dyn_slice b = dyn_slice_of(bucket);
 	struct dyn_slice k = dyn_slice_of(key);
-	uint16_t cell = dyn_hash_cell(dyn_hash_position(b, k));
+	uint16_t cell = corerig_cell(bucket, key);
 	uint32_t i = seek(store, b, cell, k);
 
 	return i < store->count && order(&store->records[i], b, cell, k) == 0
@@ -867,12 +902,10 @@ corerig_put_hint(struct corerig *rig, uint32_t node, const char *bucket,
 {
 	struct dyn_node *keeper = rig->nodes[node].node;
 	struct corerig_store *hints = &rig->nodes[node].hints;
-	uint16_t cell = dyn_hash_cell(
-		dyn_hash_position(dyn_slice_of(bucket), dyn_slice_of(key)));
 
 	put_into(rig, hints, rig->nodes[node].wall_ms, bucket, key, bytes, slots);
 	keeper->hints.count++;
-	dyn_handoff_note(keeper, dyn_hash_partition(cell, rig->partitions), slots);
+	dyn_handoff_note(keeper, corerig_partition(rig, bucket, key), slots);
 	return get_from(hints, bucket, key);
 }
 
@@ -930,6 +963,16 @@ corerig_counter(const struct corerig *rig, uint32_t node, const char *name)
 	abort();
 }
 
+uint64_t
+corerig_sum(const struct corerig *rig, const char *name)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < rig->count; i++)
+		sum += corerig_counter(rig, i, name);
+	return sum;
+}
+
 void
 corerig_count_anew(struct corerig *rig)
 {
@@ -972,13 +1015,19 @@ corerig_send(struct corerig *rig, uint32_t node, enum dyn_message_type type,
 }
 
 const void *
+corerig_await(struct corerig *rig)
+{
+	for (int ms = 0; ms < 1000 && rig->reply == NULL; ms++)
+		corerig_run(rig, 1);
+	return rig->reply;
+}
+
+const void *
 corerig_ask(struct corerig *rig, uint32_t node, enum dyn_message_type type,
 			const ProtobufCMessage *body)
 {
 	corerig_send(rig, node, type, body);
-	for (int ms = 0; ms < 1000 && rig->reply == NULL; ms++)
-		corerig_run(rig, 1);
-	return rig->reply;
+	return corerig_await(rig);
 }
 
 void

@@ -101,6 +101,35 @@ encoded(struct dyn_object object)
 	return bytes;
 }
 
+/* The bytes of an object with one value, the first one of this actor. */
+static inline struct dyn_slice
+object_of(const char *value, uint64_t actor)
+{
+	return encoded(
+		put((struct dyn_object){ 0 }, NULL, value, actor, (uint32_t) actor));
+}
+
+/* The same with a value of so many bytes. */
+static inline struct dyn_slice
+object_of_size(size_t size, uint64_t actor)
+{
+	char *value = dyn_arena_allocate(&arena, size + 1);
+
+	memset(value, 'v', size);
+	value[size] = 0;
+	return object_of(value, actor);
+}
+
+/* The bytes of one that was put and deleted under this actor. */
+static inline struct dyn_slice
+tombstone_of(uint64_t actor)
+{
+	struct dyn_object object =
+		put((struct dyn_object){ 0 }, NULL, "old", actor, 1);
+
+	return encoded(put(object, &object.context, NULL, actor, 2));
+}
+
 static inline bool
 has_value(struct dyn_object object, const char *value)
 {
@@ -148,6 +177,14 @@ static inline int
 set_up(void **unused)
 {
 	dyn_arena_init(&arena, dyn_allocator_malloc(), 0);
+	return 0;
+}
+
+/* After a test that made much. */
+static inline int
+reset_arena(void **unused)
+{
+	dyn_arena_reset(&arena);
 	return 0;
 }
 

@@ -86,6 +86,14 @@ rigclient_put_status(struct corerig *rig, uint32_t node,
 						  : DYN_STATUS_NOT_READY;
 }
 
+enum dyn_status
+rigclient_write(struct corerig *rig, uint32_t node, const char *key, uint32_t w)
+{
+	return rigclient_put_status(
+		rig, node,
+		(struct rigclient_put){ .key = key, .values = { "v" }, .w = w });
+}
+
 /* Why there is no answer of that type. */
 static enum dyn_status
 refusal(const struct corerig *rig, const void *reply)
@@ -95,22 +103,40 @@ refusal(const struct corerig *rig, const void *reply)
 	return (enum dyn_status)((const Dyn__Error *) rig->reply)->status;
 }
 
-enum dyn_status
-rigclient_get_status(struct corerig *rig, uint32_t node, const char *key,
-					 uint32_t r)
+void
+rigclient_send_get(struct corerig *rig, uint32_t node, const char *key,
+				   uint32_t r)
 {
 	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
 	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
-	const Dyn__GetReply *reply;
 
 	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
 	request.r = r;
 	request.n_keys = 1;
 	request.keys = &bytes;
-	reply = corerig_ask(rig, node, DYN_MESSAGE_GET, &request.base);
+	corerig_send(rig, node, DYN_MESSAGE_GET, &request.base);
+}
+
+const Dyn__GetResult *
+rigclient_get(struct corerig *rig, uint32_t node, const char *key, uint32_t r)
+{
+	const Dyn__GetReply *reply;
+
+	rigclient_send_get(rig, node, key, r);
+	reply = corerig_await(rig);
 	if (reply == NULL || rig->reply_type != DYN_MESSAGE_GET_REPLY)
-		return refusal(rig, reply);
-	return (enum dyn_status) reply->results[0]->status;
+		return NULL;
+	return reply->results[0];
+}
+
+enum dyn_status
+rigclient_get_status(struct corerig *rig, uint32_t node, const char *key,
+					 uint32_t r)
+{
+	const Dyn__GetResult *result = rigclient_get(rig, node, key, r);
+
+	return result != NULL ? (enum dyn_status) result->status
+						  : refusal(rig, rig->reply);
 }
 
 const Dyn__ReadResult *
@@ -140,4 +166,13 @@ rigclient_read(struct corerig *rig, uint32_t node, const char *key,
 	}
 	*status = (enum dyn_status) reply->results[0]->status;
 	return reply->results[0];
+}
+
+enum dyn_status
+rigclient_read_status(struct corerig *rig, uint32_t node, const char *key)
+{
+	enum dyn_status status;
+
+	rigclient_read(rig, node, key, NULL, &status);
+	return status;
 }

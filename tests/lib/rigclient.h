@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * rigclient.h
- *      A client of the nodes of a corerig: writes, as one would send them.
+ *      A client of the nodes of a corerig: writes and reads, as one would
+ *      send them.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,8 +42,19 @@ const Dyn__PutResult *rigclient_put(struct corerig *rig, uint32_t node,
 enum dyn_status rigclient_put_status(struct corerig *rig, uint32_t node,
 									 struct rigclient_put put);
 
-/* Of a GET at this r in "cart": the key's status, or why it was refused as a
- * whole; NOT_READY when nothing was answered. */
+/* The status of a put of one value in "cart" that wants w answers. */
+enum dyn_status rigclient_write(struct corerig *rig, uint32_t node,
+								const char *key, uint32_t w);
+
+/* A GET of one key of "cart" at this r (0 = the cluster's), for whose answer
+ * nobody waits; or its result, as that of rigclient_put. */
+void rigclient_send_get(struct corerig *rig, uint32_t node, const char *key,
+						uint32_t r);
+const Dyn__GetResult *rigclient_get(struct corerig *rig, uint32_t node,
+									const char *key, uint32_t r);
+
+/* Its status, or why the GET was refused as a whole; NOT_READY when nothing
+ * was answered. */
 enum dyn_status rigclient_get_status(struct corerig *rig, uint32_t node,
 									 const char *key, uint32_t r);
 
@@ -54,5 +66,9 @@ const Dyn__ReadResult *rigclient_read(struct corerig *rig, uint32_t node,
 									  const char *key,
 									  const struct dyn_request_id *id,
 									  enum dyn_status *status);
+
+/* The status alone, of a READ that is no retry. */
+enum dyn_status rigclient_read_status(struct corerig *rig, uint32_t node,
+									  const char *key);
 
 #endif

@@ -2,10 +2,10 @@
 #include "corerig.h"
 #include "objects.h"
 #include "rigclient.h"
+#include "rigrecord.h"
 
 #include "core/building.h"
 #include "core/progress.h"
-#include "model/hash.h"
 
 #include <stdio.h>
 
@@ -15,13 +15,6 @@ enum
 	FILLED_MS = 20000 /* more than it ever takes */
 };
 
-static struct dyn_slice
-object_of(const char *value, uint64_t actor)
-{
-	return encoded(
-		put((struct dyn_object){ 0 }, NULL, value, actor, (uint32_t) actor));
-}
-
 /* The same records on all nodes. */
 static void
 put_many(struct corerig *rig)
@@ -29,29 +22,11 @@ put_many(struct corerig *rig)
 	char key[32];
 
 	for (uint32_t i = 0; i < KEYS; i++)
-		for (uint32_t n = 0; n < rig->count; n++)
-		{
-			snprintf(key, sizeof(key), "key-%u", i);
-			corerig_put(rig, n, i % 3 ? "cart" : "session", key,
-						object_of("value", i + 1));
-		}
-}
-
-static enum dyn_status
-write_key(struct corerig *rig, uint32_t n, const char *key, uint32_t w)
-{
-	return rigclient_put_status(
-		rig, n,
-		(struct rigclient_put){ .key = key, .values = { "v" }, .w = w });
-}
-
-static enum dyn_status
-read_key(struct corerig *rig, uint32_t n, const char *key)
-{
-	enum dyn_status status;
-
-	rigclient_read(rig, n, key, NULL, &status);
-	return status;
+	{
+		snprintf(key, sizeof(key), "key-%u", i);
+		rigrecord_put_on(rig, 0, rig->count - 1, i % 3 ? "cart" : "session",
+						 key, object_of("value", i + 1));
+	}
 }
 
 static enum dyn_status
@@ -69,23 +44,6 @@ scan_all(struct corerig *rig, uint32_t n)
 	return (enum dyn_status) reply->status;
 }
 
-static bool
-is_built(const struct corerig *rig, uint32_t n)
-{
-	return rig->nodes[n].node->building.parts != NULL &&
-		   rig->nodes[n].node->building.count == 0;
-}
-
-/* Its disk is gone, and it comes back in its own place. */
-static void
-lose_disk(struct corerig *rig, uint32_t n)
-{
-	struct dyn_node_id id = *dyn_node_identity(rig->nodes[n].node);
-
-	corerig_empty(rig, n);
-	corerig_restart(rig, n, &id);
-}
-
 /* ------------------------------------------------------------- emptied disks */
 
 static void
@@ -94,23 +52,24 @@ a_new_disk_says_nothing_until_it_holds_what_the_others_hold(void **unused)
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 
 	put_many(rig);
-	lose_disk(rig, 1);
-	for (int ms = 0; !is_built(rig, 1) && ms < FILLED_MS; ms += 100)
+	corerig_lose_disk(rig, 1);
+	for (int ms = 0; !corerig_is_built(rig, 1) && ms < FILLED_MS; ms += 100)
 	{
-		enum dyn_status status = read_key(rig, 1, "key-1");
+		enum dyn_status status = rigclient_read_status(rig, 1, "key-1");
 
 		assert_true(status == DYN_STATUS_NOT_READY ||
-					status == DYN_STATUS_BUILDING || is_built(rig, 1));
+					status == DYN_STATUS_BUILDING || corerig_is_built(rig, 1));
 		status = scan_all(rig, 1);
 		assert_true(status == DYN_STATUS_NOT_READY ||
-					status == DYN_STATUS_BUILDING || is_built(rig, 1));
+					status == DYN_STATUS_BUILDING || corerig_is_built(rig, 1));
 		corerig_run(rig, 97);
 	}
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_true(corerig_counter(rig, 1, "reads_building") > 0);
 	assert_true(corerig_is_equal(rig, 0, 1));
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
-	assert_int_equal(read_key(rig, 1, "nobody"), DYN_STATUS_NOT_FOUND);
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_int_equal(rigclient_read_status(rig, 1, "nobody"),
+					 DYN_STATUS_NOT_FOUND);
 	assert_int_equal(rigclient_get_status(rig, 1, "key-1", 3), DYN_STATUS_OK);
 	assert_int_equal(corerig_counter(rig, 0, "buildings"), 0);
 	corerig_free(&rig);
@@ -179,11 +138,11 @@ a_new_disk_takes_its_place_at_another_address(void **unused)
 
 	put_many(rig);
 	move(rig, 1);
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_true(corerig_is_equal(rig, 0, 1));
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"), DYN_STATUS_OK);
 	assert_int_equal(rigclient_get_status(rig, 0, "key-1", 3), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
@@ -222,7 +181,7 @@ nobody_founds_a_cluster_with_a_node_id(void **unused)
 static void
 run_until_it_serves(struct corerig *rig, uint32_t n)
 {
-	while (read_key(rig, n, "key-1") == DYN_STATUS_NOT_READY)
+	while (rigclient_read_status(rig, n, "key-1") == DYN_STATUS_NOT_READY)
 		corerig_run(rig, 10);
 }
 
@@ -233,20 +192,20 @@ what_is_written_meanwhile_counts_and_stays(void **unused)
 
 	put_many(rig);
 	rig->nodes[2].store.stalls = true; /* it tells nothing */
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	run_until_it_serves(rig, 1);
-	assert_int_equal(write_key(rig, 1, "new", 2), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 1, "new", 2), DYN_STATUS_OK);
 	corerig_run(rig, 1000); /* the others have met it */
-	assert_int_equal(write_key(rig, 0, "newer", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "newer", 3), DYN_STATUS_OK);
 	assert_non_null(corerig_get(rig, 1, "cart", "newer"));
 	corerig_run(rig, 5000);
-	assert_false(is_built(rig, 1));
-	assert_int_equal(read_key(rig, 1, "new"), DYN_STATUS_BUILDING);
+	assert_false(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_read_status(rig, 1, "new"), DYN_STATUS_BUILDING);
 	rig->nodes[2].store.stalls = false;
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
-	assert_int_equal(read_key(rig, 1, "new"), DYN_STATUS_OK);
-	assert_int_equal(read_key(rig, 1, "newer"), DYN_STATUS_OK);
+	assert_true(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_read_status(rig, 1, "new"), DYN_STATUS_OK);
+	assert_int_equal(rigclient_read_status(rig, 1, "newer"), DYN_STATUS_OK);
 	assert_true(corerig_is_equal(rig, 0, 1));
 	corerig_free(&rig);
 }
@@ -259,13 +218,14 @@ one_source_is_not_enough_when_others_may_know_more(void **unused)
 	put_many(rig);
 	corerig_put(rig, 2, "cart", "only-here", object_of("value", 7777));
 	corerig_cut(rig, 2, true);
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, FILLED_MS);
-	assert_false(is_built(rig, 1));
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_BUILDING);
+	assert_false(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"),
+					 DYN_STATUS_BUILDING);
 	corerig_cut(rig, 2, false);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_non_null(corerig_get(rig, 1, "cart", "only-here"));
 	corerig_free(&rig);
 }
@@ -277,16 +237,17 @@ a_restart_in_the_midst_goes_on(void **unused)
 
 	put_many(rig);
 	rig->nodes[2].store.stalls = true;
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, 10000);
-	assert_false(is_built(rig, 1));
+	assert_false(corerig_is_built(rig, 1));
 	corerig_restart(rig, 1, NULL);
 	corerig_run(rig, 5000);
-	assert_false(is_built(rig, 1));
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_BUILDING);
+	assert_false(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"),
+					 DYN_STATUS_BUILDING);
 	rig->nodes[2].store.stalls = false;
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_true(corerig_is_equal(rig, 0, 1));
 	corerig_free(&rig);
 }
@@ -297,10 +258,10 @@ two_new_disks_fill_up_from_the_one_that_is_left(void **unused)
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 
 	put_many(rig);
-	lose_disk(rig, 1);
-	lose_disk(rig, 2);
+	corerig_lose_disk(rig, 1);
+	corerig_lose_disk(rig, 2);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1) && is_built(rig, 2));
+	assert_true(corerig_is_built(rig, 1) && corerig_is_built(rig, 2));
 	assert_true(corerig_is_equal(rig, 0, 1));
 	assert_true(corerig_is_equal(rig, 0, 2));
 	corerig_free(&rig);
@@ -314,14 +275,14 @@ what_one_owner_cannot_read_another_one_tells(void **unused)
 	put_many(rig);
 	corerig_get(rig, 0, "cart", "key-1")->damaged = true;
 	corerig_cut(rig, 2, true);
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, FILLED_MS);
 	assert_int_equal(corerig_counter(rig, 1, "fill_damaged"), 1);
-	assert_false(is_built(rig, 1));
+	assert_false(corerig_is_built(rig, 1));
 	corerig_cut(rig, 2, false);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_true(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -343,37 +304,18 @@ what_damage_beside_its_place_may_hide_is_filled_all_the_same(void **unused)
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 
 	put_many(rig);
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	rig->nodes[1].store.doubted = "key-1";
 	rig->watch = lose_reads;
 	corerig_run(rig, FILLED_MS);
-	assert_false(is_built(rig, 1));
+	assert_false(corerig_is_built(rig, 1));
 	rig->watch = NULL;
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	rig->nodes[1].store.doubted = NULL;
 	assert_non_null(corerig_get(rig, 1, "cart", "key-1"));
 	assert_true(corerig_is_equal(rig, 0, 1));
 	corerig_free(&rig);
-}
-
-/* A bit of a record's key turned over, so that it is one of another partition
- * by its key, but stands where it was. */
-static void
-misname(struct corerig *rig, uint32_t n, const char *key)
-{
-	struct corerig_record *record = corerig_get(rig, n, "cart", key);
-	uint16_t cells = DYN_CELL_COUNT / rig->partitions;
-	char *last = record->key + strlen(record->key) - 1;
-	uint16_t cell;
-
-	record->damaged = true;
-	do
-	{
-		++*last;
-		cell = dyn_hash_cell(
-			dyn_hash_position(dyn_slice_of("cart"), dyn_slice_of(record->key)));
-	} while (cell / cells == record->cell / cells);
 }
 
 static void
@@ -382,11 +324,11 @@ a_record_under_a_damaged_key_keeps_no_other_from_being_told(void **unused)
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 
 	put_many(rig);
-	misname(rig, 0, "key-1");
-	lose_disk(rig, 1);
+	rigrecord_misname(rig, 0, "cart", "key-1");
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_true(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"), DYN_STATUS_OK);
 	assert_int_equal(corerig_counter(rig, 1, "replies_bad"), 0);
 	corerig_free(&rig);
 }
@@ -401,13 +343,13 @@ what_is_damaged_meanwhile_is_mended_by_all_owners_not_by_a_source(void **unused)
 
 	put_many(rig);
 	corerig_cut(rig, 2, true);
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, FILLED_MS);
-	assert_int_equal(write_key(rig, 0, "key-1", 2), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "key-1", 2), DYN_STATUS_OK);
 	corerig_get(rig, 1, "cart", "key-1")->damaged = true;
 	corerig_cut(rig, 2, false);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	newer = corerig_get(rig, 0, "cart", "key-1");
 	mended = corerig_get(rig, 1, "cart", "key-1");
 	assert_false(mended->damaged);
@@ -422,15 +364,15 @@ aborted_commits_are_tried_again(void **unused)
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 
 	put_many(rig);
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	run_until_it_serves(rig, 1);
 	rig->nodes[1].store.aborts = true;
 	corerig_run(rig, 3000);
 	assert_true(corerig_counter(rig, 1, "fill_failures") > 0);
-	assert_false(is_built(rig, 1));
+	assert_false(corerig_is_built(rig, 1));
 	rig->nodes[1].store.aborts = false;
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_true(corerig_is_equal(rig, 0, 1));
 	corerig_free(&rig);
 }
@@ -442,14 +384,14 @@ anti_entropy_leaves_alone_what_is_being_built(void **unused)
 
 	put_many(rig);
 	rig->nodes[2].store.stalls = true;
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, 2 * FILLED_MS);
-	assert_false(is_built(rig, 1));
+	assert_false(corerig_is_built(rig, 1));
 	assert_int_equal(corerig_counter(rig, 0, "exchange_keys_differing"), 0);
 	assert_int_equal(corerig_counter(rig, 1, "exchange_keys_differing"), 0);
 	rig->nodes[2].store.stalls = false;
 	corerig_run(rig, 2 * FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	corerig_free(&rig);
 }
 
@@ -474,7 +416,7 @@ equal_hashes_excuse_nothing(void **unused)
 	corerig_put(rig, 1, "cart", "key", encoded(lesser));
 	dyn_building_begin_all(rig->nodes[1].node, DYN_BUILDING_KEEP);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_true(corerig_is_equal(rig, 0, 1));
 	corerig_free(&rig);
 }
@@ -484,26 +426,27 @@ a_store_that_went_back_answers_nothing_before_it_is_told(void **unused)
 {
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 
-	assert_int_equal(write_key(rig, 0, "old", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "old", 3), DYN_STATUS_OK);
 	corerig_run(rig, 2000);
 	corerig_keep(rig, 1);
-	assert_int_equal(write_key(rig, 0, "new", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "new", 3), DYN_STATUS_OK);
 	corerig_run(rig, 2000);
 	corerig_go_back(rig, 1);
 	corerig_cut(rig, 1, true);
 	corerig_restart(rig, 1, NULL);
 	corerig_run(rig, 10000);
-	assert_int_equal(read_key(rig, 1, "old"), DYN_STATUS_BUILDING);
-	assert_int_equal(read_key(rig, 1, "new"), DYN_STATUS_BUILDING);
+	assert_int_equal(rigclient_read_status(rig, 1, "old"), DYN_STATUS_BUILDING);
+	assert_int_equal(rigclient_read_status(rig, 1, "new"), DYN_STATUS_BUILDING);
 	corerig_cut(rig, 1, false);
 	for (int ms = 0; ms < FILLED_MS; ms += 50)
 	{
-		assert_int_not_equal(read_key(rig, 1, "new"), DYN_STATUS_NOT_FOUND);
+		assert_int_not_equal(rigclient_read_status(rig, 1, "new"),
+							 DYN_STATUS_NOT_FOUND);
 		corerig_run(rig, 50);
 	}
 	assert_int_equal(corerig_counter(rig, 1, "rollbacks"), 1);
-	assert_true(is_built(rig, 1));
-	assert_int_equal(read_key(rig, 1, "new"), DYN_STATUS_OK);
+	assert_true(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_read_status(rig, 1, "new"), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -514,14 +457,14 @@ others_remember_it_over_restarts_of_their_own(void **unused)
 
 	corerig_run(rig, 2000);
 	corerig_keep(rig, 1);
-	assert_int_equal(write_key(rig, 0, "new", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "new", 3), DYN_STATUS_OK);
 	corerig_run(rig, 15000);
 	corerig_go_back(rig, 1);
 	for (uint32_t i = 0; i < 3; i++)
 		corerig_restart(rig, i, NULL);
 	corerig_run(rig, FILLED_MS);
 	assert_int_equal(corerig_counter(rig, 1, "rollbacks"), 1);
-	assert_int_equal(read_key(rig, 1, "new"), DYN_STATUS_OK);
+	assert_int_equal(rigclient_read_status(rig, 1, "new"), DYN_STATUS_OK);
 	assert_int_equal(corerig_counter(rig, 0, "rollbacks"), 0);
 	corerig_free(&rig);
 }
@@ -531,15 +474,15 @@ a_restart_with_the_same_store_builds_nothing(void **unused)
 {
 	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
 
-	assert_int_equal(write_key(rig, 0, "key-1", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "key-1", 3), DYN_STATUS_OK);
 	corerig_run(rig, 3000);
 	for (uint32_t round = 0; round < 5; round++)
 	{
 		corerig_restart(rig, 1, NULL);
-		assert_int_equal(write_key(rig, 0, "key-1", 1), DYN_STATUS_OK);
+		assert_int_equal(rigclient_write(rig, 0, "key-1", 1), DYN_STATUS_OK);
 		corerig_run(rig, 700 * round + 20);
 	}
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"), DYN_STATUS_OK);
 	assert_int_equal(corerig_counter(rig, 1, "rollbacks"), 0);
 	assert_int_equal(corerig_counter(rig, 1, "buildings"), 0);
 	corerig_free(&rig);
@@ -558,10 +501,11 @@ a_store_of_before_the_cluster_was_formed_is_built_up(void **unused)
 			snprintf(rig->nodes[1].store.meta[i].name, 32, "nothing");
 	corerig_restart(rig, 1, NULL);
 	corerig_run(rig, 50);
-	assert_int_not_equal(read_key(rig, 1, "key-1"), DYN_STATUS_NOT_FOUND);
-	assert_int_not_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_int_not_equal(rigclient_read_status(rig, 1, "key-1"),
+						 DYN_STATUS_NOT_FOUND);
+	assert_int_not_equal(rigclient_read_status(rig, 1, "key-1"), DYN_STATUS_OK);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_true(corerig_counter(rig, 1, "buildings_done") >= 8);
 	corerig_free(&rig);
 }
@@ -575,9 +519,10 @@ who_is_alone_answers_after_a_while(void **unused)
 	corerig_cut(rig, 1, true);
 	corerig_restart(rig, 1, NULL);
 	corerig_run(rig, 20000);
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_BUILDING);
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"),
+					 DYN_STATUS_BUILDING);
 	corerig_run(rig, DYN_ALONE * 3000);
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_OK);
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -592,9 +537,10 @@ what_is_discarded_goes_and_what_others_hold_comes(void **unused)
 	corerig_put(rig, 1, "cart", "deleted-long-ago", object_of("v", 5555));
 	corerig_get(rig, 1, "cart", "key-2")->damaged = true;
 	dyn_building_begin(rig->nodes[1].node, 0, DYN_BUILDING_DISCARD);
-	assert_int_equal(read_key(rig, 1, "key-1"), DYN_STATUS_BUILDING);
+	assert_int_equal(rigclient_read_status(rig, 1, "key-1"),
+					 DYN_STATUS_BUILDING);
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	assert_null(corerig_get(rig, 1, "cart", "deleted-long-ago"));
 	assert_true(corerig_is_equal(rig, 0, 1));
 	assert_true(corerig_counter(rig, 1, "discarded") > KEYS);
@@ -610,12 +556,12 @@ no_write_is_taken_until_all_is_discarded(void **unused)
 	rig->nodes[1].store.stalls = true;
 	dyn_building_begin(rig->nodes[1].node, 0, DYN_BUILDING_DISCARD);
 	/* The one that coordinates has it, the other one does not. */
-	assert_int_equal(write_key(rig, 0, "new", 2), DYN_STATUS_UNKNOWN);
+	assert_int_equal(rigclient_write(rig, 0, "new", 2), DYN_STATUS_UNKNOWN);
 	assert_null(corerig_get(rig, 1, "cart", "new"));
 	rig->nodes[1].store.stalls = false;
 	corerig_run(rig, FILLED_MS);
-	assert_true(is_built(rig, 1));
-	assert_int_equal(write_key(rig, 0, "new", 2), DYN_STATUS_OK);
+	assert_true(corerig_is_built(rig, 1));
+	assert_int_equal(rigclient_write(rig, 0, "new", 2), DYN_STATUS_OK);
 	assert_true(corerig_is_equal(rig, 0, 1));
 	corerig_free(&rig);
 }

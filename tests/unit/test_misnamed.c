@@ -1,7 +1,7 @@
 /* Records under damaged keys (core/misnamed.h): what they hold up. */
 #include "corerig.h"
 #include "objects.h"
-#include "rigclient.h"
+#include "rigrecord.h"
 
 #include "core/building.h"
 #include "core/misnamed.h"
@@ -21,47 +21,17 @@ put_many(struct corerig *rig)
 	char key[32];
 
 	for (uint32_t i = 0; i < KEYS; i++)
-		for (uint32_t n = 0; n < rig->count; n++)
-		{
-			snprintf(key, sizeof(key), "key-%u", i);
-			corerig_put(rig, n, "cart", key,
-						encoded(put((struct dyn_object){ 0 }, NULL, "v", i + 1,
-									i + 1)));
-		}
-}
-
-static uint16_t
-partition_of(const char *key)
-{
-	uint16_t cell = dyn_hash_cell(
-		dyn_hash_position(dyn_slice_of("cart"), dyn_slice_of(key)));
-
-	return dyn_hash_partition(cell, PARTITIONS);
-}
-
-/* It stands where it stood, under a key of another partition. */
-static void
-misname(struct corerig *rig, uint32_t n, const char *key)
-{
-	struct corerig_record *record = corerig_get(rig, n, "cart", key);
-	char *last = record->key + strlen(record->key) - 1;
-
-	record->damaged = true;
-	do
-		++*last;
-	while (partition_of(record->key) == partition_of(key));
+	{
+		snprintf(key, sizeof(key), "key-%u", i);
+		rigrecord_put_on(rig, 0, rig->count - 1, "cart", key,
+						 object_of("v", i + 1));
+	}
 }
 
 static bool
 is_building(const struct corerig *rig, uint32_t n, uint16_t partition)
 {
 	return dyn_building_is(rig->nodes[n].node, partition);
-}
-
-static uint32_t
-building_count(const struct corerig *rig, uint32_t n)
-{
-	return rig->nodes[n].node->building.count;
 }
 
 static void
@@ -82,31 +52,22 @@ what_is_misnamed_says_so(void **unused)
 }
 
 static void
-lose_disk(struct corerig *rig, uint32_t n)
-{
-	struct dyn_node_id id = *dyn_node_identity(rig->nodes[n].node);
-
-	corerig_empty(rig, n);
-	corerig_restart(rig, n, &id);
-}
-
-static void
 a_source_with_a_misnamed_record_tells_the_rest_and_is_not_believed_whole(
 	void **unused)
 {
 	struct corerig *rig = corerig_new(3, PARTITIONS, DYN_ANTI_ENTROPY_NEVER);
 
 	put_many(rig);
-	misname(rig, 0, "key-1");
+	rigrecord_misname(rig, 0, "cart", "key-1");
 	corerig_cut(rig, 2, true);
-	lose_disk(rig, 1);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, LONG_MS);
 	assert_int_equal(corerig_counter(rig, 1, "replies_bad"), 0);
 	assert_int_equal(rig->nodes[1].store.count, KEYS - 1);
-	assert_true(is_building(rig, 1, partition_of("key-1")));
+	assert_true(is_building(rig, 1, corerig_partition(rig, "cart", "key-1")));
 	corerig_cut(rig, 2, false);
 	corerig_run(rig, LONG_MS);
-	assert_int_equal(building_count(rig, 1), 0);
+	assert_true(corerig_is_built(rig, 1));
 	assert_non_null(corerig_get(rig, 1, "cart", "key-1"));
 	assert_true(corerig_is_equal(rig, 1, 2));
 	corerig_free(&rig);
@@ -117,10 +78,10 @@ static void
 a_misnamed_record_holds_up_no_other_partition_that_is_discarded(void **unused)
 {
 	struct corerig *rig = corerig_new(3, PARTITIONS, DYN_ANTI_ENTROPY_NEVER);
-	uint16_t stuck = partition_of("key-1");
+	uint16_t stuck = corerig_partition(rig, "cart", "key-1");
 
 	put_many(rig);
-	misname(rig, 1, "key-1");
+	rigrecord_misname(rig, 1, "cart", "key-1");
 	for (uint16_t p = 0; p < PARTITIONS; p++)
 		dyn_building_begin(rig->nodes[1].node, p, DYN_BUILDING_DISCARD);
 	rig->nodes[1].node->building.discard_from = stuck;
@@ -137,10 +98,9 @@ nobody_is_asked_to_mend_a_misnamed_record(void **unused)
 	struct corerig *rig = corerig_new(3, PARTITIONS, DYN_ANTI_ENTROPY_NEVER);
 
 	put_many(rig);
-	misname(rig, 1, "key-1");
+	rigrecord_misname(rig, 1, "cart", "key-1");
 	corerig_get(rig, 1, "cart", "key-4")->damaged = true;
-	rig->nodes[1].node->config.scrub_ms = 100;
-	rig->nodes[1].node->scrub.next_at_ms = 0;
+	corerig_scrub_every(rig, 1, 100);
 	corerig_count_anew(rig);
 	corerig_run(rig, LONG_MS);
 	assert_true(corerig_counter(rig, 1, "scrub_passes") > 1);
@@ -149,13 +109,6 @@ nobody_is_asked_to_mend_a_misnamed_record(void **unused)
 	assert_false(corerig_get(rig, 1, "cart", "key-4")->damaged);
 	assert_int_equal(rig->frames[DYN_MESSAGE_READ], 2);
 	corerig_free(&rig);
-}
-
-static int
-reset_arena(void **unused)
-{
-	dyn_arena_reset(&arena);
-	return 0;
 }
 
 int

@@ -2,6 +2,8 @@
 #include "corerig.h"
 #include "objects.h"
 #include "rigclient.h"
+#include "rigreap.h"
+#include "rigrecord.h"
 
 #include "core/prune.h"
 
@@ -9,67 +11,29 @@
 
 enum
 {
-	GRACE_MS = 1000,
-	REAP_MS = 500,
-	WALL_MS = 1000000,
+	GRACE_MS = RIGREAP_GRACE_MS,
+	REAP_MS = RIGREAP_EVERY_MS,
 	AHEAD_MS = 1000 * GRACE_MS
 };
 
 static struct dyn_slice
-tombstone(uint64_t actor)
-{
-	struct dyn_object object =
-		put((struct dyn_object){ 0 }, NULL, "old", actor, 1);
-
-	return encoded(put(object, &object.context, NULL, actor, 2));
-}
-
-static struct dyn_slice
 expired(struct dyn_clock *also_seen)
 {
-	return encoded(put_with((struct dyn_object){ 0 }, also_seen, "old", 7, 1,
-							(struct extras){ .expires_at_ms = WALL_MS }));
+	return encoded(
+		put_with((struct dyn_object){ 0 }, also_seen, "old", 7, 1,
+				 (struct extras){ .expires_at_ms = RIGREAP_WALL_MS }));
 }
 
 static struct corerig *
 start(void)
 {
-	struct corerig *rig = corerig_new(3, 4, DYN_ANTI_ENTROPY_NEVER);
-
-	for (uint32_t n = 0; n < 3; n++)
-	{
-		rig->nodes[n].wall_ms = WALL_MS;
-		rig->nodes[n].node->config.tombstone_grace_ms = GRACE_MS;
-		rig->nodes[n].node->config.reap_ms = REAP_MS;
-		rig->nodes[n].node->reap.at_ms = 0;
-	}
-	corerig_run(rig, 10);
-	return rig;
-}
-
-static void
-put_all(struct corerig *rig, const char *key, struct dyn_slice object)
-{
-	for (uint32_t n = 0; n < 3; n++)
-		corerig_put(rig, n, "cart", key, object);
+	return rigreap_new(RIGREAP_OWNERS, 10);
 }
 
 static void
 pass(struct corerig *rig, uint64_t ms)
 {
-	for (uint32_t n = 0; n < 3; n++)
-		rig->nodes[n].wall_ms += ms;
-	corerig_run(rig, 4 * REAP_MS);
-}
-
-static uint32_t
-count(struct corerig *rig, const char *key)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < 3; i++)
-		n += corerig_get(rig, i, "cart", key) != NULL;
-	return n;
+	rigreap_pass(rig, ms, 4 * REAP_MS);
 }
 
 static void
@@ -86,14 +50,13 @@ a_tombstone_goes_from_all_owners_after_the_grace_and_not_before(void **unused)
 {
 	struct corerig *rig = start();
 
-	put_all(rig, "gone", tombstone(1));
-	put_all(rig, "there",
-			encoded(put((struct dyn_object){ 0 }, NULL, "new", 2, 1)));
+	rigreap_put(rig, "gone", tombstone_of(1));
+	rigreap_put(rig, "there", object_of("new", 2));
 	pass(rig, GRACE_MS - 1);
-	assert_int_equal(count(rig, "gone"), 3);
+	assert_int_equal(rigreap_count(rig, "gone"), 3);
 	pass(rig, 1);
-	assert_int_equal(count(rig, "gone"), 0);
-	assert_int_equal(count(rig, "there"), 3);
+	assert_int_equal(rigreap_count(rig, "gone"), 0);
+	assert_int_equal(rigreap_count(rig, "there"), 3);
 	for (uint32_t n = 0; n < 3; n++)
 		assert_int_equal(corerig_counter(rig, n, "reaped"), 1);
 	done(&rig);
@@ -104,14 +67,14 @@ each_owner_counts_the_grace_from_its_own_first_holding(void **unused)
 {
 	struct corerig *rig = start();
 
-	put_all(rig, "gone", tombstone(1));
+	rigreap_put(rig, "gone", tombstone_of(1));
 	pass(rig, GRACE_MS / 2);
 	corerig_put(rig, 2, "cart", "gone", (struct dyn_slice){ NULL, 0 });
-	corerig_put(rig, 2, "cart", "gone", tombstone(1));
+	corerig_put(rig, 2, "cart", "gone", tombstone_of(1));
 	pass(rig, GRACE_MS / 2);
-	assert_int_equal(count(rig, "gone"), 3);
+	assert_int_equal(rigreap_count(rig, "gone"), 3);
 	pass(rig, GRACE_MS / 2);
-	assert_int_equal(count(rig, "gone"), 0);
+	assert_int_equal(rigreap_count(rig, "gone"), 0);
 	done(&rig);
 }
 
@@ -124,15 +87,15 @@ a_clock_that_was_ahead_keeps_no_tombstone_for_as_long(void **unused)
 
 	for (uint32_t n = 0; n < 2; n++)
 		rig->nodes[n].wall_ms += AHEAD_MS;
-	put_all(rig, "gone", tombstone(1));
+	rigreap_put(rig, "gone", tombstone_of(1));
 	corerig_run(rig, 4 * REAP_MS);
 	for (uint32_t n = 0; n < 2; n++)
 		rig->nodes[n].wall_ms -= AHEAD_MS;
 	corerig_run(rig, 4 * REAP_MS);
 	pass(rig, GRACE_MS - 1);
-	assert_int_equal(count(rig, "gone"), 3);
+	assert_int_equal(rigreap_count(rig, "gone"), 3);
 	pass(rig, 1);
-	assert_int_equal(count(rig, "gone"), 0);
+	assert_int_equal(rigreap_count(rig, "gone"), 0);
 	done(&rig);
 }
 
@@ -141,16 +104,16 @@ what_one_owner_holds_otherwise_or_not_at_all_stays(void **unused)
 {
 	struct corerig *rig = start();
 
-	put_all(rig, "other", tombstone(1));
-	corerig_put(rig, 1, "cart", "other", tombstone(2));
-	put_all(rig, "missing", tombstone(1));
+	rigreap_put(rig, "other", tombstone_of(1));
+	corerig_put(rig, 1, "cart", "other", tombstone_of(2));
+	rigreap_put(rig, "missing", tombstone_of(1));
 	corerig_put(rig, 2, "cart", "missing", (struct dyn_slice){ NULL, 0 });
-	put_all(rig, "damaged", tombstone(1));
+	rigreap_put(rig, "damaged", tombstone_of(1));
 	corerig_get(rig, 0, "cart", "damaged")->damaged = true;
 	pass(rig, 10 * GRACE_MS);
-	assert_int_equal(count(rig, "other"), 3);
-	assert_int_equal(count(rig, "missing"), 2);
-	assert_int_equal(count(rig, "damaged"), 3);
+	assert_int_equal(rigreap_count(rig, "other"), 3);
+	assert_int_equal(rigreap_count(rig, "missing"), 2);
+	assert_int_equal(rigreap_count(rig, "damaged"), 3);
 	for (uint32_t n = 0; n < 3; n++)
 		assert_int_equal(corerig_counter(rig, n, "reaped"), 0);
 	done(&rig);
@@ -164,21 +127,21 @@ contexts_of_what_has_expired_become_equal_before_it_goes(void **unused)
 	struct dyn_object more = put((struct dyn_object){ 0 }, NULL, "x", 9, 1);
 	struct dyn_slice known = expired(&more.context);
 
-	put_all(rig, "gone", expired(NULL));
+	rigreap_put(rig, "gone", expired(NULL));
 	corerig_put(rig, 1, "cart", "gone", known);
 	for (uint32_t n = 0; n < 3; n++)
 		rig->nodes[n].wall_ms += 2 * GRACE_MS;
-	for (int ms = 0; ms < 20 * REAP_MS && count(rig, "gone") == 3; ms++)
+	for (int ms = 0; ms < 20 * REAP_MS && rigreap_count(rig, "gone") == 3; ms++)
 	{
 		corerig_run(rig, 1);
-		if (count(rig, "gone") == 3)
+		if (rigreap_count(rig, "gone") == 3)
 			continue;
 		for (uint32_t n = 0; n < 3; n++)
 			assert_true(corerig_counter(rig, n, "repairs_applied") > 0 ||
 						n == 1);
 	}
 	corerig_run(rig, 4 * REAP_MS);
-	assert_int_equal(count(rig, "gone"), 0);
+	assert_int_equal(rigreap_count(rig, "gone"), 0);
 	done(&rig);
 }
 
@@ -188,11 +151,11 @@ nothing_goes_while_a_member_is_away_and_status_says_who(void **unused)
 	struct corerig *rig = start();
 	bool told = false;
 
-	put_all(rig, "gone", tombstone(1));
+	rigreap_put(rig, "gone", tombstone_of(1));
 	corerig_cut(rig, 1, true);
 	corerig_run(rig, 8000);
 	pass(rig, 2 * GRACE_MS);
-	assert_int_equal(count(rig, "gone"), 3);
+	assert_int_equal(rigreap_count(rig, "gone"), 3);
 	for (uint32_t n = 0; n < 3; n += 2)
 	{
 		const Dyn__StatusReply *status = corerig_status(rig, n);
@@ -205,7 +168,7 @@ nothing_goes_while_a_member_is_away_and_status_says_who(void **unused)
 	corerig_cut(rig, 1, false);
 	corerig_run(rig, 8000);
 	pass(rig, 0);
-	assert_int_equal(count(rig, "gone"), 0);
+	assert_int_equal(rigreap_count(rig, "gone"), 0);
 	done(&rig);
 }
 
@@ -214,13 +177,13 @@ an_aborted_removal_is_made_up_for_later(void **unused)
 {
 	struct corerig *rig = start();
 
-	put_all(rig, "gone", tombstone(1));
+	rigreap_put(rig, "gone", tombstone_of(1));
 	rig->nodes[2].store.aborts = true;
 	pass(rig, GRACE_MS);
-	assert_int_equal(count(rig, "gone"), 3);
+	assert_int_equal(rigreap_count(rig, "gone"), 3);
 	rig->nodes[2].store.aborts = false;
 	corerig_run(rig, 10 * REAP_MS);
-	assert_int_equal(count(rig, "gone"), 0);
+	assert_int_equal(rigreap_count(rig, "gone"), 0);
 	done(&rig);
 }
 
@@ -230,18 +193,6 @@ struct removal
 	bool seen;
 	char key[16]; /* which has to wait until another one is removed */
 };
-
-static void
-get_now(struct corerig *rig, uint32_t node, const char *key)
-{
-	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
-	ProtobufCBinaryData bytes = dyn_bytes_of_slice(dyn_slice_of(key));
-
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.n_keys = 1;
-	request.keys = &bytes;
-	corerig_send(rig, node, DYN_MESSAGE_GET, &request.base);
-}
 
 /* Two reads keep node 1 loading until after the removal has arrived. */
 static void
@@ -271,8 +222,8 @@ watch_removal(struct corerig *rig, uint32_t from, enum dyn_message_type type,
 	last = &message->items[message->n_items - 1]->key;
 	snprintf(self->key, sizeof(self->key), "%.*s", (int) last->len,
 			 (const char *) last->data);
-	get_now(rig, 1, "one");
-	get_now(rig, 1, "two");
+	rigclient_send_get(rig, 1, "one", 0);
+	rigclient_send_get(rig, 1, "two", 0);
 }
 
 /* One commit holds removals and a client's write of a key whose turn to be
@@ -288,7 +239,7 @@ a_key_that_is_written_while_others_are_removed_stays(void **unused)
 		char key[16];
 
 		snprintf(key, sizeof(key), "k%03u", i);
-		put_all(rig, key, tombstone(1));
+		rigreap_put(rig, key, tombstone_of(1));
 	}
 	rig->watch = watch_removal;
 	rig->context = &removal;
@@ -302,7 +253,7 @@ a_key_that_is_written_while_others_are_removed_stays(void **unused)
 		rig, 1,
 		(struct rigclient_put){ .key = removal.key, .values = { "new" } });
 	corerig_run(rig, 8 * REAP_MS);
-	assert_int_equal(count(rig, removal.key), 3);
+	assert_int_equal(rigreap_count(rig, removal.key), 3);
 	for (uint32_t n = 0; n < 3; n++)
 		assert_int_equal(rig->nodes[n].store.count, 1);
 	done(&rig);
@@ -321,9 +272,9 @@ floors_outlive_the_process(void **unused)
 	struct dyn_node *node = NULL;
 	uint64_t floors = 0;
 
-	put_all(rig, "gone", tombstone(1));
+	rigreap_put(rig, "gone", tombstone_of(1));
 	pass(rig, GRACE_MS);
-	assert_int_equal(count(rig, "gone"), 0);
+	assert_int_equal(rigreap_count(rig, "gone"), 0);
 	for (uint32_t i = 0; i < 8 && rig->nodes[1].store.meta[i].size != 0; i++)
 		records[boot.record_count++] = (struct dyn_meta_record){
 			dyn_slice_of(rig->nodes[1].store.meta[i].name),
@@ -334,7 +285,7 @@ floors_outlive_the_process(void **unused)
 	assert_int_equal(
 		dyn_node_new(&rig->nodes[1].node->config, &boot, 1, &effects, &node),
 		DYN_STATUS_OK);
-	for (uint16_t p = 0; p < 4; p++)
+	for (uint16_t p = 0; p < rig->partitions; p++)
 	{
 		assert_int_equal(dyn_fence_floor(node, p),
 						 dyn_fence_floor(rig->nodes[1].node, p));
@@ -367,28 +318,17 @@ a_delete_with_an_old_context_makes_a_new_actor(void **unused)
 	struct corerig *rig = start();
 	struct dyn_slice none = { NULL, 0 };
 	struct dyn_slice first = write_key(rig, "v", none);
-	const struct corerig_record *record;
 	struct dyn_object object;
 	struct dyn_actor actor;
 
 	write_key(rig, "w", first);
-	record = corerig_get(rig, 0, "cart", "k");
-	assert_int_equal(
-		dyn_object_decode(
-			(struct dyn_slice){ record->object, record->object_size },
-			&arena.allocator, &object),
-		DYN_STATUS_OK);
+	object = rigrecord_object(rig, 0, "cart", "k");
 	actor = object.versions[0].dot.actor;
 	assert_int_equal(object.versions[0].dot.counter, 2);
-	put_all(rig, "k", none);
+	rigreap_put(rig, "k", none);
 	write_key(rig, NULL, first);
 	write_key(rig, "x", none);
-	record = corerig_get(rig, 0, "cart", "k");
-	assert_int_equal(
-		dyn_object_decode(
-			(struct dyn_slice){ record->object, record->object_size },
-			&arena.allocator, &object),
-		DYN_STATUS_OK);
+	object = rigrecord_object(rig, 0, "cart", "k");
 	assert_int_equal(object.version_count, 1);
 	assert_int_not_equal(dyn_actor_compare(object.versions[0].dot.actor, actor),
 						 0);
@@ -467,19 +407,12 @@ a_crowded_context_is_pruned_everywhere_to_ten_entries(void **unused)
 
 	for (uint32_t i = 0; i < 25; i++)
 		object = put(object, &object.context, "v", 100 + i, i + 1);
-	put_all(rig, "long", encoded(object));
+	rigreap_put(rig, "long", encoded(object));
 	pass(rig, GRACE_MS);
 	for (uint32_t n = 0; n < 3; n++)
 	{
-		const struct corerig_record *record =
-			corerig_get(rig, n, "cart", "long");
-		struct dyn_object after;
+		struct dyn_object after = rigrecord_object(rig, n, "cart", "long");
 
-		assert_int_equal(
-			dyn_object_decode(
-				(struct dyn_slice){ record->object, record->object_size },
-				&arena.allocator, &after),
-			DYN_STATUS_OK);
 		assert_int_equal(dyn_clock_entry_count(&after.context),
 						 DYN_CONTEXT_CROWDED);
 		assert_same_versions(after, object);

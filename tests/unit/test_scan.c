@@ -10,26 +10,13 @@ enum
 	CELLS = DYN_CELL_COUNT / PARTITIONS
 };
 
-static struct dyn_slice
-object_of(const char *value, uint64_t actor)
-{
-	return encoded(
-		put((struct dyn_object){ 0 }, NULL, value, actor, (uint32_t) actor));
-}
-
-static uint16_t
-cell_of(const char *bucket, const char *key)
-{
-	return dyn_hash_cell(
-		dyn_hash_position(dyn_slice_of(bucket), dyn_slice_of(key)));
-}
-
 /* Of the partition that the key lies in. */
 static Dyn__ScanRequest
 request_at(const char *bucket, const char *key)
 {
 	Dyn__ScanRequest request = DYN__SCAN_REQUEST__INIT;
-	uint16_t partition = dyn_hash_partition(cell_of(bucket, key), PARTITIONS);
+	uint16_t partition =
+		dyn_hash_partition(corerig_cell(bucket, key), PARTITIONS);
 
 	request.bucket = dyn_bytes_of_slice(dyn_slice_of(bucket));
 	request.cell_first = dyn_hash_cell_first(partition, PARTITIONS);
@@ -53,7 +40,7 @@ hash_at(const Dyn__ScanReply *reply, const Dyn__ScanRequest *request,
 		const char *bucket, const char *key)
 {
 	assert_int_equal(reply->n_cell_hashes, CELLS);
-	return reply->cell_hashes[cell_of(bucket, key) - request->cell_first];
+	return reply->cell_hashes[corerig_cell(bucket, key) - request->cell_first];
 }
 
 static bool
