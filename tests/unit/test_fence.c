@@ -26,14 +26,6 @@ set(struct corerig *rig, uint32_t n, uint64_t stamp, uint64_t floor)
 	place(rig, n)->floor = floor;
 }
 
-static enum dyn_status
-put_key(struct corerig *rig, uint32_t n, const char *key, uint32_t w)
-{
-	return rigclient_put_status(
-		rig, n,
-		(struct rigclient_put){ .key = key, .values = { "v" }, .w = w });
-}
-
 static void
 what_is_older_than_the_floor_is_refused_and_nothing_is_stored(void **unused)
 {
@@ -41,12 +33,12 @@ what_is_older_than_the_floor_is_refused_and_nothing_is_stored(void **unused)
 
 	set(rig, 0, 4, 4);
 	set(rig, 1, 5, 5);
-	assert_int_equal(put_key(rig, 0, "alice", 1), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "alice", 1), DYN_STATUS_OK);
 	corerig_run(rig, 100);
 	assert_null(corerig_get(rig, 1, "cart", "alice"));
 	assert_int_equal(corerig_counter(rig, 1, "fenced"), 1);
 	set(rig, 0, 5, 4);
-	assert_int_equal(put_key(rig, 0, "bob", 2), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "bob", 2), DYN_STATUS_OK);
 	assert_non_null(corerig_get(rig, 1, "cart", "bob"));
 	corerig_free(&rig);
 }
@@ -201,13 +193,13 @@ a_store_of_an_earlier_time_does_not_say_that_it_is_too_old(void **unused)
 	for (uint32_t i = 0; i < rig->nodes[1].node->peer_count; i++)
 		if (rig->nodes[1].peers[i] == 2)
 			rig->nodes[1].node->peers[i]->identified = false;
-	assert_int_equal(put_key(rig, 0, "alice", 1), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "alice", 1), DYN_STATUS_OK);
 	corerig_run(rig, 100);
 	assert_int_equal(place(rig, 1)->behind, 5);
 	assert_null(corerig_get(rig, 1, "cart", "alice"));
 	assert_int_equal(corerig_counter(rig, 1, "fenced"), 0);
 	/* Another owner may do what it cannot, so a client is sent there. */
-	assert_int_equal(put_key(rig, 1, "bob", 1), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 1, "bob", 1), DYN_STATUS_OK);
 	assert_null(corerig_get(rig, 1, "cart", "bob"));
 	assert_non_null(corerig_get(rig, 0, "cart", "bob"));
 	corerig_free(&rig);
@@ -222,10 +214,10 @@ who_has_met_nobody_takes_nothing_marked_above_its_stamp(void **unused)
 	set(rig, 0, 5, 5);
 	set(rig, 1, 4, 4);
 	rig->nodes[1].node->progress.others[0].met = false;
-	assert_int_not_equal(put_key(rig, 0, "alice", 2), DYN_STATUS_OK);
+	assert_int_not_equal(rigclient_write(rig, 0, "alice", 2), DYN_STATUS_OK);
 	assert_null(corerig_get(rig, 1, "cart", "alice"));
 	set(rig, 1, 5, 4);
-	assert_int_equal(put_key(rig, 0, "bob", 2), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 0, "bob", 2), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -238,11 +230,11 @@ who_has_just_started_and_met_nobody_coordinates_no_writes(void **unused)
 	corerig_restart(rig, 1, NULL);
 	corerig_cut(rig, 1, false);
 	corerig_cut(rig, 0, true);
-	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
+	assert_int_equal(rigclient_write(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
 	assert_null(corerig_get(rig, 1, "cart", "alice"));
 	corerig_cut(rig, 0, false);
 	corerig_run(rig, 2000);
-	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 1, "alice", 1), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -272,19 +264,17 @@ static void
 a_new_store_hears_of_the_floors_though_frames_are_lost(void **unused)
 {
 	struct corerig *rig = corerig_new(3, 1, DYN_ANTI_ENTROPY_NEVER);
-	struct dyn_node_id id = *dyn_node_identity(rig->nodes[1].node);
 
 	set(rig, 0, 5, 5);
 	set(rig, 2, 5, 5);
-	corerig_empty(rig, 1);
 	rig->watch = lose_frames;
 	forms_lost = 2;
 	hellos_lost = 4;
-	corerig_restart(rig, 1, &id);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, 30000);
 	assert_int_equal(hellos_lost, 0);
 	assert_int_equal(dyn_fence_stamp(rig->nodes[1].node, 0), 5);
-	assert_int_equal(put_key(rig, 1, "alice", 3), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 1, "alice", 3), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -293,19 +283,17 @@ static void
 a_new_store_that_has_met_nobody_coordinates_no_writes(void **unused)
 {
 	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
-	struct dyn_node_id id = *dyn_node_identity(rig->nodes[1].node);
 
 	set(rig, 0, 5, 5);
-	corerig_empty(rig, 1);
 	rig->watch = lose_frames;
 	hellos_lost = UINT32_MAX;
-	corerig_restart(rig, 1, &id);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, 5000);
 	assert_true(rig->nodes[1].node->cluster.formed);
-	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
+	assert_int_equal(rigclient_write(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
 	hellos_lost = 0;
 	corerig_run(rig, 30000);
-	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 1, "alice", 1), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -314,22 +302,20 @@ static void
 a_new_store_that_was_long_outside_coordinates_no_writes_either(void **unused)
 {
 	struct corerig *rig = corerig_new(2, 1, DYN_ANTI_ENTROPY_NEVER);
-	struct dyn_node_id id = *dyn_node_identity(rig->nodes[1].node);
 
 	set(rig, 0, 5, 5);
-	corerig_empty(rig, 1);
 	rig->watch = lose_frames;
 	forms_lost = hellos_lost = UINT32_MAX;
-	corerig_restart(rig, 1, &id);
+	corerig_lose_disk(rig, 1);
 	corerig_run(rig, 70000);
 	assert_false(rig->nodes[1].node->cluster.formed);
 	forms_lost = 0;
 	corerig_run(rig, 5000);
 	assert_true(rig->nodes[1].node->cluster.formed);
-	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
+	assert_int_equal(rigclient_write(rig, 1, "alice", 1), DYN_STATUS_NOT_READY);
 	hellos_lost = 0;
 	corerig_run(rig, 30000);
-	assert_int_equal(put_key(rig, 1, "alice", 1), DYN_STATUS_OK);
+	assert_int_equal(rigclient_write(rig, 1, "alice", 1), DYN_STATUS_OK);
 	corerig_free(&rig);
 }
 
@@ -376,23 +362,16 @@ static void
 a_read_of_a_store_of_an_earlier_time_brings_nothing_back(void **unused)
 {
 	struct corerig *rig = corerig_new(3, 1, DYN_ANTI_ENTROPY_NEVER);
-	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
-	ProtobufCBinaryData key = dyn_bytes_of_slice(dyn_slice_of("alice"));
 	struct dyn_event answer = { .type = DYN_EVENT_MESSAGE };
 
 	set(rig, 0, 4, 4);
 	set(rig, 1, 5, 5);
 	set(rig, 2, 5, 5);
-	dyn_arena_init(&arena, dyn_allocator_malloc(), 1024);
-	corerig_put(rig, 0, "cart", "alice",
-				encoded(put((struct dyn_object){ 0 }, NULL, "deleted", 9, 9)));
+	corerig_put(rig, 0, "cart", "alice", object_of("deleted", 9));
 	rig->watch = hold_back;
 	rig->nodes[0].node->config.request_timeout_ms = 10000;
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.r = 3;
-	request.n_keys = 1;
-	request.keys = &key;
-	assert_null(corerig_ask(rig, 0, DYN_MESSAGE_GET, &request.base));
+	rigclient_send_get(rig, 0, "alice", 3);
+	assert_null(corerig_await(rig));
 	assert_true(late.size != 0);
 	reconnect(rig, 0);
 	assert_int_equal(place(rig, 0)->behind, 5);
@@ -409,7 +388,6 @@ a_read_of_a_store_of_an_earlier_time_brings_nothing_back(void **unused)
 	assert_null(corerig_get(rig, 2, "cart", "alice"));
 	corerig_run(rig, 2000);
 	assert_int_equal(place(rig, 0)->behind, 0);
-	dyn_arena_destroy(&arena);
 	corerig_free(&rig);
 }
 
@@ -441,5 +419,5 @@ main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

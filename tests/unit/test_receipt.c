@@ -27,18 +27,10 @@ put_text(struct corerig *rig, uint32_t w)
 static const char *
 get_text(struct corerig *rig)
 {
-	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
-	ProtobufCBinaryData key = dyn_bytes_of_slice(dyn_slice_of("alice"));
-	const Dyn__GetReply *reply;
+	const Dyn__GetResult *result = rigclient_get(rig, 0, "alice", 2);
 
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of("cart"));
-	request.r = 2;
-	request.n_keys = 1;
-	request.keys = &key;
-	reply = corerig_ask(rig, 0, DYN_MESSAGE_GET, &request.base);
-	assert_non_null(reply);
-	assert_int_equal(rig->reply_type, DYN_MESSAGE_GET_REPLY);
-	return reply->results[0]->text;
+	assert_non_null(result);
+	return result->text;
 }
 
 /* The heartbeats after that tell everybody. */

@@ -19,8 +19,7 @@ static struct dyn_slice
 big_object(uint64_t actor)
 {
 	memset(big, 'x', BIG);
-	return encoded(
-		put((struct dyn_object){ 0 }, NULL, big, actor, (uint32_t) actor));
+	return object_of(big, actor);
 }
 
 static struct corerig *
@@ -35,8 +34,7 @@ start(uint32_t memory_max)
 		corerig_put(rig, n, "cart", "big", big_object(1));
 		corerig_put(rig, n, "cart", "big2", big_object(1));
 		corerig_put(rig, n, "cart", "differs", big_object(n + 1));
-		corerig_put(rig, n, "cart", "small",
-					encoded(put((struct dyn_object){ 0 }, NULL, "v", 1, 1)));
+		corerig_put(rig, n, "cart", "small", object_of("v", 1));
 	}
 	return rig;
 }

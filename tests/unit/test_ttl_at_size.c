@@ -8,7 +8,6 @@
 #include "corerig.h"
 
 #include "model/bucket.h"
-#include "model/hash.h"
 #include "model/object.h"
 
 #include <setjmp.h>
@@ -52,17 +51,11 @@ pass(uint64_t ms)
 	}
 }
 
-static uint16_t
-cell_of(const char *name)
-{
-	return dyn_hash_cell(
-		dyn_hash_position(dyn_slice_of("mortal"), dyn_slice_of(name)));
-}
-
 static int
 compare_names(const void *a, const void *b)
 {
-	int order = (int) cell_of(a) - (int) cell_of(b);
+	int order =
+		(int) corerig_cell("mortal", a) - (int) corerig_cell("mortal", b);
 
 	return order != 0 ? order : strcmp(a, b);
 }
@@ -170,16 +163,6 @@ get(uint32_t node, const struct keys *keys, uint32_t from)
 	return live;
 }
 
-static uint64_t
-sum(const char *name)
-{
-	uint64_t total = 0;
-
-	for (uint32_t i = 0; i < NODES; i++)
-		total += corerig_counter(rig, i, name);
-	return total;
-}
-
 static void
 expect_equal_and_mortal(const struct keys *keys)
 {
@@ -208,8 +191,9 @@ what_expires_at_other_times_elsewhere_is_neither_compared_nor_repaired(
 	pass(5000);
 	expect_equal_and_mortal(&keys);
 	corerig_count_anew(rig);
-	repaired = sum("exchange_keys_repaired") + sum("repairs_sent") +
-			   sum("repairs_applied");
+	repaired = corerig_sum(rig, "exchange_keys_repaired") +
+			   corerig_sum(rig, "repairs_sent") +
+			   corerig_sum(rig, "repairs_applied");
 
 	/* Around the moment at which it ends, by each of the clocks. */
 	while (passed_ms < TTL_MS + 3 * SKEW_MS)
@@ -223,8 +207,9 @@ what_expires_at_other_times_elsewhere_is_neither_compared_nor_repaired(
 	for (uint32_t i = 0; i < NODES; i++)
 		assert_int_equal(live[i], 0);
 	expect_equal_and_mortal(&keys);
-	assert_int_equal(sum("exchange_keys_repaired") + sum("repairs_sent") +
-						 sum("repairs_applied"),
+	assert_int_equal(corerig_sum(rig, "exchange_keys_repaired") +
+						 corerig_sum(rig, "repairs_sent") +
+						 corerig_sum(rig, "repairs_applied"),
 					 repaired);
 	assert_true(rig->frames[DYN_MESSAGE_TREE] > 0);
 	assert_int_equal(rig->frames[DYN_MESSAGE_LIST], 0);
