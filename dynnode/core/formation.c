@@ -264,12 +264,16 @@ dyn_formation_send(struct dyn_node *node, uint32_t peer_index)
 
 /* ----------------------------------------------------------------- on disk */
 
-/* The next WELCOME or FORM tries again. */
+/* The next WELCOME or FORM tries again; until then there is no place to be
+ * quiet about. */
 static void
-form_failed(struct dyn_cluster *cluster)
+form_failed(struct dyn_node *node)
 {
-	dyn_ring_destroy(&cluster->ring);
-	memset(&cluster->ring, 0, sizeof(cluster->ring));
+	struct dyn_ring *ring = &node->cluster.ring;
+
+	dyn_ring_destroy(ring);
+	memset(ring, 0, sizeof(*ring));
+	node->quiet_until_ms = 0;
 }
 
 static void
@@ -298,7 +302,7 @@ dyn_formation_stored(struct dyn_node *node, uint64_t token,
 	if (status != DYN_STATUS_OK)
 	{
 		if (forming)
-			form_failed(cluster);
+			form_failed(node);
 		return;
 	}
 	if (forming)

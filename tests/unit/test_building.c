@@ -97,6 +97,54 @@ a_new_store_keeps_its_identity_though_its_commit_was_aborted(void **unused)
 	corerig_free(&rig);
 }
 
+/* Whoever hears of its place, and cannot write that down, knows no cluster. */
+static void
+a_new_disk_whose_forming_was_aborted_waits_for_the_next(void **unused)
+{
+	struct corerig *rig = corerig_new(3, 8, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_node_id id = *dyn_node_identity(rig->nodes[1].node);
+
+	corerig_empty(rig, 1);
+	corerig_restart(rig, 1, &id);
+	while (!rig->nodes[1].node->identity_stored)
+		corerig_run(rig, 1);
+	rig->nodes[1].store.aborts = true;
+	while (rig->nodes[1].node->quiet_until_ms == 0)
+		corerig_run(rig, 1);
+	corerig_cut(rig, 0, true);
+	corerig_cut(rig, 2, true);
+	corerig_run(rig, 20000);
+	assert_false(rig->nodes[1].node->cluster.formed);
+	rig->nodes[1].store.aborts = false;
+	corerig_cut(rig, 0, false);
+	corerig_cut(rig, 2, false);
+	corerig_run(rig, FILLED_MS);
+	assert_true(rig->nodes[1].node->cluster.formed);
+	assert_true(is_built(rig, 1));
+	corerig_free(&rig);
+}
+
+/* It founds a cluster of its own: nobody says a word that it could wait for. */
+static void
+who_is_alone_founds_again_when_that_was_aborted(void **unused)
+{
+	struct corerig *rig = corerig_new(1, 8, DYN_ANTI_ENTROPY_NEVER);
+	struct dyn_node *node;
+
+	corerig_empty(rig, 0);
+	corerig_restart(rig, 0, NULL);
+	/* The identity is written already. */
+	rig->nodes[0].store.aborts = true;
+	node = rig->nodes[0].node;
+	corerig_run(rig, 5000);
+	assert_true(node->identity_stored);
+	assert_false(node->cluster.formed);
+	rig->nodes[0].store.aborts = false;
+	corerig_run(rig, 2000);
+	assert_true(node->cluster.formed);
+	corerig_free(&rig);
+}
+
 static void
 a_new_disk_without_a_node_id_stays_outside(void **unused)
 {
@@ -587,6 +635,9 @@ main(void)
 			a_new_disk_says_nothing_until_it_holds_what_the_others_hold),
 		cmocka_unit_test(
 			a_new_store_keeps_its_identity_though_its_commit_was_aborted),
+		cmocka_unit_test(
+			a_new_disk_whose_forming_was_aborted_waits_for_the_next),
+		cmocka_unit_test(who_is_alone_founds_again_when_that_was_aborted),
 		cmocka_unit_test(a_new_disk_without_a_node_id_stays_outside),
 		cmocka_unit_test(a_new_disk_takes_its_place_at_another_address),
 		cmocka_unit_test(a_node_id_of_nobody_stays_outside_and_says_so),
