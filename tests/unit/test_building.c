@@ -120,7 +120,7 @@ a_new_disk_whose_forming_was_aborted_waits_for_the_next(void **unused)
 	corerig_cut(rig, 2, false);
 	corerig_run(rig, FILLED_MS);
 	assert_true(rig->nodes[1].node->cluster.formed);
-	assert_true(is_built(rig, 1));
+	assert_true(corerig_is_built(rig, 1));
 	corerig_free(&rig);
 }
 
