@@ -1,6 +1,5 @@
 #include "storerig.h"
 
-#include <lmdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +8,11 @@
 #include "io/record.h"
 #include "model/hash.h"
 #include "scratch.h"
+#include "storehand.h"
 
 /* cmocka is not linked into everything that links this directory. */
-static void
-must(bool holds, const char *what)
+void
+storerig_must(bool holds, const char *what)
 {
 	if (holds)
 		return;
@@ -20,17 +20,11 @@ must(bool holds, const char *what)
 	abort();
 }
 
-static struct dyn_slice
-text(const char *string)
-{
-	return (struct dyn_slice){ (const uint8_t *) string, strlen(string) };
-}
-
 static struct dyn_record_key
 place_of(const char *key)
 {
 	const char *slash = strchr(key, '/');
-	struct dyn_slice bucket = text("b");
+	struct dyn_slice bucket = dyn_slice_of("b");
 
 	if (slash != NULL)
 	{
@@ -38,13 +32,14 @@ place_of(const char *key)
 			(struct dyn_slice){ (const uint8_t *) key, (size_t) (slash - key) };
 		key = slash + 1;
 	}
-	return (struct dyn_record_key){ bucket, (uint8_t) key[0], text(key) };
+	return (struct dyn_record_key){ bucket, (uint8_t) key[0],
+									dyn_slice_of(key) };
 }
 
 static void
 note_stored(struct storerig *rig, const struct dyn_event *event)
 {
-	must(event->stored.token < STORERIG_TOKENS_MAX, "too many STOREs");
+	storerig_must(event->stored.token < STORERIG_TOKENS_MAX, "too many STOREs");
 	rig->statuses[event->stored.token] = event->stored.status;
 	rig->tokens_in_order[rig->stored_count++] = event->stored.token;
 }
@@ -54,7 +49,7 @@ note_loaded(struct storerig *rig, const struct dyn_event *event)
 {
 	const struct dyn_loaded *record = &event->loaded.records[0];
 
-	must(event->loaded.record_count != 0, "something of a LOAD");
+	storerig_must(event->loaded.record_count != 0, "something of a LOAD");
 	rig->loaded_count = event->loaded.record_count;
 	rig->state = record->state;
 	rig->hash = record->hash;
@@ -63,7 +58,7 @@ note_loaded(struct storerig *rig, const struct dyn_event *event)
 	free(rig->object);
 	rig->object_size = record->object.size;
 	rig->object = malloc(record->object.size + 1);
-	must(rig->object != NULL, "memory");
+	storerig_must(rig->object != NULL, "memory");
 	if (record->object.size != 0)
 		memcpy(rig->object, record->object.data, record->object.size);
 	rig->read_count++;
@@ -110,7 +105,7 @@ complete(void *context, const struct dyn_event *event)
 		note_scanned(rig, event);
 	else if (event->type != DYN_EVENT_TREE)
 	{
-		must(event->type == DYN_EVENT_STORE_WRITABLE, "a known event");
+		storerig_must(event->type == DYN_EVENT_STORE_WRITABLE, "a known event");
 		rig->writable_count++;
 	}
 }
@@ -120,7 +115,7 @@ storerig_new(void)
 {
 	struct storerig *rig = calloc(1, sizeof(*rig));
 
-	must(rig != NULL, "memory");
+	storerig_must(rig != NULL, "memory");
 	rig->config.directory = scratch_make();
 	return rig;
 }
@@ -132,6 +127,20 @@ storerig_free(struct storerig *rig)
 	scratch_remove((char *) rig->config.directory);
 	free(rig->object);
 	free(rig);
+}
+
+int
+storerig_set_up(void **state)
+{
+	*state = storerig_new();
+	return 0;
+}
+
+int
+storerig_tear_down(void **state)
+{
+	storerig_free(*state);
+	return 0;
 }
 
 static enum dyn_status
@@ -152,7 +161,8 @@ storerig_open(struct storerig *rig)
 {
 	char reason[512] = "";
 
-	must(open_store(rig, reason, sizeof(reason)) == DYN_STATUS_OK, reason);
+	storerig_must(open_store(rig, reason, sizeof(reason)) == DYN_STATUS_OK,
+				  reason);
 }
 
 const char *
@@ -161,8 +171,9 @@ storerig_open_refused(struct storerig *rig)
 	static char reason[512];
 
 	reason[0] = '\0';
-	must(open_store(rig, reason, sizeof(reason)) != DYN_STATUS_OK, "a refusal");
-	must(rig->store == NULL, "a refusal leaves nothing open");
+	storerig_must(open_store(rig, reason, sizeof(reason)) != DYN_STATUS_OK,
+				  "a refusal");
+	storerig_must(rig->store == NULL, "a refusal leaves nothing open");
 	return reason;
 }
 
@@ -171,8 +182,8 @@ storerig_check(struct storerig *rig)
 {
 	struct dyn_store_tree_report report;
 
-	must(dyn_store_lmdb_check(rig->store, &report) == DYN_STATUS_OK,
-		 "a store that can be read");
+	storerig_must(dyn_store_lmdb_check(rig->store, &report) == DYN_STATUS_OK,
+				  "a store that can be read");
 	return report;
 }
 
@@ -185,10 +196,11 @@ storerig_close(struct storerig *rig)
 	{
 		struct dyn_store_tree_report report = storerig_check(rig);
 
-		must(report.wrong == 0, "the tree of the records");
-		must(report.damaged + report.damaged_branches == 0, "a sound store");
-		must(storerig_stats(rig).tree.rebuilt == rig->rebuilds,
-			 "a tree that was never computed again");
+		storerig_must(report.wrong == 0, "the tree of the records");
+		storerig_must(report.damaged + report.damaged_branches == 0,
+					  "a sound store");
+		storerig_must(storerig_stats(rig).tree.rebuilt == rig->rebuilds,
+					  "a tree that was never computed again");
 	}
 	rig->store->ops->close(&rig->store);
 }
@@ -242,9 +254,10 @@ must_turn(struct storerig *rig)
 {
 	uint32_t before = rig->stored_count + rig->read_count + rig->writable_count;
 
-	must(storerig_turn(rig, STORERIG_WAIT_MS), "the store has failed");
-	must(before != rig->stored_count + rig->read_count + rig->writable_count,
-		 "nothing came in time");
+	storerig_must(storerig_turn(rig, STORERIG_WAIT_MS), "the store has failed");
+	storerig_must(before !=
+					  rig->stored_count + rig->read_count + rig->writable_count,
+				  "nothing came in time");
 }
 
 void
@@ -286,7 +299,7 @@ storerig_load_some(struct storerig *rig, const char *const *keys,
 	struct dyn_record_key places[8];
 	struct dyn_effect effect = { .type = DYN_EFFECT_LOAD };
 
-	must(count <= 8, "not so many keys");
+	storerig_must(count <= 8, "not so many keys");
 	for (uint32_t i = 0; i < count; i++)
 		places[i] = place_of(keys[i]);
 	effect.load.keys = places;
@@ -318,7 +331,7 @@ storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
 	struct dyn_effect effect = { .type = DYN_EFFECT_SCAN };
 
 	if (!rig->scan_all)
-		effect.scan.bucket = text("b");
+		effect.scan.bucket = dyn_slice_of("b");
 	effect.scan.cell_first = rig->scan_cell_first;
 	effect.scan.cell_last =
 		rig->scan_cell_last != 0 ? rig->scan_cell_last : DYN_CELL_COUNT - 1;
@@ -330,9 +343,9 @@ storerig_scan(struct storerig *rig, bool restart, uint32_t items_max)
 	effect.scan.after_key =
 		(struct dyn_slice){ rig->after_key, rig->after_key_size };
 	if (rig->scan_min != NULL)
-		effect.scan.key_min = text(rig->scan_min);
+		effect.scan.key_min = dyn_slice_of(rig->scan_min);
 	if (rig->scan_max != NULL)
-		effect.scan.key_max = text(rig->scan_max);
+		effect.scan.key_max = dyn_slice_of(rig->scan_max);
 	effect.scan.flags = rig->scan_flags;
 	effect.scan.visits_max = rig->scan_visits_max;
 	effect.scan.for_damage = rig->scan_for_damage;
@@ -370,15 +383,14 @@ old_record(MDB_val name, MDB_val value, uint8_t *bytes)
 }
 
 static void
-make_table_old(MDB_txn *txn, const char *table)
+make_table_old(struct storehand *hand, const char *table)
 {
 	MDB_cursor *cursor;
-	MDB_dbi dbi;
+	MDB_dbi dbi = storehand_table(hand, table);
 	MDB_val name;
 	MDB_val value;
 
-	must(mdb_dbi_open(txn, table, 0, &dbi) == 0, "a table");
-	must(mdb_cursor_open(txn, dbi, &cursor) == 0, "a cursor");
+	storerig_must(mdb_cursor_open(hand->txn, dbi, &cursor) == 0, "a cursor");
 	while (mdb_cursor_get(cursor, &name, &value, MDB_NEXT) == 0)
 	{
 		uint8_t key[DYN_RECORD_KEY_SIZE_MAX];
@@ -388,8 +400,8 @@ make_table_old(MDB_txn *txn, const char *table)
 		/* What is on a page moves while it is written. */
 		memcpy(key, name.mv_data, name.mv_size);
 		name.mv_data = key;
-		must(mdb_cursor_put(cursor, &name, &old, MDB_CURRENT) == 0,
-			 "an old record");
+		storerig_must(mdb_cursor_put(cursor, &name, &old, MDB_CURRENT) == 0,
+					  "an old record");
 		free(bytes);
 	}
 	mdb_cursor_close(cursor);
@@ -400,20 +412,13 @@ storerig_make_old(const struct storerig *rig, const char *format)
 {
 	MDB_val key = { 6, (void *) "format" };
 	MDB_val value = { strlen(format), (void *) format };
-	MDB_env *env;
-	MDB_txn *txn;
-	MDB_dbi about;
+	struct storehand hand = storehand_begin(rig);
 
-	must(mdb_env_create(&env) == 0, "an environment");
-	mdb_env_set_maxdbs(env, 8);
-	must(mdb_env_open(env, rig->config.directory, 0, 0600) == 0, "the store");
-	must(mdb_txn_begin(env, NULL, 0, &txn) == 0, "a transaction");
-	make_table_old(txn, "main");
-	make_table_old(txn, "meta");
-	make_table_old(txn, "hints");
-	must(mdb_dbi_open(txn, "dynnode", 0, &about) == 0 &&
-			 mdb_put(txn, about, &key, &value, 0) == 0,
-		 "the old format");
-	must(mdb_txn_commit(txn) == 0, "a commit");
-	mdb_env_close(env);
+	make_table_old(&hand, "main");
+	make_table_old(&hand, "meta");
+	make_table_old(&hand, "hints");
+	storerig_must(mdb_put(hand.txn, storehand_table(&hand, "dynnode"), &key,
+						  &value, 0) == 0,
+				  "the old format");
+	storehand_end(&hand);
 }

@@ -71,6 +71,12 @@ struct storerig
 struct storerig *storerig_new(void);
 /* Closes the store, removes the directory. */
 void storerig_free(struct storerig *rig);
+/* The same for cmocka: each test's state is a storerig of its own. */
+int storerig_set_up(void **state);
+int storerig_tear_down(void **state);
+
+/* Ends the test program with that line, unless it holds. */
+void storerig_must(bool holds, const char *what);
 
 void storerig_open(struct storerig *rig);
 /* Expects a refusal and returns its reason, good until the next call. */

@@ -116,12 +116,6 @@ below(struct bench *bench, uint64_t bound)
 	return dyn_simrandom_below(&bench->random, bound);
 }
 
-static struct dyn_slice
-text(const char *string)
-{
-	return (struct dyn_slice){ (const uint8_t *) string, strlen(string) };
-}
-
 /* ---- what a version's bytes are ---- */
 
 static struct dyn_slice
@@ -216,7 +210,7 @@ make_key(struct bench *bench, struct key *key)
 
 	for (size_t i = 0; i < size; i++)
 		key->bytes[i] = letters[below(bench, sizeof(letters))];
-	key->place.bucket = text(buckets[below(bench, BUCKETS)]);
+	key->place.bucket = dyn_slice_of(buckets[below(bench, BUCKETS)]);
 	key->place.cell = cells[below(bench, sizeof(cells) / sizeof(cells[0]))];
 	key->place.key = (struct dyn_slice){ key->bytes, size };
 }

@@ -7,30 +7,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sim/simrandom.h"
+#include "storefile.h"
 #include "storerig.h"
-
-static int
-set_up(void **state)
-{
-	*state = storerig_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	storerig_free(*state);
-	return 0;
-}
 
 /* ---- damage ---- */
 
@@ -39,50 +24,6 @@ enum
 	RECORDS = 120,
 	DAMAGE_ROUNDS = 300
 };
-
-struct image
-{
-	uint8_t *bytes;
-	size_t size;
-};
-
-static void
-data_path(const struct storerig *rig, char path[4096])
-{
-	snprintf(path, 4096, "%s/data.mdb", rig->config.directory);
-}
-
-static struct image
-read_image(const struct storerig *rig)
-{
-	char path[4096];
-	struct image image;
-	struct stat status;
-	int fd;
-
-	data_path(rig, path);
-	fd = open(path, O_RDONLY);
-	assert_true(fd >= 0 && fstat(fd, &status) == 0);
-	image.size = (size_t) status.st_size;
-	image.bytes = malloc(image.size);
-	assert_non_null(image.bytes);
-	assert_int_equal(read(fd, image.bytes, image.size), image.size);
-	close(fd);
-	return image;
-}
-
-static void
-poke(const struct storerig *rig, size_t at, const uint8_t *bytes, size_t size)
-{
-	char path[4096];
-	int fd;
-
-	data_path(rig, path);
-	fd = open(path, O_WRONLY);
-	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, bytes, size, (off_t) at), size);
-	close(fd);
-}
 
 /* In buckets b and c by turns. */
 static void
@@ -141,32 +82,6 @@ write_records(struct storerig *rig)
 	storerig_close(rig);
 }
 
-/* Change one byte wherever this pattern lies: LMDB leaves old copies. */
-static uint32_t
-damage_pattern(const struct storerig *rig, const struct image *image,
-			   const void *pattern, size_t size, size_t offset, uint8_t change)
-{
-	uint32_t count = 0;
-	const uint8_t *at = image->bytes;
-
-	while ((at = memmem(at, image->size - (size_t) (at - image->bytes), pattern,
-						size)) != NULL)
-	{
-		uint8_t byte = at[offset] ^ change;
-
-		poke(rig, (size_t) (at - image->bytes) + offset, &byte, 1);
-		at++;
-		count++;
-	}
-	return count;
-}
-
-static void
-restore(const struct storerig *rig, const struct image *image)
-{
-	poke(rig, 0, image->bytes, image->size);
-}
-
 /* Everything but this record is as it was; it is damaged and says so. */
 static void
 expect_corrupt(struct storerig *rig, uint32_t which)
@@ -212,11 +127,11 @@ a_damaged_record_is_corrupt_never_absent(void **state)
 {
 	struct storerig *rig = *state;
 	struct dyn_simrandom random = dyn_simrandom_stream(1, 2);
-	struct image image;
+	struct storefile_image image;
 
 	write_records(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
@@ -224,14 +139,14 @@ a_damaged_record_is_corrupt_never_absent(void **state)
 		uint8_t object[4096];
 		size_t size = record_object(which, object);
 
-		assert_true(damage_pattern(rig, &image, object, size,
-								   dyn_simrandom_below(&random, size),
-								   change) > 0);
+		assert_true(storefile_change(rig, &image, object, size,
+									 dyn_simrandom_below(&random, size),
+									 change) > 0);
 		rig->scan_all = round % 2;
 		expect_corrupt(rig, which);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
-	free(image.bytes);
+	storefile_free(&image);
 }
 
 /* How many records a walk in small pages shows; false when it ends in an
@@ -288,17 +203,14 @@ check_range(struct storerig *rig, uint32_t from, uint32_t to, uint32_t damaged)
 	rig->scan_min = rig->scan_max = NULL;
 }
 
-/* Bucket, cell and key as they lie on the page. */
+/* As it lies on the page. */
 static size_t
-record_name(uint32_t i, char name[48])
+record_name(uint32_t i, char name[STOREFILE_NAME_MAX])
 {
 	char key[32];
 
 	record_key(i, key);
-	memcpy(name, i % 2 ? "c\0\0" : "b\0\0", 3);
-	name[3] = bare_key(key)[0];
-	memcpy(name + 4, bare_key(key), strlen(bare_key(key)));
-	return 4 + strlen(bare_key(key));
+	return storefile_name(key, name);
 }
 
 /* The key's own bytes: the search for it then ends beside it. */
@@ -307,23 +219,23 @@ a_record_under_a_damaged_key_is_never_passed_over(void **state)
 {
 	struct storerig *rig = *state;
 	struct dyn_simrandom random = dyn_simrandom_stream(3, 4);
-	struct image image;
+	struct storefile_image image;
 	uint32_t corrupt = 0;
 	uint32_t shown;
 
 	write_records(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
 		uint8_t change = (uint8_t) (1 + dyn_simrandom_below(&random, 255));
-		char name[48];
+		char name[STOREFILE_NAME_MAX];
 		size_t size = record_name(which, name);
 
-		assert_true(damage_pattern(rig, &image, name, size,
-								   dyn_simrandom_below(&random, size),
-								   change) > 0);
+		assert_true(storefile_change(rig, &image, name, size,
+									 dyn_simrandom_below(&random, size),
+									 change) > 0);
 		storerig_open(rig);
 		for (uint32_t i = 0; i < RECORDS; i++)
 		{
@@ -344,9 +256,9 @@ a_record_under_a_damaged_key_is_never_passed_over(void **state)
 						(uint32_t) dyn_simrandom_below(&random, RECORDS),
 						which);
 		storerig_close(rig);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
-	free(image.bytes);
+	storefile_free(&image);
 }
 
 /* ---- walks for damage ---- */
@@ -370,7 +282,7 @@ note_seen(struct storerig *rig, const struct dyn_event *event)
 
 		for (n = 0; n < RECORDS; n++)
 		{
-			char name[48];
+			char name[STOREFILE_NAME_MAX];
 			size_t size = record_name(n, name);
 
 			if (item->bucket.size == 1 && item->bucket.data[0] == name[0] &&
@@ -418,21 +330,21 @@ no_damaged_key_stops_a_walk_for_damage(void **state)
 {
 	struct storerig *rig = *state;
 	struct dyn_simrandom random = dyn_simrandom_stream(3, 5);
-	struct image image;
+	struct storefile_image image;
 
 	write_records(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
 		uint8_t change = (uint8_t) (1 + dyn_simrandom_below(&random, 255));
-		char name[48];
+		char name[STOREFILE_NAME_MAX];
 		size_t size = record_name(which, name);
 
-		assert_true(damage_pattern(rig, &image, name, size,
-								   dyn_simrandom_below(&random, size),
-								   change) > 0);
+		assert_true(storefile_change(rig, &image, name, size,
+									 dyn_simrandom_below(&random, size),
+									 change) > 0);
 		storerig_open(rig);
 		assert_int_equal(walk_for_damage(rig, 7, 0), 1);
 		assert_int_equal(seen.nameless, 0);
@@ -442,9 +354,9 @@ no_damaged_key_stops_a_walk_for_damage(void **state)
 			assert_int_equal(seen.corrupt[i], i == which);
 		}
 		storerig_close(rig);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
-	free(image.bytes);
+	storefile_free(&image);
 }
 
 /* Many in a row, of which nothing is left to go by, and more than a page of
@@ -454,11 +366,11 @@ no_run_of_damaged_keys_stops_a_walk_for_damage(void **state)
 {
 	struct storerig *rig = *state;
 	struct dyn_simrandom random = dyn_simrandom_stream(3, 6);
-	struct image image;
+	struct storefile_image image;
 
 	write_records(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t first = (uint32_t) dyn_simrandom_below(&random, RECORDS);
@@ -469,13 +381,13 @@ no_run_of_damaged_keys_stops_a_walk_for_damage(void **state)
 		/* Each sixth: these are neighbours. */
 		for (uint32_t i = first; i < RECORDS && expected < count; i += 6)
 		{
-			char name[48];
+			char name[STOREFILE_NAME_MAX];
 			size_t size = record_name(i, name);
 
-			damage_pattern(rig, &image, name, size, 1 + round % 3,
-						   (uint8_t) (1 + dyn_simrandom_below(&random, 255)));
-			damage_pattern(rig, &image, name, size, 5 + round % 7,
-						   (uint8_t) (1 + dyn_simrandom_below(&random, 255)));
+			storefile_change(rig, &image, name, size, 1 + round % 3,
+							 (uint8_t) (1 + dyn_simrandom_below(&random, 255)));
+			storefile_change(rig, &image, name, size, 5 + round % 7,
+							 (uint8_t) (1 + dyn_simrandom_below(&random, 255)));
 			damaged[i] = true;
 			expected++;
 		}
@@ -488,9 +400,9 @@ no_run_of_damaged_keys_stops_a_walk_for_damage(void **state)
 		for (uint32_t i = 0; i < RECORDS; i++)
 			assert_int_equal(seen.found[i], !damaged[i]);
 		storerig_close(rig);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
-	free(image.bytes);
+	storefile_free(&image);
 }
 
 /* All of the cells, and what is damaged beside them. */
@@ -499,20 +411,20 @@ a_walk_for_damage_through_some_cells_shows_what_may_be_theirs(void **state)
 {
 	struct storerig *rig = *state;
 	struct dyn_simrandom random = dyn_simrandom_stream(3, 7);
-	struct image image;
+	struct storefile_image image;
 
 	write_records(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
 		uint8_t change = (uint8_t) (1 + dyn_simrandom_below(&random, 255));
-		char name[48];
+		char name[STOREFILE_NAME_MAX];
 		size_t size = record_name(which, name);
 
-		damage_pattern(rig, &image, name, size,
-					   dyn_simrandom_below(&random, size), change);
+		storefile_change(rig, &image, name, size,
+						 dyn_simrandom_below(&random, size), change);
 		storerig_open(rig);
 		rig->scan_cell_first = rig->scan_cell_last =
 			(uint16_t) ('a' + round % 3);
@@ -528,34 +440,9 @@ a_walk_for_damage_through_some_cells_shows_what_may_be_theirs(void **state)
 		}
 		rig->scan_cell_first = rig->scan_cell_last = 0;
 		storerig_close(rig);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
-	free(image.bytes);
-}
-
-/* One byte of a key in a leaf, not of its copy in the branches above. */
-static void
-damage_leaf(const struct storerig *rig, const struct image *image,
-			const char *name, size_t size, size_t offset, uint8_t change)
-{
-	enum
-	{
-		PAGE_SIZE = 4096,
-		FLAGS_AT = 10,
-		LEAF = 2
-	};
-	const uint8_t *at = image->bytes;
-
-	while ((at = memmem(at, image->size - (size_t) (at - image->bytes), name,
-						size)) != NULL)
-	{
-		size_t page = (size_t) (at - image->bytes) / PAGE_SIZE * PAGE_SIZE;
-		uint8_t byte = at[offset] ^ change;
-
-		if (image->bytes[page + FLAGS_AT] & LEAF)
-			poke(rig, (size_t) (at - image->bytes) + offset, &byte, 1);
-		at++;
-	}
+	storefile_free(&image);
 }
 
 /* Else a search that is misled puts a second record into a wrong place. */
@@ -564,22 +451,22 @@ a_write_beside_a_damaged_key_gives_it_back(void **state)
 {
 	struct storerig *rig = *state;
 	struct dyn_simrandom random = dyn_simrandom_stream(3, 8);
-	struct image image;
+	struct storefile_image image;
 	uint32_t restored = 0;
 
 	write_records(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t which = (uint32_t) dyn_simrandom_below(&random, RECORDS);
 		uint8_t change = (uint8_t) (1 + dyn_simrandom_below(&random, 255));
 		uint8_t object[4096];
-		char name[48];
+		char name[STOREFILE_NAME_MAX];
 		size_t size = record_name(which, name);
 
-		damage_leaf(rig, &image, name, size, dyn_simrandom_below(&random, size),
-					change);
+		storefile_change_leaves(rig, &image, name, size,
+								dyn_simrandom_below(&random, size), change);
 		storerig_open(rig);
 		for (uint32_t i = 0; i < RECORDS; i++)
 		{
@@ -597,11 +484,11 @@ a_write_beside_a_damaged_key_gives_it_back(void **state)
 				fail_msg("round %d: %u of %u", round, i, which);
 		restored += seen.found[which];
 		storerig_close(rig);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
 	print_message("# %u of %d given back\n", restored, DAMAGE_ROUNDS);
 	assert_true(restored > 0);
-	free(image.bytes);
+	storefile_free(&image);
 }
 
 static uint64_t
@@ -649,10 +536,10 @@ a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
 	struct dyn_simrandom random = dyn_simrandom_stream(3, 9);
 	struct dyn_write writes[HINTS];
 	char keys[HINTS][32];
-	struct image image;
+	struct storefile_image image;
 
 	write_hints(rig, writes, keys);
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t which = (uint32_t) dyn_simrandom_below(&random, HINTS);
@@ -662,16 +549,17 @@ a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
 
 		memcpy(name + 4, keys[which], size - 4);
 		removal.object = (struct dyn_slice){ NULL, 0 };
-		damage_leaf(rig, &image, name, size, dyn_simrandom_below(&random, size),
-					(uint8_t) (1 + dyn_simrandom_below(&random, 255)));
+		storefile_change_leaves(
+			rig, &image, name, size, dyn_simrandom_below(&random, size),
+			(uint8_t) (1 + dyn_simrandom_below(&random, 255)));
 		storerig_open(rig);
 		assert_int_equal(storerig_wait(rig, storerig_submit(rig, &removal, 1)),
 						 DYN_STATUS_OK);
 		assert_int_equal(count_hints(rig), HINTS - 1);
 		storerig_close(rig);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
-	free(image.bytes);
+	storefile_free(&image);
 }
 
 /* What is left of its key leads no search to where it stands. */
@@ -682,10 +570,10 @@ a_hint_under_a_key_that_nothing_is_made_of_goes_by_the_one_it_shows(
 	struct storerig *rig = *state;
 	struct dyn_write writes[HINTS];
 	char keys[HINTS][32];
-	struct image image;
+	struct storefile_image image;
 
 	write_hints(rig, writes, keys);
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (uint32_t which = 0; which < HINTS; which++)
 	{
 		struct dyn_write removal = writes[which];
@@ -694,7 +582,7 @@ a_hint_under_a_key_that_nothing_is_made_of_goes_by_the_one_it_shows(
 
 		memcpy(name + 4, keys[which], size - 4);
 		for (size_t i = 5; i < 7; i++)
-			damage_leaf(rig, &image, name, size, i, 0x1a);
+			storefile_change_leaves(rig, &image, name, size, i, 0x1a);
 		keys[which][1] ^= 0x1a;
 		keys[which][2] ^= 0x1a;
 		removal.object = (struct dyn_slice){ NULL, 0 };
@@ -703,9 +591,9 @@ a_hint_under_a_key_that_nothing_is_made_of_goes_by_the_one_it_shows(
 						 DYN_STATUS_OK);
 		assert_int_equal(count_hints(rig), HINTS - 1);
 		storerig_close(rig);
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
-	free(image.bytes);
+	storefile_free(&image);
 }
 
 static void
@@ -717,7 +605,7 @@ damaged_meta_records_are_not_returned(void **state)
 							   .key.key = { (const uint8_t *) "identity", 8 },
 							   .object = { (const uint8_t *) "0123456789abcdef",
 										   16 } };
-	struct image image;
+	struct storefile_image image;
 	struct dyn_slice *names = NULL;
 	struct dyn_slice *values = NULL;
 	uint32_t count;
@@ -727,9 +615,9 @@ damaged_meta_records_are_not_returned(void **state)
 					 DYN_STATUS_OK);
 	storerig_close(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
-	damage_pattern(rig, &image, "0123456789abcdef", 16, 7, 1);
-	free(image.bytes);
+	image = storefile_read(rig);
+	storefile_change(rig, &image, "0123456789abcdef", 16, 7, 1);
+	storefile_free(&image);
 	storerig_open(rig);
 	assert_int_equal(rig->store->ops->read_meta(rig->store, &allocator, &names,
 												&values, &count),
@@ -827,7 +715,7 @@ no_damage_returns_wrong_bytes(void **state)
 {
 	struct storerig *rig = *state;
 	struct dyn_simrandom random = dyn_simrandom_stream(5, 6);
-	struct image image;
+	struct storefile_image image;
 	uint32_t counts[VERDICT_COUNT] = { 0 };
 	size_t used;
 
@@ -839,17 +727,17 @@ no_damage_returns_wrong_bytes(void **state)
 	used = storerig_stats(rig).used_size;
 	storerig_close(rig);
 	rig->is_damaged = true;
-	image = read_image(rig);
+	image = storefile_read(rig);
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint8_t junk[64];
 
 		for (size_t i = 0; i < sizeof(junk); i++)
 			junk[i] = (uint8_t) dyn_simrandom_next(&random);
-		poke(rig, dyn_simrandom_below(&random, used / 64) * 64, junk,
-			 sizeof(junk));
+		storefile_poke(rig, dyn_simrandom_below(&random, used / 64) * 64, junk,
+					   sizeof(junk));
 		counts[judge_in_child(rig)]++;
-		restore(rig, &image);
+		storefile_restore(rig, &image);
 	}
 	print_message("# %d times 64 bytes of junk: %u without effect, %u noticed, "
 				  "%u absent, %u short scans, %u wrong, %u signals\n",
@@ -858,9 +746,11 @@ no_damage_returns_wrong_bytes(void **state)
 				  counts[VERDICT_WRONG], counts[VERDICT_DIED]);
 	assert_int_equal(counts[VERDICT_WRONG], 0);
 	assert_true(counts[VERDICT_NOTICED] > 0);
-	free(image.bytes);
+	storefile_free(&image);
 }
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, storerig_set_up, storerig_tear_down)
 
 int
 main(void)

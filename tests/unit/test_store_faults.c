@@ -90,16 +90,14 @@ static int
 set_up(void **state)
 {
 	heal();
-	*state = storerig_new();
-	return 0;
+	return storerig_set_up(state);
 }
 
 static int
 tear_down(void **state)
 {
 	heal();
-	storerig_free(*state);
-	return 0;
+	return storerig_tear_down(state);
 }
 
 /* Nothing may come within this time. */

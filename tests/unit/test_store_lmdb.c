@@ -11,7 +11,6 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,31 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "scratch.h"
+#include "storefile.h"
+#include "storehand.h"
 #include "storerig.h"
-
-static int
-set_up(void **state)
-{
-	*state = storerig_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	storerig_free(*state);
-	return 0;
-}
-
-static char *
-path_in(const struct storerig *rig, const char *name)
-{
-	static char path[4096];
-
-	snprintf(path, sizeof(path), "%s/%s", rig->config.directory, name);
-	return path;
-}
 
 static void
 write_file(const char *path, const char *bytes, size_t size)
@@ -100,7 +77,7 @@ static void
 a_missing_directory_is_made_for_its_owner_alone(void **state)
 {
 	struct storerig *rig = *state;
-	char *path = strdup(path_in(rig, "new"));
+	char *path = strdup(storefile_path(rig, "new"));
 	const char *parent = rig->config.directory;
 	struct stat status;
 
@@ -110,7 +87,7 @@ a_missing_directory_is_made_for_its_owner_alone(void **state)
 	assert_int_equal(status.st_mode & 07777, 0700);
 	storerig_close(rig);
 	rig->config.directory = parent;
-	assert_int_equal(stat(path_in(rig, "new/data.mdb"), &status), 0);
+	assert_int_equal(stat(storefile_path(rig, "new/data.mdb"), &status), 0);
 	assert_int_equal(status.st_mode & 07777, 0600);
 	free(path);
 }
@@ -144,8 +121,8 @@ what_is_no_directory_is_refused(void **state)
 {
 	struct storerig *rig = *state;
 	const char *own = rig->config.directory;
-	char *file = strdup(path_in(rig, "file"));
-	char *deep = strdup(path_in(rig, "none/none"));
+	char *file = strdup(storefile_path(rig, "file"));
+	char *deep = strdup(storefile_path(rig, "none/none"));
 
 	write_file(file, "x", 1);
 	rig->config.directory = file;
@@ -192,29 +169,18 @@ a_file_that_is_not_lmdbs_is_refused(void **state)
 	char bytes[8192];
 
 	memset(bytes, 'x', sizeof(bytes));
-	write_file(path_in(rig, "data.mdb"), bytes, sizeof(bytes));
+	write_file(storefile_path(rig, "data.mdb"), bytes, sizeof(bytes));
 	assert_non_null(strstr(storerig_open_refused(rig), "is not an LMDB file"));
 }
 
-/* With the library alone, as another program would. */
 static void
 change_by_hand(const struct storerig *rig, const char *table, const char *key,
 			   const char *value)
 {
-	MDB_val name = { strlen(key), (void *) key };
-	MDB_val data = { strlen(value), (void *) value };
-	MDB_env *env;
-	MDB_txn *txn;
-	MDB_dbi dbi;
+	struct storehand hand = storehand_begin(rig);
 
-	assert_int_equal(mdb_env_create(&env), 0);
-	mdb_env_set_maxdbs(env, 4);
-	assert_int_equal(mdb_env_open(env, rig->config.directory, 0, 0600), 0);
-	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-	assert_int_equal(mdb_dbi_open(txn, table, MDB_CREATE, &dbi), 0);
-	assert_int_equal(mdb_put(txn, dbi, &name, &data, 0), 0);
-	assert_int_equal(mdb_txn_commit(txn), 0);
-	mdb_env_close(env);
+	storehand_put(&hand, table, key, value);
+	storehand_end(&hand);
 }
 
 static void
@@ -340,7 +306,7 @@ a_file_cut_short_is_refused(void **state)
 	assert_int_equal(storerig_put(rig, "k", object, sizeof(object)),
 					 DYN_STATUS_OK);
 	storerig_close(rig);
-	assert_int_equal(truncate(path_in(rig, "data.mdb"), 5 * 4096), 0);
+	assert_int_equal(truncate(storefile_path(rig, "data.mdb"), 5 * 4096), 0);
 	assert_non_null(
 		strstr(storerig_open_refused(rig), "is damaged: 20480 bytes long"));
 }
@@ -354,10 +320,10 @@ a_refusal_leaves_no_lock_and_no_descriptor(void **state)
 	int after;
 
 	close(before);
-	write_file(path_in(rig, "data.mdb"), "garbage", 7);
+	write_file(storefile_path(rig, "data.mdb"), "garbage", 7);
 	for (int i = 0; i < 3; i++)
 		storerig_open_refused(rig);
-	assert_int_equal(unlink(path_in(rig, "data.mdb")), 0);
+	assert_int_equal(unlink(storefile_path(rig, "data.mdb")), 0);
 	storerig_open(rig);
 	storerig_close(rig);
 	after = dup(0);
@@ -613,7 +579,8 @@ the_map_grows_under_readers(void **state)
 	free(object);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, storerig_set_up, storerig_tear_down)
 
 int
 main(void)

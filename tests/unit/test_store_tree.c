@@ -9,17 +9,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "model/hash.h"
 #include "sim/simdisk.h"
 #include "sim/simrandom.h"
+#include "storefile.h"
+#include "storehand.h"
 #include "storerig.h"
 
 enum
@@ -32,17 +30,8 @@ enum
 static int
 set_up(void **state)
 {
-	struct storerig *rig = storerig_new();
-
-	rig->config.no_sync = true;
-	*state = rig;
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	storerig_free(*state);
+	storerig_set_up(state);
+	((struct storerig *) *state)->config.no_sync = true;
 	return 0;
 }
 
@@ -369,53 +358,19 @@ a_node_that_does_not_exist_is_an_error(void **state)
 
 /* ---- with LMDB alone, as another program would ---- */
 
-struct hand
-{
-	MDB_env *env;
-	MDB_txn *txn;
-};
-
-static struct hand
-begin_by_hand(const struct storerig *rig)
-{
-	struct hand hand;
-
-	assert_int_equal(mdb_env_create(&hand.env), 0);
-	mdb_env_set_maxdbs(hand.env, 8);
-	assert_int_equal(mdb_env_open(hand.env, rig->config.directory, 0, 0600), 0);
-	assert_int_equal(mdb_txn_begin(hand.env, NULL, 0, &hand.txn), 0);
-	return hand;
-}
-
-static void
-end_by_hand(struct hand *hand)
-{
-	assert_int_equal(mdb_txn_commit(hand->txn), 0);
-	mdb_env_close(hand->env);
-}
-
-static MDB_dbi
-open_by_hand(struct hand *hand, const char *table)
-{
-	MDB_dbi dbi;
-
-	assert_int_equal(mdb_dbi_open(hand->txn, table, 0, &dbi), 0);
-	return dbi;
-}
-
 /* As the first release left it: no hints, no tree. */
 static void
 make_first_format(const struct storerig *rig)
 {
 	static const char *const tables[] = { "hints", "tree", "tree_log" };
-	struct hand hand;
+	struct storehand hand;
 
 	storerig_make_old(rig, "1");
-	hand = begin_by_hand(rig);
+	hand = storehand_begin(rig);
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(mdb_drop(hand.txn, open_by_hand(&hand, tables[i]), 1),
-						 0);
-	end_by_hand(&hand);
+		assert_int_equal(
+			mdb_drop(hand.txn, storehand_table(&hand, tables[i]), 1), 0);
+	storehand_end(&hand);
 }
 
 static void
@@ -447,8 +402,8 @@ a_store_of_the_first_release_gets_its_tree_once(void **state)
 
 /* One of many records of a table, by number. */
 static MDB_cursor *
-some_record(struct hand *hand, MDB_dbi table, uint64_t number, MDB_val *key,
-			MDB_val *value)
+some_record(struct storehand *hand, MDB_dbi table, uint64_t number,
+			MDB_val *key, MDB_val *value)
 {
 	MDB_cursor *cursor;
 	MDB_stat stat;
@@ -468,8 +423,8 @@ some_record(struct hand *hand, MDB_dbi table, uint64_t number, MDB_val *key,
 static void
 damage_by_hand(struct records *self, const char *table)
 {
-	struct hand hand = begin_by_hand(self->rig);
-	MDB_dbi dbi = open_by_hand(&hand, table);
+	struct storehand hand = storehand_begin(self->rig);
+	MDB_dbi dbi = storehand_table(&hand, table);
 	MDB_val key;
 	MDB_val value;
 	MDB_cursor *cursor =
@@ -488,7 +443,7 @@ damage_by_hand(struct records *self, const char *table)
 	assert_int_equal(mdb_cursor_del(cursor, 0), 0);
 	mdb_cursor_close(cursor);
 	assert_int_equal(mdb_put(hand.txn, dbi, &key, &value, 0), 0);
-	end_by_hand(&hand);
+	storehand_end(&hand);
 }
 
 static void
@@ -538,7 +493,7 @@ a_tree_of_other_records_is_noticed(void **state)
 {
 	struct records *records = records_new(*state, 8);
 	struct storerig *rig = *state;
-	struct hand hand;
+	struct storehand hand;
 	MDB_val key;
 	MDB_val value;
 	MDB_cursor *cursor;
@@ -546,11 +501,12 @@ a_tree_of_other_records_is_noticed(void **state)
 	storerig_open(rig);
 	write_some(records, 20000);
 	storerig_close(rig);
-	hand = begin_by_hand(rig);
-	cursor = some_record(&hand, open_by_hand(&hand, "main"), 77, &key, &value);
+	hand = storehand_begin(rig);
+	cursor =
+		some_record(&hand, storehand_table(&hand, "main"), 77, &key, &value);
 	assert_int_equal(mdb_cursor_del(cursor, 0), 0);
 	mdb_cursor_close(cursor);
-	end_by_hand(&hand);
+	storehand_end(&hand);
 	storerig_open(rig);
 	assert_int_equal(storerig_check(rig).wrong, 1);
 	rig->is_damaged = true;
@@ -602,43 +558,21 @@ damage_few(struct storerig *rig, struct dyn_simrandom *random, uint32_t i,
 {
 	uint8_t object[300];
 	size_t size = few_object(i, round, object);
-	char path[4096];
 	char key[32];
-	const char *bare;
-	struct stat status;
-	uint8_t *bytes;
-	uint8_t *at;
-	uint32_t count = 0;
+	char name[STOREFILE_NAME_MAX];
+	struct storefile_image image = storefile_read(rig);
 	/* Back from the object: its head of 32 bytes, and then its name. */
 	size_t back;
 	size_t offset;
 	uint8_t change = (uint8_t) (1 + dyn_simrandom_below(random, 255));
-	int fd;
 
 	few_key(i, key);
-	bare = key[1] == '/' ? key + 2 : key;
-	back = 32 + 4 + strlen(bare);
+	back = 32 + storefile_name(key, name);
 	offset = dyn_simrandom_below(random, back + size);
-	snprintf(path, sizeof(path), "%s/data.mdb", rig->config.directory);
-	fd = open(path, O_RDWR);
-	assert_true(fd >= 0 && fstat(fd, &status) == 0);
-	bytes = malloc((size_t) status.st_size);
-	assert_non_null(bytes);
-	assert_int_equal(read(fd, bytes, (size_t) status.st_size), status.st_size);
-	at = bytes;
-	while ((at = memmem(at, (size_t) (bytes + status.st_size - at), object,
-						size)) != NULL)
-	{
-		uint8_t *byte = at - back + offset;
-		uint8_t changed = *byte ^ change;
-
-		assert_int_equal(pwrite(fd, &changed, 1, byte - bytes), 1);
-		at++;
-		count++;
-	}
-	assert_true(count > 0);
-	free(bytes);
-	close(fd);
+	assert_true(storefile_change(rig, &image, object, size,
+								 (ptrdiff_t) offset - (ptrdiff_t) back,
+								 change) > 0);
+	storefile_free(&image);
 }
 
 static void
@@ -726,7 +660,8 @@ the_simulated_disk_keeps_its_tree(void **state)
 	dyn_simdisk_free(&disk);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, set_up, storerig_tear_down)
 
 int
 main(void)
