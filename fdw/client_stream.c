@@ -310,9 +310,8 @@ take_page(DynamoScan *scan, Partition *partition, Stream *stream)
 	}
 	dynfdw_cluster_bucket_digest(scan->cluster, reply->bucket_digest);
 	take_items(stream, reply);
-	if (!dyn_scan_merge_takes(&partition->merge,
-							  (uint8_t) (stream - partition->streams),
-							  stream->items, stream->nitems))
+	if (!dyn_scan_page_is_sound(scan->spec.bucket, stream->items,
+								stream->nitems))
 	{
 		switch_owner(scan, partition, stream, "a record is damaged");
 		return;

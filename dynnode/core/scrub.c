@@ -134,5 +134,6 @@ void
 dyn_scrub_expire(struct dyn_node *node, struct dyn_request *request)
 {
 	node->scrub.serial = 0;
+	node->scrub.suspects = false; /* the pass must get on */
 	dyn_request_end(node, request);
 }

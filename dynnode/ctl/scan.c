@@ -158,16 +158,6 @@ merge_streams(struct scan *self)
 			case DYN_SCAN_DIVERGED:
 				if (self->ctl->arguments.replica)
 					printf("(unreadable record)\n");
-				else if (self->streams.count == 1 &&
-						 dyn_scan_item_is_misnamed(merge->bucket, &item))
-				{
-					fprintf(
-						stderr,
-						"dynctl: scan: %s: a key is damaged; with --r 2 "
-						"it may be found elsewhere\n",
-						dyn_client_address(self->streams.streams[0].client));
-					return false;
-				}
 				else if (!print_diverged(self, item.key))
 					return false;
 				break;
@@ -234,7 +224,8 @@ end_streams(struct scan *self, bool compared, bool good)
 	return good;
 }
 
-/* An owner that is being built up has no word; another one is asked. */
+/* An owner that is being built up, or shows a damaged key, has no word; another
+ * one is asked. */
 static bool
 scan_partition(struct scan *self, uint16_t partition)
 {
@@ -252,7 +243,8 @@ scan_partition(struct scan *self, uint16_t partition)
 			open_stream(self, client_of(self, members[i]), partition);
 		if (ctl_streams_begin(&self->streams, compared, &failed))
 			return end_streams(self, compared, merge_streams(self));
-		if (self->streams.streams[failed].status != DYN_STATUS_BUILDING)
+		if (self->streams.streams[failed].status != DYN_STATUS_BUILDING &&
+			self->streams.streams[failed].status != DYN_STATUS_CORRUPT)
 			return end_streams(self, compared, false);
 		refused |= UINT64_C(1) << members[failed];
 		ctl_streams_destroy(&self->streams);
@@ -261,7 +253,7 @@ scan_partition(struct scan *self, uint16_t partition)
 			"dynctl: scan: partition %u: %u owners are needed, %u can be "
 			"reached%s\n",
 			partition, self->r, count,
-			refused ? "; others are being built up" : "");
+			refused ? "; others are being built up, or show damaged keys" : "");
 	return false;
 }
 

@@ -71,6 +71,18 @@ next_cells(const struct ctl_streams *self, struct ctl_stream *stream,
 	return true;
 }
 
+/* Before anything was printed another owner may be asked instead. */
+static void
+fail(struct ctl_stream *stream, enum dyn_status status, const char *text)
+{
+	stream->status = status;
+	if (!stream->has_begun &&
+		(status == DYN_STATUS_BUILDING || status == DYN_STATUS_CORRUPT))
+		return;
+	fprintf(stderr, "dynctl: scan: %s: %s: %s\n",
+			dyn_client_address(stream->client), dyn_status_name(status), text);
+}
+
 /* A stream's reply, in its arena; NULL when that failed, which has been
  * told. */
 static const Dyn__ScanReply *
@@ -98,13 +110,10 @@ ask(struct ctl_streams *self, struct ctl_stream *stream)
 		status = DYN_STATUS_TOO_LARGE;
 		text = "its cursor is longer than a key";
 	}
-	stream->status = status;
+	stream->status = DYN_STATUS_OK;
 	if (status == DYN_STATUS_OK)
 		return reply;
-	if (status == DYN_STATUS_BUILDING && !stream->has_begun)
-		return NULL;
-	fprintf(stderr, "dynctl: scan: %s: %s: %s\n",
-			dyn_client_address(stream->client), dyn_status_name(status), text);
+	fail(stream, status, text);
 	return NULL;
 }
 
@@ -126,6 +135,15 @@ read_page(struct ctl_streams *self, struct ctl_stream *stream)
 			.status = (enum dyn_status) reply->items[i]->status,
 			.cell = (uint16_t) reply->items[i]->cell
 		};
+	/* Whoever looks at one replica wants to see what it shows. */
+	if (!self->ctl->arguments.replica &&
+		!dyn_scan_page_is_sound(self->merge.bucket, stream->items,
+								stream->item_count))
+	{
+		fail(stream, DYN_STATUS_CORRUPT,
+			 "a key is damaged, and what it was nobody can tell here");
+		return false;
+	}
 	stream->hashes = reply->cell_hashes;
 	stream->hash_count = (uint32_t) reply->n_cell_hashes;
 	stream->is_end = reply->end;

@@ -151,23 +151,13 @@ dyn_scan_item_is_misnamed(struct dyn_slice bucket,
 }
 
 bool
-dyn_scan_merge_takes(struct dyn_scan_merge *self, uint8_t stream,
-					 const struct dyn_scan_item *items, uint32_t item_count)
+dyn_scan_page_is_sound(struct dyn_slice bucket,
+					   const struct dyn_scan_item *items, uint32_t item_count)
 {
-	uint32_t i = 0;
-
-	while (i < item_count &&
-		   !dyn_scan_item_is_misnamed(self->bucket, &items[i]))
-		i++;
-	if (i == item_count)
-		return true;
-	for (uint8_t other = 0; other < self->stream_count; other++)
-		if (other != stream && !self->streams[other].has_misnamed)
-		{
-			self->streams[stream].has_misnamed = true;
-			return true;
-		}
-	return false;
+	for (uint32_t i = 0; i < item_count; i++)
+		if (dyn_scan_item_is_misnamed(bucket, &items[i]))
+			return false;
+	return true;
 }
 
 static uint16_t
@@ -276,20 +266,12 @@ dyn_scan_merge_next(struct dyn_scan_merge *self, struct dyn_scan_item *item,
 	uint16_t cells[DYN_REPLICAS_MAX];
 	uint8_t least;
 
-	for (;;)
-	{
-		if (find_hungry(self, stream))
-			return DYN_SCAN_NEED_PAGE;
-		if (!find_least(self, cells, &least, stream))
-			return DYN_SCAN_BAD_ORDER;
-		if (least == self->stream_count)
-			return DYN_SCAN_END;
-		if (self->stream_count == 1 ||
-			!dyn_scan_item_is_misnamed(self->bucket,
-									   head(&self->streams[least])))
-			break;
-		consume(&self->streams[least], cells[least]);
-	}
+	if (find_hungry(self, stream))
+		return DYN_SCAN_NEED_PAGE;
+	if (!find_least(self, cells, &least, stream))
+		return DYN_SCAN_BAD_ORDER;
+	if (least == self->stream_count)
+		return DYN_SCAN_END;
 	/* When all agree, the first stream's item is the least one. */
 	return take_place(self, cells, least, item) ? DYN_SCAN_ITEM
 												: DYN_SCAN_DIVERGED;

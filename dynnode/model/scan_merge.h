@@ -32,10 +32,10 @@
  * The merge does no I/O and owns nothing: pages are borrowed, and a page must
  * live until next() asks for that stream's following page or returns END.
  * Streams are ordered by (cell, key); a page out of order is BAD_REQUEST.  A
- * damaged record stands where it lies, whatever its key says.  One that is
- * misnamed is passed over: the true key is missing from its stream, so it
- * comes from another one, as diverged.  From all of them the same key may be
- * missing: so one stream has to show none (dyn_scan_merge_takes).
+ * damaged record stands where it lies, whatever its key says.  Where one is
+ * misnamed the true key is missing from that stream, and it may be the only one
+ * of the R that should have it: such a page is no answer, and another owner is
+ * asked (dyn_scan_page_is_sound).
  *
  *-------------------------------------------------------------------------
  */
@@ -73,7 +73,6 @@ struct dyn_scan_stream
 	struct dyn_slice last_key; /* copied into last_key_bytes */
 	uint8_t last_key_bytes[DYN_KEY_SIZE_MAX];
 	bool has_last;
-	bool has_misnamed; /* a page of it did */
 };
 
 struct dyn_scan_merge
@@ -85,12 +84,11 @@ struct dyn_scan_merge
 	uint8_t equal[DYN_CELL_COUNT / 8]; /* bit of a cell: it is one */
 };
 
-/* May this page be an answer?  Not when it shows a misnamed record as pages of
- * all other streams did: nobody is left then to tell the key that is missing.
- * To be asked once for each page, before it is fed. */
-bool dyn_scan_merge_takes(struct dyn_scan_merge *self, uint8_t stream,
-						  const struct dyn_scan_item *items,
-						  uint32_t item_count);
+/* May this page be an answer, one of R?  Not when it shows a misnamed record.
+ * To be asked before it is fed to a merge of several. */
+bool dyn_scan_page_is_sound(struct dyn_slice bucket,
+							const struct dyn_scan_item *items,
+							uint32_t item_count);
 
 /* Damaged, and under another key than it was written (model/hash.h). */
 bool dyn_scan_item_is_misnamed(struct dyn_slice bucket,

@@ -331,8 +331,8 @@ dyn_simscan_take(struct dyn_world *world, struct dyn_simclient *self,
 
 	/* The extension asks another owner then (fdw/client_stream.c). */
 	if (reply->status != DYN_STATUS_OK ||
-		!dyn_scan_merge_takes(&action->merge, stream, items,
-							  (uint32_t) reply->n_items))
+		!dyn_scan_page_is_sound(dyn_slice_of(DYN_SIM_BUCKET), items,
+								(uint32_t) reply->n_items))
 	{
 		dyn_simread_give_up(world, self);
 		return;

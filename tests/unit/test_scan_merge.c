@@ -213,15 +213,13 @@ a_key_of_impossible_size_is_noticed(void **unused)
 /*
  * What owners hold of a key: versions 1, 2, ... of which each includes those
  * before it, as merging makes it.  `told` is what the hash of its cell stands
- * for, `held` what a page finds later.  A record whose key is damaged lies where
- * it was, under the name of the next key, which is nobody's.
+ * for, `held` what a page finds later.
  */
 struct copy
 {
 	uint64_t told;
 	uint64_t held;
 	bool damaged;
-	bool misnamed;
 };
 
 struct owner
@@ -244,7 +242,7 @@ tell_hash(struct owner *owner, int k)
 			dyn_tree_item(position, owner->copies[k].told);
 }
 
-/* Even keys only; the odd ones are for names that were damaged. */
+/* Half of the keys: else too few cells would be equal. */
 static void
 make_owners(struct prng *prng, uint8_t count)
 {
@@ -260,7 +258,6 @@ make_owners(struct prng *prng, uint8_t count)
 			copy->told = prng_below(prng, 12) ? common : prng_below(prng, 4);
 			copy->held = copy->told + (prng_below(prng, 12) == 0);
 			copy->damaged = copy->held != 0 && prng_below(prng, 60) == 0;
-			copy->misnamed = copy->damaged && prng_below(prng, 2);
 			tell_hash(&owners[s], k);
 		}
 	}
@@ -284,7 +281,7 @@ list_owner(struct owner *owner, const struct dyn_scan_merge *merge,
 
 		if (begun && wanted && copy->held != 0)
 			owner->items[owner->count++] = (struct dyn_scan_item){
-				.key = keys[k + copy->misnamed],
+				.key = keys[k],
 				.hash = copy->held,
 				.status = copy->damaged ? DYN_STATUS_CORRUPT : DYN_STATUS_OK,
 				.cell = cell_of_key(k)
@@ -354,11 +351,11 @@ judge(uint8_t streams, int k, enum dyn_scan_merge_step step, uint64_t shown)
 	{
 		const struct copy *copy = &owners[s].copies[k];
 
-		some_copy_counts |= copy->told != 0 && !copy->damaged;
+		some_copy_counts |= copy->told != 0;
 		if (step == DYN_SCAN_ITEM)
 			assert_true(shown >= copy->told);
 	}
-	if (some_copy_counts && k % 2 == 0)
+	if (some_copy_counts)
 		assert_true(step == DYN_SCAN_ITEM || step == DYN_SCAN_DIVERGED);
 }
 
@@ -448,61 +445,23 @@ a_third_owner_that_differs_makes_the_cell_differ(void **unused)
 	assert_int_equal(merge.equal_count, 0);
 }
 
-/* What a lone stream shows under a wrong name, nobody else can show under the
- * right one: the caller hears of it. */
+/* The key that is missing there may stand on no other of the R owners. */
 static void
-a_misnamed_record_is_passed_over_only_where_others_list_the_true_one(
-	void **unused)
+a_page_with_a_misnamed_record_is_no_answer(void **unused)
 {
-	struct dyn_scan_item misnamed = { .key = keys[1],
-									  .status = DYN_STATUS_CORRUPT,
-									  .cell = cell_of_key(0) };
-	struct dyn_scan_item sound = { .key = keys[0],
-								   .hash = 1,
-								   .status = DYN_STATUS_OK };
-	struct dyn_scan_merge merge;
-	struct dyn_scan_item item;
-	uint8_t which;
-
-	assert_true(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &misnamed));
-	assert_false(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &sound));
-	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 2);
-	dyn_scan_merge_feed(&merge, 0, &misnamed, 1, true);
-	dyn_scan_merge_feed(&merge, 1, &sound, 1, true);
-	assert_int_equal(dyn_scan_merge_next(&merge, &item, &which),
-					 DYN_SCAN_DIVERGED);
-	assert_true(dyn_slice_equal(item.key, keys[0]));
-	assert_int_equal(dyn_scan_merge_next(&merge, &item, &which), DYN_SCAN_END);
-	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 1);
-	dyn_scan_merge_feed(&merge, 0, &misnamed, 1, true);
-	assert_int_equal(dyn_scan_merge_next(&merge, &item, &which),
-					 DYN_SCAN_DIVERGED);
-	assert_true(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &item));
-}
-
-/* The same key may be missing from all of them. */
-static void
-one_stream_at_least_shows_no_misnamed_record(void **state)
-{
-	static struct dyn_scan_merge merge;
 	struct dyn_scan_item misnamed = { .key = keys[1],
 									  .status = DYN_STATUS_CORRUPT,
 									  .cell = cell_of_key(0) };
 	struct dyn_scan_item damaged = { .key = keys[0],
 									 .status = DYN_STATUS_CORRUPT,
 									 .cell = cell_of_key(0) };
+	struct dyn_scan_item items[2] = { damaged, misnamed };
 
-	(void) state;
-	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 1);
-	assert_true(dyn_scan_merge_takes(&merge, 0, &damaged, 1));
-	assert_false(dyn_scan_merge_takes(&merge, 0, &misnamed, 1));
-	dyn_scan_merge_init(&merge, dyn_slice_of(bucket), 3);
-	assert_true(dyn_scan_merge_takes(&merge, 2, &misnamed, 1));
-	assert_true(dyn_scan_merge_takes(&merge, 0, &misnamed, 1));
-	assert_true(dyn_scan_merge_takes(&merge, 1, &damaged, 1));
-	assert_false(dyn_scan_merge_takes(&merge, 1, &misnamed, 1));
-	assert_true(dyn_scan_merge_takes(&merge, 1, NULL, 0));
-	assert_true(dyn_scan_merge_takes(&merge, 0, &misnamed, 1));
+	assert_true(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &misnamed));
+	assert_false(dyn_scan_item_is_misnamed(dyn_slice_of(bucket), &damaged));
+	assert_true(dyn_scan_page_is_sound(dyn_slice_of(bucket), NULL, 0));
+	assert_true(dyn_scan_page_is_sound(dyn_slice_of(bucket), items, 1));
+	assert_false(dyn_scan_page_is_sound(dyn_slice_of(bucket), items, 2));
 }
 
 static void
@@ -563,9 +522,7 @@ main(void)
 			one_copy_of_equal_cells_shows_what_reads_of_all_owners_would),
 		cmocka_unit_test(only_cells_that_differ_are_asked_for),
 		cmocka_unit_test(a_third_owner_that_differs_makes_the_cell_differ),
-		cmocka_unit_test(
-			a_misnamed_record_is_passed_over_only_where_others_list_the_true_one),
-		cmocka_unit_test(one_stream_at_least_shows_no_misnamed_record),
+		cmocka_unit_test(a_page_with_a_misnamed_record_is_no_answer),
 		cmocka_unit_test(a_cell_that_is_none_is_noticed),
 		cmocka_unit_test(few_keys_are_listed_many_are_compared),
 		cmocka_unit_test(where_most_cells_differ_comparing_rests_for_a_while),
