@@ -46,6 +46,24 @@ choose_owner(const Put *put, PutState *state, bool last)
 	return -1;
 }
 
+/* Who only has no room now is not away: to whoever else is asked, it says the
+ * same. */
+static bool
+are_owners_away(const Put *put, const PutState *state)
+{
+	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
+
+	for (int slot = 0; slot < n; slot++)
+	{
+		int			node = dynfdw_cluster_owner(put->cluster, state->partition,
+												slot);
+
+		if (node >= 0 && !dynfdw_node_suspect(put->cluster, node))
+			return false;
+	}
+	return true;
+}
+
 /*
  * A node that owns nothing of the key hands the write on to whoever stands in
  * for the owners, or to an owner that it can reach itself.  One such node is
@@ -56,7 +74,7 @@ choose_stand_in(const Put *put, PutState *state)
 {
 	int			nnodes = dynfdw_cluster_node_count(put->cluster);
 
-	if (state->tried != 0 || state->handed_on)
+	if (state->tried != 0 || state->handed_on || !are_owners_away(put, state))
 		return -1;
 	for (int i = 0; i < nnodes; i++)
 	{
