@@ -529,9 +529,9 @@ read_may_miss(struct dyn_world *world)
 	"blind_rate=500000,think_ms=2,commit_ms_max=30,keys_max=24"
 
 #define HOARD                                                                  \
-	"node_count=2,n=2,r=2,w=2,client_count=9,batch_max=16,key_count=64,"       \
-	"write_rate=400000,mode_rate=500000,think_ms=2,delay_ms_min=10,"           \
-	"delay_ms_max=50,value_size_max=8000,memory_max=100000"
+	"node_count=4,n=4,r=4,w=1,client_count=9,batch_max=16,key_count=64,"       \
+	"write_rate=200000,blind_rate=800000,think_ms=2,delay_ms_min=10,"          \
+	"delay_ms_max=50,value_size_max=2000,memory_max=60000"
 
 static const struct
 {
