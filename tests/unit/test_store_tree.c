@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/record.h"
 #include "model/hash.h"
 #include "sim/simdisk.h"
 #include "sim/simrandom.h"
@@ -561,13 +562,13 @@ damage_few(struct storerig *rig, struct dyn_simrandom *random, uint32_t i,
 	char key[32];
 	char name[STOREFILE_NAME_MAX];
 	struct storefile_image image = storefile_read(rig);
-	/* Back from the object: its head of 32 bytes, and then its name. */
+	/* Back from the object: its head, and then its name. */
 	size_t back;
 	size_t offset;
 	uint8_t change = (uint8_t) (1 + dyn_simrandom_below(random, 255));
 
 	few_key(i, key);
-	back = 32 + storefile_name(key, name);
+	back = DYN_RECORD_HEAD_SIZE + storefile_name(key, name);
 	offset = dyn_simrandom_below(random, back + size);
 	assert_true(storefile_change(rig, &image, object, size,
 								 (ptrdiff_t) offset - (ptrdiff_t) back,
