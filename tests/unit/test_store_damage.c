@@ -528,6 +528,29 @@ write_hints(struct storerig *rig, struct dyn_write writes[HINTS],
 	rig->is_damaged = true;
 }
 
+/* As it stands on the page. */
+static size_t
+hint_name(const char *key, char name[48])
+{
+	memcpy(name, "h\0\0a", 4);
+	memcpy(name + 4, key, strlen(key));
+	return 4 + strlen(key);
+}
+
+/* One hint less after the removal of this one; then all is as it was. */
+static void
+expect_goes(struct storerig *rig, const struct storefile_image *image,
+			struct dyn_write hint)
+{
+	hint.object = (struct dyn_slice){ NULL, 0 };
+	storerig_open(rig);
+	assert_int_equal(storerig_wait(rig, storerig_submit(rig, &hint, 1)),
+					 DYN_STATUS_OK);
+	assert_int_equal(count_hints(rig), HINTS - 1);
+	storerig_close(rig);
+	storefile_restore(rig, image);
+}
+
 /* The one that its owner has, or that is damaged, goes by the key it had. */
 static void
 a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
@@ -543,21 +566,13 @@ a_hint_under_a_damaged_key_goes_by_the_one_it_had(void **state)
 	for (int round = 0; round < DAMAGE_ROUNDS; round++)
 	{
 		uint32_t which = (uint32_t) dyn_simrandom_below(&random, HINTS);
-		struct dyn_write removal = writes[which];
-		char name[48] = "h\0\0a";
-		size_t size = 4 + strlen(keys[which]);
+		char name[48];
+		size_t size = hint_name(keys[which], name);
 
-		memcpy(name + 4, keys[which], size - 4);
-		removal.object = (struct dyn_slice){ NULL, 0 };
 		storefile_change_leaves(
 			rig, &image, name, size, dyn_simrandom_below(&random, size),
 			(uint8_t) (1 + dyn_simrandom_below(&random, 255)));
-		storerig_open(rig);
-		assert_int_equal(storerig_wait(rig, storerig_submit(rig, &removal, 1)),
-						 DYN_STATUS_OK);
-		assert_int_equal(count_hints(rig), HINTS - 1);
-		storerig_close(rig);
-		storefile_restore(rig, &image);
+		expect_goes(rig, &image, writes[which]);
 	}
 	storefile_free(&image);
 }
@@ -576,22 +591,14 @@ a_hint_under_a_key_that_nothing_is_made_of_goes_by_the_one_it_shows(
 	image = storefile_read(rig);
 	for (uint32_t which = 0; which < HINTS; which++)
 	{
-		struct dyn_write removal = writes[which];
-		char name[48] = "h\0\0a";
-		size_t size = 4 + strlen(keys[which]);
+		char name[48];
+		size_t size = hint_name(keys[which], name);
 
-		memcpy(name + 4, keys[which], size - 4);
 		for (size_t i = 5; i < 7; i++)
 			storefile_change_leaves(rig, &image, name, size, i, 0x1a);
 		keys[which][1] ^= 0x1a;
 		keys[which][2] ^= 0x1a;
-		removal.object = (struct dyn_slice){ NULL, 0 };
-		storerig_open(rig);
-		assert_int_equal(storerig_wait(rig, storerig_submit(rig, &removal, 1)),
-						 DYN_STATUS_OK);
-		assert_int_equal(count_hints(rig), HINTS - 1);
-		storerig_close(rig);
-		storefile_restore(rig, &image);
+		expect_goes(rig, &image, writes[which]);
 	}
 	storefile_free(&image);
 }
