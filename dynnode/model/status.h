@@ -43,7 +43,8 @@
 	X(NO_MEMORY, 20, false, "out of memory")                                   \
 	X(ABORTED, 21, true, "the commit was given up; nothing was written")       \
 	X(BUILDING, 22, true, "the node's store is being built up again")          \
-	X(FENCED, 23, true, "older than what was removed here since")
+	X(FENCED, 23, true, "older than what was removed here since")              \
+	X(LATE, 24, true, "it came after its time to act; nothing was stored")
 
 enum dyn_status
 {
