@@ -19,15 +19,15 @@ names() {
 options=$(names 'option_table\[\]')
 [ -n "$options" ] || { echo "no options found in fdw/option.c" >&2; bad=1; }
 for name in $options; do
-    told "\`$name\`" README.md "the option"
+    told "\`$name\`" docs/sql.md "the option"
 done
 settings=$(sed -n 's/.*Define.*Variable("\(dynamo_fdw\.[a-z_]*\)".*/\1/p' fdw/option.c)
 [ -n "$settings" ] || { echo "no settings found in fdw/option.c" >&2; bad=1; }
 for name in $settings; do
-    told "\`$name\`" README.md "the setting"
+    told "\`$name\`" docs/sql.md "the setting"
 done
 for role in $(sed -n 's/.*\[DYNAMO_ROLE_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' fdw/option.c); do
-    [ "$role" = none ] || told "\`$role\`" README.md "the column role"
+    [ "$role" = none ] || told "\`$role\`" docs/sql.md "the column role"
 done
 if [ -x "$B/dynnode/dynnode" ]; then
     for flag in $("$B/dynnode/dynnode" --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'); do
@@ -44,7 +44,7 @@ if [ -x "$B/dynnode/dynnode" ]; then
     done
 fi
 # Every file that the documents link to is there.
-for document in README.md dynnode/ARCHITECTURE.md dynnode/PROTOCOL.md; do
+for document in README.md docs/*.md dynnode/ARCHITECTURE.md dynnode/PROTOCOL.md; do
     for target in $(grep -oE '\]\([^)#:]+\)' "$document" | sed 's/](\(.*\))/\1/'); do
         [ -e "$(dirname "$document")/$target" ] || {
             echo "$document links to $target, which is not there" >&2
@@ -74,10 +74,9 @@ for name in $(sed -n '/^## Invariants/,/^## /p' dynnode/ARCHITECTURE.md |
 done
 set +f
 # Every sentence of what is promised, and of what is not, names its invariants.
-for number in $(sed -n '/^## What it promises/,/^## /p' README.md |
-    grep -oE '\[[0-9, ]+\]' | tr -d '[],' ); do
+for number in $(cat docs/promises.md docs/operations.md | grep -oE '\[[0-9, ]+\]' | tr -d '[],'); do
     grep -q "^$number\. " dynnode/ARCHITECTURE.md || {
-        echo "README.md points to invariant $number, which is not there" >&2
+        echo "docs/ points to invariant $number, which is not there" >&2
         bad=1
     }
 done
