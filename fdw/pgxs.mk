@@ -14,6 +14,8 @@ SHLIB_LINK = $(B)/libmodel.a -Wl,--exclude-libs,ALL -lzmq -lprotobuf-c -lxxhash
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 override with_llvm = no
+# PGXS looks for what it installs beside the makefile, which lies in fdw/.
+VPATH = .
 include $(PGXS)
 $(MODULE_big).so: $(B)/libmodel.a
 $(OBJS): $(wildcard fdw/*.h dynnode/model/*.h $(B)/gen/*.h)
