@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 # Doing what a document shows, as its reader would: for the tests of README.md
 # and docs/.  Source after common.sh and pg.sh.
 #
