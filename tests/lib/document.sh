@@ -74,8 +74,13 @@ reader_line() {
     echo "$1"
 }
 
+# psql in the reader's directory and with his environment, for \\! and \\copy
 run_statements() {
-    psql -q -P footer=off -P pager=off <"$1" >"$scratch/output" 2>&1
+    (
+        cd "$(cat "$scratch/reader.directory")" || exit
+        env -i "${reader_environment[@]}" "$pg_client/psql" -X -h "$pg_dir" -p "$pg_port" \
+            -U postgres -d postgres -q -P footer=off -P pager=off
+    ) <"$1" >"$scratch/output" 2>&1
 }
 
 # The output of the block before: shown in $1, or nothing when $1 is empty
