@@ -19,15 +19,14 @@ enum
 void
 dynfdw_node_silent(DynamoCluster *cluster, int node)
 {
-	cluster->nodes[node].suspect_until =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
+	cluster->nodes[node].suspect_until = dynfdw_after(dynfdw_now(), SUSPECT_MS);
 }
 
 bool
 dynfdw_node_suspect(DynamoCluster *cluster, int node)
 {
 	return cluster->nodes[node].suspect_until != 0 &&
-		cluster->nodes[node].suspect_until > GetCurrentTimestamp();
+		cluster->nodes[node].suspect_until > dynfdw_now();
 }
 
 /* ---------------------------------------------------------------- building */
@@ -85,15 +84,14 @@ is_asked(DynamoCluster *cluster, int node)
 static void
 ask(DynamoCluster *cluster, int node)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	DynamoMoment now = dynfdw_now();
 	Dyn__StatusRequest request = DYN__STATUS_REQUEST__INIT;
 	bool		sent = cluster->sent;
 
 	if (now < cluster->nodes[node].ask_at || is_asked(cluster, node))
 		return;
 	request.partitions = true;
-	cluster->nodes[node].ask_at =
-		TimestampTzPlusMilliseconds(now, BUILDING_ASK_MS);
+	cluster->nodes[node].ask_at = dynfdw_after(now, BUILDING_ASK_MS);
 	(void) dynfdw_call(questions_of(cluster), node, DYN_MESSAGE_STATUS,
 					   &request.base, cluster->nodes[node].ask_at);
 	/* Nobody waits for it: it is no part of a round trip. */
@@ -162,12 +160,12 @@ dynfdw_reads_elsewhere(DynamoCluster *cluster, int node, uint16 partition)
 void
 dynfdw_ask_building(DynamoCluster *cluster)
 {
-	TimestampTz now;
+	DynamoMoment now;
 	dlist_mutable_iter iter;
 
 	if (cluster->questions == NULL)
 		return;
-	now = GetCurrentTimestamp();
+	now = dynfdw_now();
 	dlist_foreach_modify(iter, &cluster->questions->calls)
 	{
 		DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);

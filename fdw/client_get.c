@@ -46,7 +46,7 @@ typedef struct Get
 	int			nkeys;
 	int			r;
 	const DynamoRequestOptions *options;
-	TimestampTz deadline;		/* of what is being asked now */
+	DynamoMoment deadline;		/* of what is being asked now */
 	DynamoRequestStats *stats;
 	KeyState   *states;
 	DynamoCallGroup *group;
@@ -293,8 +293,7 @@ read_round(Get *get)
 	/* Whoever says nothing for so long is passed over. */
 	while (collect(get, take_read))
 	{
-		TimestampTz hedge =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), hedge_ms);
+		DynamoMoment hedge = dynfdw_after(dynfdw_now(), hedge_ms);
 
 		if (dynfdw_wait(get->cluster, Min(hedge, get->deadline), get->stats))
 			continue;
@@ -475,16 +474,16 @@ coordinate(Get *get, const int *indexes, int count)
 {
 	/* The nodes answer by the deadline; what they say then is worth waiting
 	 * for a moment longer. */
-	TimestampTz end = TimestampTzPlusMilliseconds(get->deadline, HEDGE_MS);
+	DynamoMoment end = dynfdw_after(get->deadline, HEDGE_MS);
 	Attempt		attempt = {.indexes = indexes,.count = count,
 		.status = DYN_STATUS_NO_QUORUM,.text = "no node can be reached"};
 	bool		more = true;
-	TimestampTz until = 0;
+	DynamoMoment until = 0;
 
 	attempt.asked = palloc0(dynfdw_cluster_node_count(get->cluster));
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		DynamoMoment now = dynfdw_now();
 
 		if (take_gets(get, &attempt))
 			break;
@@ -492,7 +491,7 @@ coordinate(Get *get, const int *indexes, int count)
 					 (attempt.waiting < COORDINATORS_MAX && now >= until)))
 		{
 			more = ask_coordinator(get, &attempt);
-			until = TimestampTzPlusMilliseconds(now, COORDINATOR_SILENT_MS);
+			until = dynfdw_after(now, COORDINATOR_SILENT_MS);
 		}
 		if (attempt.waiting == 0)
 			dynfdw_raise(attempt.status, "could not read from the cluster",

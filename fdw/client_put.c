@@ -20,8 +20,7 @@ void
 dynfdw_put_move_deadline(Put *put)
 {
 	put->deadline =
-		Min(put->limit, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													put->timeout_ms));
+		Min(put->limit, dynfdw_after(dynfdw_now(), put->timeout_ms));
 }
 
 void
@@ -47,12 +46,12 @@ dynfdw_put_finish(Put *put, int index, enum dyn_status status,
 static bool
 wait_for_news(Put *put)
 {
-	TimestampTz next = Min(put->deadline, put->resume_at);
+	DynamoMoment next = Min(put->deadline, put->resume_at);
 	dlist_iter	iter;
 
 	/* A node was lost while sending: choose anew. */
-	if (dlist_is_empty(&put->group->calls) && put->resume_at == DT_NOEND)
-		return GetCurrentTimestamp() < put->deadline;
+	if (dlist_is_empty(&put->group->calls) && put->resume_at == DYNAMO_NEVER)
+		return dynfdw_now() < put->deadline;
 	dlist_foreach(iter, &put->group->calls)
 	{
 		DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
@@ -60,7 +59,7 @@ wait_for_news(Put *put)
 		next = Min(next, ((Batch *) call->owner)->give_up_at);
 	}
 	return dynfdw_wait(put->cluster, next, put->stats) ||
-		GetCurrentTimestamp() < put->deadline;
+		dynfdw_now() < put->deadline;
 }
 
 /* The time is up. */
@@ -190,8 +189,8 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 		return;
 	MemoryContextSwitchTo(working);
 	put.limit = options->limit_ms > 0
-		? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), options->limit_ms)
-		: DT_NOEND;
+		? dynfdw_after(dynfdw_now(), options->limit_ms)
+		: DYNAMO_NEVER;
 	dynfdw_cluster_ready_by(cluster, put.limit);
 	put.w = dynfdw_cluster_w(cluster, options);
 	put.timeout_ms = dynfdw_cluster_timeout_ms(cluster, options);

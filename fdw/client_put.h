@@ -11,8 +11,20 @@
  * the same request id, so that it makes no second row.  What was once on its
  * way and never answered stays UNKNOWN, whatever refuses it later.  A node
  * that has no room for a write now is sent the same write again later, and
- * less at a time (window.h).  When no owner can be reached, or all were silent
+ * less at a time (window.h).  So is it to one that says LATE, once it has told
+ * its clock anew.  When no owner can be reached, or all were silent
  * of late, any other node is asked once: it finds those who stand in for them.
+ *
+ * A write acts at most once, and not after we have left it:
+ *
+ * - An attempt ends when the node has answered, when the connection broke, or
+ *   at its give_up_at, and until that time it may act (node_clock.h).  The
+ *   next one leaves after that.
+ * - All attempts after one that may have acted are marked `retry`, so at most
+ *   one that is not marked can act.
+ * - No attempt is on its way later than DYN_OP_LIMIT_MS after the first that
+ *   may have acted: for as long as that, and a request more, the nodes
+ *   remember the id.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +32,7 @@
 #define DYNFDW_CLIENT_PUT_H
 
 #include "avoid.h"
+#include "node_clock.h"
 #include "window.h"
 
 enum
@@ -34,9 +47,12 @@ typedef struct PutState
 	int8		slot;			/* of the present attempt, or DYNFDW_NO_SLOT */
 	bool		handed_on;		/* a node that owns nothing of it was tried */
 	bool		was_lost;		/* an attempt may have been applied */
+	uint8		late;			/* times in a row that a node said LATE */
 	bool		done;
 	bool		queued;			/* in a frame on its way */
 	uint8		request_id[16];
+	DynamoMoment first_sent_at; /* of those that may have been applied, or of
+								 * the one on its way; 0 = none */
 	uint16		cell;
 	int			rank;			/* place in the order of sending */
 } PutState;
@@ -46,7 +62,7 @@ typedef struct Batch
 	int		   *indexes;
 	int			count;
 	int			capacity;
-	TimestampTz give_up_at;
+	DynamoMoment give_up_at;
 } Batch;
 
 typedef struct Put
@@ -56,8 +72,8 @@ typedef struct Put
 	int			nputs;
 	int			w;
 	int			timeout_ms;		/* without any progress */
-	TimestampTz limit;			/* of the whole */
-	TimestampTz deadline;		/* moves on with each write that is done */
+	DynamoMoment limit;			/* of the whole */
+	DynamoMoment deadline;		/* moves on with each write that is done */
 	DynamoRequestStats *stats;
 	PutState   *states;
 	int		   *order;			/* of sending: as the stores keep records */
@@ -65,8 +81,8 @@ typedef struct Put
 	MemoryContext results;
 	int			undone;
 	DynamoWindow *windows;		/* by node */
-	TimestampTz now;			/* when sending began */
-	TimestampTz resume_at;		/* when a node may be sent to again */
+	DynamoMoment now;			/* when sending began */
+	DynamoMoment resume_at;		/* when a node may be sent to again */
 	int			cursor;			/* all of order before it is done or queued */
 } Put;
 

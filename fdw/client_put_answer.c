@@ -9,6 +9,11 @@
 
 #include "utils/memutils.h"
 
+enum
+{
+	LATE_MAX = 4				/* then another node is tried */
+};
+
 /* Would another owner perhaps do it? Nothing was stored for any of these. */
 static bool
 is_of_this_node(enum dyn_status status)
@@ -17,7 +22,23 @@ is_of_this_node(enum dyn_status status)
 		status == DYN_STATUS_NOT_READY || status == DYN_STATUS_FULL ||
 		status == DYN_STATUS_NO_QUORUM || status == DYN_STATUS_CORRUPT ||
 		status == DYN_STATUS_IO_ERROR || status == DYN_STATUS_ABORTED ||
-		status == DYN_STATUS_BUILDING || status == DYN_STATUS_FENCED;
+		status == DYN_STATUS_BUILDING || status == DYN_STATUS_FENCED ||
+		status == DYN_STATUS_LATE;
+}
+
+/* A definite no: if none of its attempts may have acted, the next one is as
+ * good as the first. */
+static void
+was_refused(Put *put, int index, enum dyn_status status)
+{
+	PutState   *state = &put->states[index];
+
+	state->queued = false;
+	if (!state->was_lost)
+		state->first_sent_at = 0;
+	/* For whoever is told when an interrupt ends the waiting. */
+	put->puts[index].status = state->was_lost ? DYN_STATUS_UNKNOWN : status;
+	put->cursor = Min(put->cursor, state->rank);
 }
 
 static void
@@ -26,58 +47,85 @@ try_next(Put *put, int index, enum dyn_status status, const char *text,
 {
 	PutState   *state = &put->states[index];
 
-	state->queued = false;
 	state->was_lost |= maybe_applied;
+	was_refused(put, index, status);
+	state->late = 0;
 	if (state->slot == DYNFDW_NO_SLOT)
 		state->handed_on = true;
 	else
 		state->tried |= (uint8) (1 << state->slot);
-	put->puts[index].status = status;
 	put->puts[index].text = dynfdw_put_keep_text(put, text);
-	put->cursor = Min(put->cursor, state->rank);
 }
 
-/* It has no room now, and nobody has seen the write: the same one again. */
-static void
-try_later(Put *put, int index, const char *text)
+/*
+ * It has no room now, or read the write too late, and nobody has seen it: the
+ * same one again, with the node's clock as it is told by then.  Who says LATE
+ * again and again cannot be helped.  False: another node is to be tried.
+ */
+static bool
+try_later(Put *put, int index, enum dyn_status status, const char *text)
 {
 	PutState   *state = &put->states[index];
 	DynamoPut  *one = &put->puts[index];
 
-	state->queued = false;
-	one->status = DYN_STATUS_OVERLOAD;
+	if (status == DYN_STATUS_LATE && ++state->late >= LATE_MAX)
+		return false;
+	was_refused(put, index, status);
 	if (one->text == NULL || strcmp(one->text, text) != 0)
 		one->text = dynfdw_put_keep_text(put, text);
-	put->cursor = Min(put->cursor, state->rank);
+	return true;
 }
 
-/* False: it is to be sent again later. */
+/* Nothing was stored; true when the node is to be asked again later. */
 static bool
-take_result(Put *put, int index, const Dyn__PutResult *result)
+take_refusal(Put *put, int node, int index, enum dyn_status status,
+			 const char *text)
+{
+	/* By whose clock it was late: perhaps of a process that is no more. */
+	if (status == DYN_STATUS_LATE)
+		dynfdw_clock_forget(put->cluster, node);
+	if ((status == DYN_STATUS_OVERLOAD || status == DYN_STATUS_LATE) &&
+		try_later(put, index, status, text))
+		return true;
+	try_next(put, index, status, text, false);
+	return false;
+}
+
+/* True: it is to be sent again later. */
+static bool
+take_result(Put *put, int node, int index, const Dyn__PutResult *result)
 {
 	enum dyn_status status = dyn_status_is_valid(result->status)
 		? (enum dyn_status) result->status : DYN_STATUS_UNKNOWN;
 	struct dyn_allocator allocator = dynfdw_allocator(put->results);
 
 	if (put->states[index].done)
-		return true;
-	if (status == DYN_STATUS_OVERLOAD)
-	{
-		try_later(put, index, result->text);
 		return false;
-	}
 	if (is_of_this_node(status))
-	{
-		try_next(put, index, status, result->text, false);
-		return true;
-	}
+		return take_refusal(put, node, index, status, result->text);
 	if (status == DYN_STATUS_OK && result->context.len != 0)
 		dynfdw_check(dyn_clock_decode(dyn_slice_of_bytes(result->context),
 									  false, &allocator,
 									  &put->puts[index].result),
 					 "a node sent a malformed clock");
 	dynfdw_put_finish(put, index, status, result->text);
-	return true;
+	return false;
+}
+
+/* Results for all that was asked, or an ERROR: else the node has perhaps
+ * stored it. */
+static bool
+is_about(const DynamoCall *call, const Dyn__PutReply *reply,
+		 const Batch *batch)
+{
+	struct dyn_envelope env;
+	enum dyn_status status;
+
+	if (reply != NULL)
+		return reply->n_results == batch->count;
+	status = dyn_envelope_open(call->frame, &env);
+	return status == DYN_STATUS_VERSION ||
+		(status == DYN_STATUS_OK && env.type == DYN_MESSAGE_ERROR);
 }
 
 static void
@@ -98,6 +146,11 @@ take_call(Put *put, DynamoCall *call)
 	if (call->state == DYNAMO_CALL_ANSWERED)
 	{
 		reply = dynfdw_call_reply(call, DYN_MESSAGE_PUT_REPLY, &status, &text);
+		if (!is_about(call, reply, batch))
+		{
+			status = DYN_STATUS_UNKNOWN;
+			text = "the answer is malformed";
+		}
 		refused = reply == NULL && is_of_this_node(status);
 	}
 	for (int i = 0; i < batch->count; i++)
@@ -105,17 +158,13 @@ take_call(Put *put, DynamoCall *call)
 		int			index = batch->indexes[i];
 
 		if (reply != NULL && reply->n_results == batch->count)
-			later += !take_result(put, index, reply->results[i]);
-		else if (refused && status == DYN_STATUS_OVERLOAD)
-		{
-			try_later(put, index, text);
-			later++;
-		}
-		else if (call->state == DYNAMO_CALL_ANSWERED && !refused)
+			later += take_result(put, call->node, index, reply->results[i]);
+		else if (refused)
+			later += take_refusal(put, call->node, index, status, text);
+		else if (call->state == DYNAMO_CALL_ANSWERED)
 			dynfdw_put_finish(put, index, status, text);
 		else
-			try_next(put, index, refused ? status : DYN_STATUS_UNKNOWN, text,
-					 !refused);
+			try_next(put, index, DYN_STATUS_UNKNOWN, text, true);
 	}
 	dynfdw_window_answered(&put->windows[call->node], call->sent_at,
 						   batch->count, later);
@@ -132,7 +181,7 @@ take_call(Put *put, DynamoCall *call)
 void
 dynfdw_put_collect(Put *put)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	DynamoMoment now = dynfdw_now();
 	MemoryContext old = CurrentMemoryContext;
 	MemoryContext temporary = AllocSetContextCreate(old, "dynamo_fdw answers",
 													ALLOCSET_DEFAULT_SIZES);

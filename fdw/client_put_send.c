@@ -99,6 +99,16 @@ choose_node(const Put *put, int index)
 	return node >= 0 ? node : choose_owner(put, state, true);
 }
 
+/* One more attempt would still be on its way when nodes begin to forget that
+ * they know the write. */
+static bool
+is_over(const Put *put, const PutState *state)
+{
+	return state->first_sent_at != 0 &&
+		put->now > dynfdw_after(state->first_sent_at,
+								DYN_OP_LIMIT_MS - SILENT_MS);
+}
+
 static void
 give_up(Put *put, int index)
 {
@@ -151,9 +161,28 @@ fill_op(Put *put, int index, Dyn__PutOp *op)
 	op->context = dyn_bytes_of_slice(context);
 }
 
+/* Until when its answer is awaited, and it may act. */
+static DynamoMoment
+give_up_at(const Put *put, const Batch *batch, DynamoMoment now)
+{
+	int			ms = batch->count <= FEW_OPS ? SILENT_MS
+		: Max(SILENT_MS, put->timeout_ms);
+	DynamoMoment until = Min(put->deadline, dynfdw_after(now, ms));
+
+	for (int i = 0; i < batch->count; i++)
+	{
+		DynamoMoment first = put->states[batch->indexes[i]].first_sent_at;
+
+		until = Min(until, dynfdw_after(first != 0 ? first : now,
+										DYN_OP_LIMIT_MS));
+	}
+	return until;
+}
+
 static bool
 send_batch(Put *put, int node, Batch *batch)
 {
+	DynamoMoment now = dynfdw_now();
 	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
 	Dyn__PutOp *ops = palloc(batch->count * sizeof(*ops));
 	DynamoCall *call;
@@ -167,19 +196,21 @@ send_batch(Put *put, int node, Batch *batch)
 		fill_op(put, batch->indexes[i], &ops[i]);
 		request.ops[i] = &ops[i];
 	}
+	batch->give_up_at = give_up_at(put, batch, now);
+	dynfdw_act_until(put->cluster, node, batch->give_up_at, &request);
 	call = dynfdw_call(put->group, node, DYN_MESSAGE_PUT, &request.base,
 					   put->deadline);
 	if (call == NULL)
 		return false;
-	batch->give_up_at =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									batch->count <= FEW_OPS ? SILENT_MS
-									: Max(SILENT_MS, put->timeout_ms));
 	call->owner = batch;
 	dynfdw_window_sent(&put->windows[node], batch->count);
 	for (int i = 0; i < batch->count; i++)
 	{
-		put->states[batch->indexes[i]].queued = true;
+		PutState   *state = &put->states[batch->indexes[i]];
+
+		state->queued = true;
+		if (state->first_sent_at == 0)
+			state->first_sent_at = now;
 		put->puts[batch->indexes[i]].sent = true;
 		/* Until somebody knows better: an interrupt may end the waiting. */
 		put->puts[batch->indexes[i]].status = DYN_STATUS_UNKNOWN;
@@ -202,8 +233,15 @@ static Batch *
 open_batch(Put *put, int node)
 {
 	int			room = dynfdw_window_room(&put->windows[node], put->now);
+	DynamoMoment told_by;
 	Batch	   *batch;
 
+	if (room > 0 &&
+		(told_by = dynfdw_ask_clock(put->cluster, node, SILENT_MS)) != 0)
+	{
+		put->resume_at = Min(put->resume_at, told_by);
+		return NULL;
+	}
 	if (room == 0)
 	{
 		if (put->now < put->windows[node].not_before)
@@ -229,8 +267,9 @@ send_some(Put *put)
 	size_t	   *bytes = palloc0(nnodes * sizeof(*bytes));
 	int			passed_over = 0;
 
-	put->now = GetCurrentTimestamp();
-	put->resume_at = DT_NOEND;
+	dynfdw_take_clocks(put->cluster);
+	put->now = dynfdw_now();
+	put->resume_at = DYNAMO_NEVER;
 	while (put->cursor < put->nputs &&
 		   (put->states[put->order[put->cursor]].done ||
 			put->states[put->order[put->cursor]].queued))
@@ -243,7 +282,7 @@ send_some(Put *put)
 
 		if (put->states[i].done || put->states[i].queued)
 			continue;
-		node = choose_node(put, i);
+		node = is_over(put, &put->states[i]) ? -1 : choose_node(put, i);
 		if (node < 0)
 		{
 			give_up(put, i);

@@ -201,10 +201,10 @@ wait_page(DynamoScan *scan, Partition *partition, Stream *stream)
 
 	while (!stream->taken && stream->call->state == DYNAMO_CALL_WAITING)
 	{
-		TimestampTz until =
-			TimestampTzPlusMilliseconds(stream->call->sent_at,
-										patient ? Max(timeout_ms, SILENT_MS)
-										: Min(timeout_ms, SILENT_MS));
+		DynamoMoment until =
+			dynfdw_after(stream->call->sent_at,
+						 patient ? Max(timeout_ms, SILENT_MS)
+						 : Min(timeout_ms, SILENT_MS));
 
 		if (dynfdw_wait(scan->cluster, until, scan->stats))
 		{

@@ -10,6 +10,7 @@
  *-------------------------------------------------------------------------
  */
 #include "cluster_state.h"
+#include "node_clock.h"
 
 #include "foreign/foreign.h"
 #include "utils/inval.h"
@@ -72,7 +73,7 @@ disconnect(DynamoCluster *cluster)
 	dynfdw_lose_calls(cluster, -1);
 	dynfdw_close_nodes(cluster);
 	MemoryContextReset(cluster->context);
-	cluster->questions = NULL;
+	cluster->questions = cluster->greetings = NULL;
 	memset(&cluster->ring, 0, sizeof(cluster->ring));
 	memset(&cluster->options, 0, sizeof(cluster->options));
 	cluster->ring_digest = 0;
@@ -245,13 +246,12 @@ dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
 		: cluster->options.timeout_ms;
 }
 
-TimestampTz
+DynamoMoment
 dynfdw_cluster_deadline(DynamoCluster *cluster,
 						const DynamoRequestOptions *options)
 {
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									   dynfdw_cluster_timeout_ms(cluster,
-																 options));
+	return dynfdw_after(dynfdw_now(),
+						dynfdw_cluster_timeout_ms(cluster, options));
 }
 
 uint64
@@ -393,20 +393,26 @@ take_welcome(DynamoCluster *cluster, const Dyn__Welcome *welcome)
 }
 
 /* Members that their fellows call up are waited for a moment, so that the
- * first request of a session finds them connected. */
+ * first request of a session finds them connected; and each is asked for its
+ * clock, so that the first put need not. */
 static void
 settle(DynamoCluster *cluster)
 {
-	TimestampTz until =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SETTLE_MS);
+	DynamoMoment until = dynfdw_after(dynfdw_now(), SETTLE_MS);
 
 	for (;;)
 	{
 		bool		all = true;
 
+		dynfdw_take_clocks(cluster);
 		for (uint32 i = 0; i < cluster->ring.member_count; i++)
-			all &= !cluster->member_up[i] ||
-				dynfdw_node_usable(cluster, cluster->member_node[i]);
+		{
+			int			node = cluster->member_node[i];
+
+			all &= !cluster->member_up[i] || dynfdw_node_usable(cluster, node);
+			if (dynfdw_node_usable(cluster, node))
+				(void) dynfdw_ask_clock(cluster, node, DYNAMO_HELLO_SILENT_MS);
+		}
 		if (all || !dynfdw_wait(cluster, until, NULL))
 			return;
 	}
@@ -446,6 +452,8 @@ answered(DynamoCluster *cluster, DynamoCall *call, StringInfo why,
 	if (call->state != DYNAMO_CALL_ANSWERED)
 		return false;
 	welcome = dynfdw_call_reply(call, DYN_MESSAGE_WELCOME, &status, &text);
+	if (welcome != NULL)
+		dynfdw_clock_welcome(cluster, call->node, welcome, call->answered_at);
 	if (welcome != NULL && take_welcome(cluster, welcome))
 		return true;
 	if (welcome != NULL)
@@ -460,31 +468,27 @@ answered(DynamoCluster *cluster, DynamoCall *call, StringInfo why,
 
 /* HELLO to every node as soon as its connection stands. */
 static void
-greet(DynamoCluster *cluster, DynamoCallGroup *group, TimestampTz until)
+greet_all(DynamoCluster *cluster, DynamoMoment until)
 {
-	Dyn__Hello	hello = DYN__HELLO__INIT;
-
-	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
-	hello.agent = "dynamo_fdw";
 	for (int i = 0; i < cluster->nnodes; i++)
 		if (!cluster->nodes[i].hello_sent &&
-			dynfdw_call(group, i, DYN_MESSAGE_HELLO, &hello.base, until))
+			dynfdw_greet(cluster, i, until))
 			cluster->nodes[i].hello_sent = true;
 }
 
 static void
-meet(DynamoCluster *cluster, TimestampTz limit)
+meet(DynamoCluster *cluster, DynamoMoment limit)
 {
-	DynamoCallGroup *group = dynfdw_group_begin(cluster, NULL);
-	TimestampTz until =
-		Min(limit,
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										cluster->options.connect_timeout_ms));
+	DynamoCallGroup *group = dynfdw_greetings(cluster);
+	DynamoMoment until =
+		Min(limit, dynfdw_after(dynfdw_now(),
+								cluster->options.connect_timeout_ms));
 	enum dyn_status worst = DYN_STATUS_OK;
 	StringInfoData why;
 	bool		known = false;
 
 	initStringInfo(&why);
+	dynfdw_greetings_end(cluster);
 	for (int i = 0; i < cluster->nnodes; i++)
 		cluster->nodes[i].hello_sent = false;
 	do
@@ -493,7 +497,7 @@ meet(DynamoCluster *cluster, TimestampTz limit)
 
 		dynfdw_signal_all(cluster);
 		dynfdw_drain(cluster);
-		greet(cluster, group, until);
+		greet_all(cluster, until);
 		dlist_foreach_modify(iter, &group->calls)
 		{
 			DynamoCall *call = dlist_container(DynamoCall, in_group, iter.cur);
@@ -504,7 +508,7 @@ meet(DynamoCluster *cluster, TimestampTz limit)
 			dynfdw_call_end(call);
 		}
 	} while (!known && dynfdw_wait(cluster, until, NULL));
-	dynfdw_group_end(group);
+	/* What the others answer tells of their clocks. */
 	if (known)
 	{
 		settle(cluster);
@@ -528,11 +532,11 @@ meet(DynamoCluster *cluster, TimestampTz limit)
 void
 dynfdw_cluster_ready(DynamoCluster *cluster)
 {
-	dynfdw_cluster_ready_by(cluster, DT_NOEND);
+	dynfdw_cluster_ready_by(cluster, DYNAMO_NEVER);
 }
 
 void
-dynfdw_cluster_ready_by(DynamoCluster *cluster, TimestampTz limit)
+dynfdw_cluster_ready_by(DynamoCluster *cluster, DynamoMoment limit)
 {
 	MemoryContext temporary;
 	MemoryContext old;
@@ -543,6 +547,7 @@ dynfdw_cluster_ready_by(DynamoCluster *cluster, TimestampTz limit)
 		/* What happened since the last statement. */
 		dynfdw_signal_all(cluster);
 		dynfdw_drain(cluster);
+		dynfdw_take_clocks(cluster);
 		for (int i = 0; i < cluster->nnodes && !any; i++)
 			any = cluster->nodes[i].writable;
 		if (any)
@@ -563,6 +568,7 @@ dynfdw_cluster_ready_by(DynamoCluster *cluster, TimestampTz limit)
 		if (!cluster->ready)
 		{
 			dynfdw_lose_calls(cluster, -1);
+			dynfdw_greetings_end(cluster);
 			dynfdw_close_nodes(cluster);
 		}
 		PG_RE_THROW();

@@ -2,8 +2,9 @@
  *
  * cluster_state.h
  *		A cluster as a backend knows it: shared by cluster.c (what it is, who
- *		its nodes are), connection.c (the sockets to them) and avoid.c (who of
- *		them comes last), and nobody else.
+ *		its nodes are), connection.c (the sockets to them), avoid.c (who of
+ *		them comes last) and node_clock.c (what their clocks say), and nobody
+ *		else.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +16,15 @@
 #include "model/bucket.h"
 #include "storage/latch.h"
 
+/* A node's clock as it was told last (node_clock.h). */
+typedef struct DynamoNodeClock
+{
+	bool		known;
+	uint64		process;		/* 0: it knows no bounds */
+	uint64		told_ms;
+	DynamoMoment told_at;		/* when we heard it */
+} DynamoNodeClock;
+
 typedef struct DynamoNode
 {
 	char		address[DYN_ADDRESS_SIZE_MAX + 1];
@@ -23,9 +33,11 @@ typedef struct DynamoNode
 	bool		writable;		/* the connection stands */
 	bool		signalled;		/* its state may have changed: look */
 	bool		hello_sent;
-	TimestampTz suspect_until;	/* it was silent; 0 = no */
+	DynamoMoment suspect_until;	/* it was silent; 0 = no */
 	uint8	   *building;		/* bits of partitions; NULL = none is */
-	TimestampTz ask_at;			/* not about them again before that */
+	DynamoMoment ask_at;		/* not about them again before that */
+	DynamoNodeClock clock;
+	DynamoMoment greet_at;		/* no HELLO for the clock before that */
 } DynamoNode;
 
 struct DynamoCluster
@@ -57,6 +69,7 @@ struct DynamoCluster
 	bool		sent;			/* since an answer came: a round trip begins */
 	dlist_head	calls;			/* WAITING */
 	DynamoCallGroup *questions; /* to nodes that build, or NULL */
+	DynamoCallGroup *greetings; /* HELLO, or NULL */
 	uint64		correlation_next;
 };
 

@@ -6,6 +6,7 @@
  *-------------------------------------------------------------------------
  */
 #include "cluster_state.h"
+#include "node_clock.h"
 
 #include <pthread.h>
 
@@ -311,11 +312,11 @@ dynfdw_call_end(DynamoCall *call)
 
 DynamoCall *
 dynfdw_call(DynamoCallGroup *group, int node, enum dyn_message_type type,
-			const ProtobufCMessage *body, TimestampTz deadline)
+			const ProtobufCMessage *body, DynamoMoment deadline)
 {
 	DynamoCluster *cluster = group->cluster;
-	TimestampTz now = GetCurrentTimestamp();
-	long		remaining_ms = TimestampDifferenceMilliseconds(now, deadline);
+	DynamoMoment now = dynfdw_now();
+	long		remaining_ms = dynfdw_ms_until(now, deadline);
 	struct dyn_allocator allocator = dynfdw_allocator(CurrentMemoryContext);
 	struct dyn_envelope env = {.type = type,.cluster = cluster->tag};
 	struct dyn_slice frame;
@@ -395,6 +396,7 @@ deliver(DynamoCluster *cluster, int node, const void *data, size_t size)
 	memcpy(copy, data, size);
 	call->frame = (struct dyn_slice) {copy, size};
 	call->state = DYNAMO_CALL_ANSWERED;
+	call->answered_at = dynfdw_now();
 	dlist_delete(&call->in_cluster);
 	if (call->group->stats != NULL)
 		call->group->stats->bytes_received += size;
@@ -437,7 +439,10 @@ drain_node(DynamoCluster *cluster, int which)
 		cluster->nodes[which].writable = writable;
 		progress = true;
 		if (!writable)
+		{
 			dynfdw_lose_calls(cluster, which);
+			dynfdw_clock_forget(cluster, which);
+		}
 	}
 	return progress;
 }
@@ -497,7 +502,7 @@ wait_set_of(DynamoCluster *cluster)
 }
 
 bool
-dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
+dynfdw_wait(DynamoCluster *cluster, DynamoMoment until,
 			DynamoRequestStats *stats)
 {
 	bool		looked = false;
@@ -516,8 +521,7 @@ dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 			cluster->sent = false;
 			return true;
 		}
-		timeout_ms =
-			TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+		timeout_ms = dynfdw_ms_until(dynfdw_now(), until);
 		if (timeout_ms <= 0)
 		{
 			/* Time passed without waiting, perhaps: an idle cursor.  What has
@@ -540,6 +544,27 @@ dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
 	}
 }
 
+/* The clock that a reply tells; 0 = none. */
+static uint64
+told_clock(uint32 type, const ProtobufCMessage *body)
+{
+	switch (type)
+	{
+		case DYN_MESSAGE_ERROR:
+			return ((const Dyn__Error *) body)->clock_ms;
+		case DYN_MESSAGE_PUT_REPLY:
+			return ((const Dyn__PutReply *) body)->clock_ms;
+		case DYN_MESSAGE_GET_REPLY:
+			return ((const Dyn__GetReply *) body)->clock_ms;
+		case DYN_MESSAGE_READ_REPLY:
+			return ((const Dyn__ReadReply *) body)->clock_ms;
+		case DYN_MESSAGE_SCAN_REPLY:
+			return ((const Dyn__ScanReply *) body)->clock_ms;
+		default:
+			return 0;
+	}
+}
+
 void *
 dynfdw_call_reply(DynamoCall *call, enum dyn_message_type reply_type,
 				  enum dyn_status *status, const char **text)
@@ -554,6 +579,8 @@ dynfdw_call_reply(DynamoCall *call, enum dyn_message_type reply_type,
 		*status = dyn_message_unpack(&env, &allocator, &body);
 	if (*status != DYN_STATUS_OK)
 		return NULL;
+	dynfdw_clock_told(call->group->cluster, call->node,
+					  told_clock(env.type, body), call->answered_at);
 	if (env.type == reply_type)
 		return body;
 	*status = DYN_STATUS_BAD_REQUEST;

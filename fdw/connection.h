@@ -28,7 +28,7 @@
 #include "lib/ilist.h"
 #include "model/message.h"
 #include "model/ring.h"
-#include "utils/timestamp.h"
+#include "moment.h"
 
 typedef enum DynamoCallState
 {
@@ -53,7 +53,8 @@ typedef struct DynamoCall
 	DynamoCallGroup *group;
 	uint64		correlation;
 	int			node;
-	TimestampTz sent_at;
+	DynamoMoment sent_at;
+	DynamoMoment answered_at;
 	DynamoCallState state;
 	struct dyn_slice frame;		/* ANSWERED: in the group's context */
 	void	   *owner;			/* the caller's */
@@ -62,7 +63,7 @@ typedef struct DynamoCall
 
 /* Ready to work: settings and ring are known. Raises 08001. */
 extern void dynfdw_cluster_ready(DynamoCluster *cluster);
-extern void dynfdw_cluster_ready_by(DynamoCluster *cluster, TimestampTz limit);
+extern void dynfdw_cluster_ready_by(DynamoCluster *cluster, DynamoMoment limit);
 
 /* Another number when ALTER SERVER named other nodes: what was learned before
  * is gone. */
@@ -80,8 +81,8 @@ extern int	dynfdw_cluster_w(DynamoCluster *cluster,
 							 const DynamoRequestOptions *options);
 extern int	dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
 									  const DynamoRequestOptions *options);
-extern TimestampTz dynfdw_cluster_deadline(DynamoCluster *cluster,
-										   const DynamoRequestOptions *options);
+extern DynamoMoment dynfdw_cluster_deadline(DynamoCluster *cluster,
+											const DynamoRequestOptions *options);
 extern uint64 dynfdw_cluster_value_size_max(DynamoCluster *cluster);
 extern int	dynfdw_cluster_node_count(DynamoCluster *cluster);
 extern const char *dynfdw_cluster_node_address(DynamoCluster *cluster,
@@ -118,14 +119,14 @@ extern void dynfdw_group_end(DynamoCallGroup *group);
 extern DynamoCall *dynfdw_call(DynamoCallGroup *group, int node,
 							   enum dyn_message_type type,
 							   const ProtobufCMessage *body,
-							   TimestampTz deadline);
+							   DynamoMoment deadline);
 extern void dynfdw_call_end(DynamoCall *call);
 
 /*
  * Wait until some call of the cluster has changed its state (true) or until
  * this time (false).  Raises for interrupts.
  */
-extern bool dynfdw_wait(DynamoCluster *cluster, TimestampTz until,
+extern bool dynfdw_wait(DynamoCluster *cluster, DynamoMoment until,
 						DynamoRequestStats *stats);
 
 /* The answer, in the current memory context; NULL when it is an ERROR (then

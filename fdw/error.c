@@ -41,6 +41,8 @@ static const ErrorEntry entries[] = {
 		"The cluster forms when all its founding nodes have met."},
 	{DYN_STATUS_CORRUPT, ERRCODE_DATA_CORRUPTED, NULL},
 	{DYN_STATUS_IO_ERROR, ERRCODE_IO_ERROR, NULL},
+	{DYN_STATUS_LATE, ERRCODE_CONNECTION_FAILURE,
+		"Raise dynamo_fdw.timeout if the cluster is only slow."},
 	{DYN_STATUS_NO_MEMORY, ERRCODE_OUT_OF_MEMORY, NULL},
 };
 

@@ -166,8 +166,7 @@ dynfdw_inspect_table(Oid relid)
 void
 dynfdw_inspect_await(DynamoCluster *cluster, DynamoCallGroup *group)
 {
-	TimestampTz until =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DYNAMO_PATIENCE_MS);
+	DynamoMoment until = dynfdw_after(dynfdw_now(), DYNAMO_PATIENCE_MS);
 
 	for (;;)
 	{

@@ -38,8 +38,7 @@ ask_status(DynamoCluster *cluster, bool partitions)
 		calls[i] =
 			dynfdw_call(group, dynfdw_cluster_member_node(cluster, i),
 						DYN_MESSAGE_STATUS, &request.base,
-						TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													DYNAMO_PATIENCE_MS));
+						dynfdw_after(dynfdw_now(), DYNAMO_PATIENCE_MS));
 	dynfdw_inspect_await(cluster, group);
 	for (uint32 i = 0; i < ring->member_count; i++)
 	{

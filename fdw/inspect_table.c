@@ -78,8 +78,7 @@ list_owners(FunctionCallInfo fcinfo, DynamoRelation *rel, struct dyn_slice key)
 		calls[s] =
 			dynfdw_call(group, dynfdw_cluster_owner(cluster, partition, s),
 						DYN_MESSAGE_READ, &request.base,
-						TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													DYNAMO_PATIENCE_MS));
+						dynfdw_after(dynfdw_now(), DYNAMO_PATIENCE_MS));
 	dynfdw_inspect_await(cluster, group);
 	dynfdw_rows_begin(fcinfo, &rows);
 	for (int s = 0; s < ring->replica_count; s++)

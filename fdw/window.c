@@ -36,7 +36,7 @@ dynfdw_window_init(DynamoWindow *self)
 }
 
 int
-dynfdw_window_room(const DynamoWindow *self, TimestampTz now)
+dynfdw_window_room(const DynamoWindow *self, DynamoMoment now)
 {
 	int			frame = Min(OPS_PER_FRAME, Max(SIZE_MIN_OPS, self->size / 2));
 	int			room = self->size - self->in_flight;
@@ -57,11 +57,11 @@ dynfdw_window_sent(DynamoWindow *self, int ops)
 }
 
 void
-dynfdw_window_answered(DynamoWindow *self, TimestampTz sent_at, int ops,
+dynfdw_window_answered(DynamoWindow *self, DynamoMoment sent_at, int ops,
 					   int refused)
 {
 	int			were_in_flight = self->in_flight;
-	TimestampTz now = GetCurrentTimestamp();
+	DynamoMoment now = dynfdw_now();
 
 	self->frames--;
 	self->in_flight -= ops;
@@ -81,14 +81,13 @@ dynfdw_window_answered(DynamoWindow *self, TimestampTz sent_at, int ops,
 	self->halved_at = now;
 	self->size = Max(SIZE_MIN_OPS, Min(self->size, were_in_flight) / 2);
 	self->pause_ms = Min(PAUSE_MS_MAX, Max(PAUSE_MS_MIN, 2 * self->pause_ms));
-	self->not_before =
-		TimestampTzPlusMilliseconds(now, self->pause_ms / 2 +
+	self->not_before = dynfdw_after(now, self->pause_ms / 2 +
 									random_below(self->pause_ms));
 }
 
 bool
-dynfdw_window_is_stuck(const DynamoWindow *self, TimestampTz now)
+dynfdw_window_is_stuck(const DynamoWindow *self, DynamoMoment now)
 {
 	return self->refused_since != 0 &&
-		now >= TimestampTzPlusMilliseconds(self->refused_since, STUCK_MS);
+		now >= dynfdw_after(self->refused_since, STUCK_MS);
 }

@@ -16,7 +16,7 @@
 
 #include "postgres.h"
 
-#include "utils/timestamp.h"
+#include "moment.h"
 
 typedef struct DynamoWindow
 {
@@ -24,23 +24,23 @@ typedef struct DynamoWindow
 	int			in_flight;
 	int			frames;
 	int			pause_ms;		/* the last one */
-	TimestampTz not_before;
-	TimestampTz halved_at;
-	TimestampTz refused_since;	/* nothing was taken since; 0 = it takes */
+	DynamoMoment not_before;
+	DynamoMoment halved_at;
+	DynamoMoment refused_since;	/* nothing was taken since; 0 = it takes */
 } DynamoWindow;
 
 extern void dynfdw_window_init(DynamoWindow *self);
 
 /* Operations that may leave now, in one frame. */
-extern int	dynfdw_window_room(const DynamoWindow *self, TimestampTz now);
+extern int	dynfdw_window_room(const DynamoWindow *self, DynamoMoment now);
 
 extern void dynfdw_window_sent(DynamoWindow *self, int ops);
 
 /* An answer to a frame, or none (then nothing was refused). */
-extern void dynfdw_window_answered(DynamoWindow *self, TimestampTz sent_at,
+extern void dynfdw_window_answered(DynamoWindow *self, DynamoMoment sent_at,
 								   int ops, int refused);
 
 /* Has it taken nothing for so long that others should be asked? */
-extern bool dynfdw_window_is_stuck(const DynamoWindow *self, TimestampTz now);
+extern bool dynfdw_window_is_stuck(const DynamoWindow *self, DynamoMoment now);
 
 #endif

@@ -32,6 +32,9 @@ enum
 		256,                  /* actors plus exceptions in a client's context */
 	DYN_BATCH_OPS_MAX = 4096, /* operations in one message */
 	DYN_VALUES_MAX = 64,      /* values in one put */
+	/* A client makes no attempt at an operation so long after its first frame;
+	 * nodes remember its request id for longer. */
+	DYN_OP_LIMIT_MS = 30000,
 	DYN_VALUE_SIZE_DEFAULT = 1024 * 1024,
 	DYN_VALUE_SIZE_MAX = 16 * 1024 * 1024,
 	DYN_OBJECT_SIZE_MAX = 32 * 1024 * 1024, /* for a client's put */
