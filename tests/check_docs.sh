@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fail when the documents and the programs have drifted apart: every option,
-# setting, command and column role must be told where a reader looks for it.
+# setting, command, column role, function, SQLSTATE and counter must be told where
+# a reader looks for it, and every link must lead somewhere.
 cd "$(dirname "$0")/.." || exit 2
 B=${B:-build}
 bad=0
@@ -29,12 +30,49 @@ done
 for role in $(sed -n 's/.*\[DYNAMO_ROLE_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' fdw/option.c); do
     [ "$role" = none ] || told "\`$role\`" docs/sql.md "the column role"
 done
+# some WHAT LIST: a list that the code is searched for must not be empty.
+some() {
+    [ -n "$2" ] || { echo "no $1 found" >&2; bad=1; }
+}
+
+functions=$(sed -n 's/^CREATE FUNCTION \(dynamo_[a-z_]*\)(.*/\1/p' fdw/dynamo_fdw--*.sql |
+    grep -v '^dynamo_fdw_' | sort -u)
+some functions "$functions"
+for name in $functions vclock_merge; do
+    told "$name(" docs/sql.md "the function"
+done
+set -f
+for operator in $(sed -n 's/^CREATE OPERATOR \([^ ]*\) (.*/\1/p' fdw/dynamo_fdw--1.0.sql); do
+    case $operator in
+        '=' | '<>' | '<' | '<=' | '>' | '>=') ;; # told as "=" and sorting
+        *) told "$operator" docs/sql.md "the operator" ;;
+    esac
+done
+set +f
+# The SQLSTATEs of what the cluster answers, by PostgreSQL's own list of names.
+names=$(sed -n 's/.*{DYN_STATUS_[A-Z_]*, \(ERRCODE_[A-Z_]*\),.*/\1/p' fdw/error.c | sort -u)
+some "SQLSTATEs in fdw/error.c" "$names"
+errcodes=$("${PG_CONFIG:-pg_config}" --includedir-server 2>/dev/null)/utils/errcodes.h
+if [ -r "$errcodes" ]; then
+    for name in $names; do
+        code=$(sed -n "s/^#define $name MAKE_SQLSTATE(\(.*\))/\1/p" "$errcodes" | tr -d "',")
+        some "SQLSTATE of $name" "$code"
+        told "$code" docs/sql.md "the SQLSTATE ($name)"
+    done
+fi
+counters=$(grep -o 'X([a-z_]*)' dynnode/core/counters.h | tr -d 'X()' | grep -vx name)
+some "counters in dynnode/core/counters.h" "$counters"
+for name in $counters; do
+    told "\`$name\`" docs/operations.md "the counter"
+done
+
 if [ -x "$B/dynnode/dynnode" ]; then
     for flag in $("$B/dynnode/dynnode" --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'); do
         case $flag in
             n | r | w) told "BR n \", \" r \", \" w" dynnode/dynnode.8 "the settings" ;;
             *) told ".BI $flag" dynnode/dynnode.8 "the setting" ;;
         esac
+        told "\`$flag\`" docs/operations.md "the setting"
     done
     for command in $("$B/dynnode/dynctl" --help | sed -n 's/^  dynctl \([a-z]*\).*/\1/p'); do
         grep -qE "^\\.(B|BI) $command( |\$)" dynnode/dynctl.1 || {
@@ -43,14 +81,35 @@ if [ -x "$B/dynnode/dynnode" ]; then
         }
     done
 fi
-# Every file that the documents link to is there.
-for document in README.md docs/*.md dynnode/ARCHITECTURE.md dynnode/PROTOCOL.md; do
-    for target in $(grep -oE '\]\([^)#:]+\)' "$document" | sed 's/](\(.*\))/\1/'); do
-        [ -e "$(dirname "$document")/$target" ] || {
+# Every file that the documents link to is there, and so is the heading: its
+# words in small letters, joined by "-", without what is neither letter nor digit.
+headings() {
+    sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g;s/ /-/g'
+}
+documents="README.md CONTRIBUTING.md $(echo docs/*.md) dynnode/ARCHITECTURE.md dynnode/PROTOCOL.md"
+for document in $documents; do
+    for target in $(grep -oE '\]\([^) ]+\)' "$document" | sed 's/](\(.*\))/\1/' | grep -v '^https*:'); do
+        file=$(dirname "$document")/${target%%#*}
+        [ -n "${target%%#*}" ] || file=$document
+        [ -e "$file" ] || {
             echo "$document links to $target, which is not there" >&2
             bad=1
+            continue
         }
+        case $target in
+            *\#*) headings "$file" | grep -qxF -- "${target#*\#}" || {
+                echo "$document links to $target, a heading which is not there" >&2
+                bad=1
+            } ;;
+        esac
     done
+done
+# Whoever looks for a document finds it from the README.
+for document in $documents; do
+    [ "$document" = README.md ] || grep -qF "($document)" README.md CONTRIBUTING.md || {
+        echo "neither README.md nor CONTRIBUTING.md leads to $document" >&2
+        bad=1
+    }
 done
 # Every test that an invariant names is there: a file, a function or scenario
 # of the tests, a planted bug, or a family of them (`lww_*`).
@@ -73,7 +132,7 @@ for name in $(sed -n '/^## Invariants/,/^## /p' dynnode/ARCHITECTURE.md |
     }
 done
 set +f
-# Every sentence of what is promised, and of what is not, names its invariants.
+# The invariants that the documents name are there.
 for number in $(cat docs/promises.md docs/operations.md | grep -oE '\[[0-9, ]+\]' | tr -d '[],'); do
     grep -q "^$number\. " dynnode/ARCHITECTURE.md || {
         echo "docs/ points to invariant $number, which is not there" >&2

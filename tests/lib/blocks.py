@@ -4,7 +4,8 @@
     blocks.py FILE DIRECTORY    writes each as DIRECTORY/NNNN.KIND, NNNN = its line
     blocks.py --same WANT GOT   is the output GOT what the document shows in WANT?
 
-Kinds: sh (commands), sql (statements), text (what the block before it prints).
+Kinds: sh (commands), sql (statements), text (what the block before it prints),
+conf (a file; a test that knows what it is for takes it up).
 A block of another kind, an indented one, and a text without a block before it
 are errors: a reader cannot tell whether it is to be typed, nor can a test.
 """
@@ -12,7 +13,7 @@ import os
 import re
 import sys
 
-KINDS = ("sh", "sql", "text")
+KINDS = ("sh", "sql", "text", "conf")
 ACTOR = re.compile(r"\b[0-9a-f]{16}\.\d+")
 RULER = re.compile(r"^[-+]+$")
 

@@ -4,7 +4,7 @@
 packages="gcc make pkg-config libczmq-dev libzmq3-dev liblmdb-dev \
 libprotobuf-c-dev protobuf-c-compiler libxxhash-dev uthash-dev libcmocka-dev \
 patch postgresql postgresql-contrib postgresql-server-dev-all libipc-run-perl python3 \
-util-linux mount man-db git"
+util-linux mount man-db git lmdb-utils"
 
 command -v dpkg-query >/dev/null 2>&1 || {
     echo "not a Debian system: please see to these packages yourself: $packages" >&2

@@ -3,6 +3,7 @@
 # and docs/.  Source after common.sh and pg.sh.
 #
 #   own_network "$@"        first of all: the documents' addresses are nobody's
+#   own_address A.B.C.D     that network has this address, too; fails without one
 #   reader_start PATH [NAME=VALUE ...]   a shell with nothing else but HOME
 #   document FILE           runs its blocks in order, and tells each as a test
 #
@@ -31,6 +32,15 @@ for port in [p + i for p in (7001, 7011, 7021) for i in range(3)]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", port))' 2>/dev/null ||
         bail_out "no network of its own, and the ports that the documents use are taken"
+}
+
+own_address() {
+    [ -n "${DYNAMO_OWN_NETWORK:-}" ] && python3 -c '
+import fcntl, socket, struct, sys
+address = socket.inet_aton(sys.argv[1])
+name = b"lo:%d" % (address[3])
+with socket.socket() as s:  # ip address add A.B.C.D dev lo
+    fcntl.ioctl(s, 0x8916, struct.pack("16sHH4s8x", name, socket.AF_INET, 0, address))' "$1"
 }
 
 reader_home=
@@ -74,6 +84,11 @@ reader_line() {
     echo "$1"
 }
 
+# What is neither: for tests that know what to do with it
+run_other() {
+    fail "$2: nobody knows what to do with a block of kind ${1##*.}"
+}
+
 # psql in the reader's directory and with his environment, for \\! and \\copy
 run_statements() {
     (
@@ -108,6 +123,7 @@ document() {
                 before=$place
                 ;;
             *.text) check_output "$file" "$place" ;;
+            *) run_other "$file" "$place" ;;
         esac
     done
     [ -z "$before" ] || check_output "" "$before"
