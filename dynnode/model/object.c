@@ -2,6 +2,7 @@
 
 #include "model/wire.h"
 
+#include <stdlib.h>
 #include <xxhash.h>
 
 enum
@@ -20,7 +21,8 @@ enum
 	VERSION_SIZE_MIN = 20, /* a counter and a request id */
 
 	HASH_SEED = 0x64796e6f,
-	HASH_SEED_TOMBSTONE = 0x746f6d62
+	HASH_SEED_TOMBSTONE = 0x746f6d62,
+	HASH_SEED_RETRY = 0x72657472
 };
 
 bool
@@ -44,6 +46,13 @@ compare_versions(const struct dyn_version *a, const struct dyn_version *b)
 	int order = dyn_dot_compare(a->dot, b->dot);
 
 	return order ? order : dyn_slice_compare(a->value, b->value);
+}
+
+/* For bsearch. */
+static int
+compare_any_versions(const void *a, const void *b)
+{
+	return compare_versions(a, b);
 }
 
 /* Of two records of one version the greater one stays, so that replicas are
@@ -92,6 +101,93 @@ survives(const struct dyn_version *version, const struct dyn_object *other)
 		   has_dot(other, version->dot);
 }
 
+/* ----------------------------------------------------------- retried writes */
+
+struct dyn_dot
+dyn_object_retry_dot(const struct dyn_request_id *request,
+					 struct dyn_slice value)
+{
+	struct
+	{
+		struct dyn_request_id request;
+		uint64_t value_hash;
+	} name = { *request, XXH3_64bits(value.data, value.size) };
+	uint64_t start = XXH3_64bits_withSeed(&name, sizeof(name), HASH_SEED_RETRY);
+
+	return (struct dyn_dot){ { start, 0 }, 1 };
+}
+
+/* How many dots of retried writes it covers; other actors have epochs. */
+static uint32_t
+count_retry_dots(const struct dyn_clock *self)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < self->range_count; i++)
+		count += self->ranges[i].actor.epoch == 0;
+	return count;
+}
+
+/* By bisection, as above. */
+static bool
+has_version(const struct dyn_object *self, const struct dyn_version *wanted)
+{
+	return bsearch(wanted, self->versions, self->version_count,
+				   sizeof(*self->versions), compare_any_versions) != NULL;
+}
+
+/* Is it the late or unseen attempt at a write whose retry has ended, or, where
+ * the last write wins, is there at all?  A version of another value under that
+ * dot is a damaged history, and no retry of this one. */
+static bool
+is_settled(const struct dyn_object *self, const struct dyn_version *version)
+{
+	struct dyn_version retried = { .dot = dyn_object_retry_dot(
+									   &version->request, version->value),
+								   .value = version->value };
+
+	return dyn_dot_compare(retried.dot, version->dot) != 0 &&
+		   dyn_clock_covers(&self->context, retried.dot) &&
+		   ((version->flags & DYN_VERSION_LWW) || !has_version(self, &retried));
+}
+
+/*
+ * Drop what is settled.  Values are hashed only where a retry left its name.
+ * All are judged by the versions as they were, then the array is closed up.
+ */
+static enum dyn_status
+close_retries(struct dyn_object *self, const struct dyn_allocator *allocator)
+{
+	uint32_t count = 0;
+	bool *settled;
+
+	if (self->version_count == 0 || count_retry_dots(&self->context) == 0)
+		return DYN_STATUS_OK;
+	settled = allocator->allocate(allocator->context,
+								  self->version_count * sizeof(*settled));
+	if (settled == NULL)
+		return DYN_STATUS_NO_MEMORY;
+	for (uint32_t i = 0; i < self->version_count; i++)
+		settled[i] = is_settled(self, &self->versions[i]);
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (!settled[i])
+			self->versions[count++] = self->versions[i];
+	self->version_count = count;
+	allocator->release(allocator->context, settled);
+	return DYN_STATUS_OK;
+}
+
+/* ---------------------------------------------------------------- sync, put */
+
+static void
+release_object(struct dyn_object *self, const struct dyn_allocator *allocator)
+{
+	if (self->versions != NULL)
+		allocator->release(allocator->context, self->versions);
+	if (self->context.ranges != NULL)
+		allocator->release(allocator->context, self->context.ranges);
+}
+
 enum dyn_status
 dyn_object_sync(const struct dyn_object *a, const struct dyn_object *b,
 				const struct dyn_allocator *allocator, struct dyn_object *out)
@@ -138,6 +234,11 @@ dyn_object_sync(const struct dyn_object *a, const struct dyn_object *b,
 			j++;
 		}
 	}
+	if (close_retries(&result, allocator) != DYN_STATUS_OK)
+	{
+		release_object(&result, allocator);
+		return DYN_STATUS_NO_MEMORY;
+	}
 	*out = result;
 	return DYN_STATUS_OK;
 }
@@ -145,23 +246,70 @@ dyn_object_sync(const struct dyn_object *a, const struct dyn_object *b,
 /* self.context + what the writer has read + the dots of the new versions. */
 static enum dyn_status
 put_context(const struct dyn_object *self, const struct dyn_update *update,
-			struct dyn_actor actor, uint64_t counter,
-			const struct dyn_allocator *allocator, struct dyn_clock *out)
+			const struct dyn_clock *dots, const struct dyn_allocator *allocator,
+			struct dyn_clock *out)
 {
-	struct dyn_clock_range range = { actor, counter + 1,
-									 counter + update->value_count };
-	struct dyn_clock dots = { &range, update->value_count != 0 };
 	struct dyn_clock read = { 0 };
 	enum dyn_status status;
 
 	if (update->context == NULL)
-		return dyn_clock_union(&self->context, &dots, allocator, out);
+		return dyn_clock_union(&self->context, dots, allocator, out);
 	status = dyn_clock_union(&self->context, update->context, allocator, &read);
 	if (status != DYN_STATUS_OK)
 		return status;
-	status = dyn_clock_union(&read, &dots, allocator, out);
+	status = dyn_clock_union(&read, dots, allocator, out);
 	allocator->release(allocator->context, read.ranges);
 	return status;
+}
+
+/* Of one row, in an order that brings twins together. */
+static int
+compare_rows(const void *a, const void *b)
+{
+	const struct dyn_version *left = *(const struct dyn_version *const *) a;
+	const struct dyn_version *right = *(const struct dyn_version *const *) b;
+	int order = dyn_request_id_compare(&left->request, &right->request);
+
+	return order ? order : dyn_slice_compare(left->value, right->value);
+}
+
+/*
+ * The versions that the writer has not read, nor seen a twin of: readers are
+ * shown twins as one row, so whoever replaces one means the row.  (Not in
+ * sync: there it would not be associative.)
+ */
+static enum dyn_status
+keep_unread(const struct dyn_object *self, const struct dyn_clock *read,
+			const struct dyn_allocator *allocator, struct dyn_object *result)
+{
+	const struct dyn_version **gone;
+	uint32_t gone_count = 0;
+
+	if (read == NULL || self->version_count == 0)
+	{
+		for (uint32_t i = 0; i < self->version_count; i++)
+			result->versions[result->version_count++] = self->versions[i];
+		return DYN_STATUS_OK;
+	}
+	gone = allocator->allocate(allocator->context,
+							   self->version_count * sizeof(const void *));
+	if (gone == NULL)
+		return DYN_STATUS_NO_MEMORY;
+	for (uint32_t i = 0; i < self->version_count; i++)
+		if (dyn_clock_covers(read, self->versions[i].dot))
+			gone[gone_count++] = &self->versions[i];
+	qsort((void *) gone, gone_count, sizeof(*gone), compare_rows);
+	for (uint32_t i = 0; i < self->version_count; i++)
+	{
+		const struct dyn_version *version = &self->versions[i];
+
+		if (!dyn_clock_covers(read, version->dot) &&
+			bsearch(&version, (const void *) gone, gone_count, sizeof(*gone),
+					compare_rows) == NULL)
+			result->versions[result->version_count++] = *version;
+	}
+	allocator->release(allocator->context, (void *) gone);
+	return DYN_STATUS_OK;
 }
 
 static void
@@ -174,40 +322,112 @@ insert_version(struct dyn_object *self, const struct dyn_version *version)
 	self->versions[i] = *version;
 }
 
+/* The dots of the new versions: by value, and as a clock, for both of which
+ * there is room. */
+static void
+name_retries(const struct dyn_update *update, struct dyn_dot *dots,
+			 struct dyn_clock *clock)
+{
+	for (uint32_t i = 0; i < update->value_count; i++)
+	{
+		struct dyn_actor actor;
+		uint32_t at = clock->range_count;
+
+		dots[i] = dyn_object_retry_dot(&update->request, update->values[i]);
+		actor = dots[i].actor;
+		if (dyn_clock_covers(clock, dots[i]))
+			continue; /* equal values are one row */
+		for (; at > 0 &&
+			   dyn_actor_compare(clock->ranges[at - 1].actor, actor) > 0;
+			 at--)
+			clock->ranges[at] = clock->ranges[at - 1];
+		clock->ranges[at] = (struct dyn_clock_range){ actor, 1, 1 };
+		clock->range_count++;
+	}
+}
+
+static enum dyn_status
+name_versions(const struct dyn_object *self, const struct dyn_update *update,
+			  struct dyn_actor actor, struct dyn_dot *dots,
+			  struct dyn_clock *clock)
+{
+	uint64_t counter = dyn_clock_counter(&self->context, actor);
+
+	if (update->is_retry)
+		name_retries(update, dots, clock);
+	else if (counter > UINT64_MAX - update->value_count)
+		return DYN_STATUS_TOO_LARGE;
+	else if (update->value_count != 0)
+	{
+		for (uint32_t i = 0; i < update->value_count; i++)
+			dots[i] = (struct dyn_dot){ actor, counter + 1 + i };
+		clock->ranges[clock->range_count++] =
+			(struct dyn_clock_range){ actor, counter + 1,
+									  counter + update->value_count };
+	}
+	return DYN_STATUS_OK;
+}
+
+/* What is new goes beside what stays, unless it was written before. */
+static void
+add_versions(const struct dyn_object *self, const struct dyn_update *update,
+			 const struct dyn_dot *dots, struct dyn_object *result)
+{
+	for (uint32_t i = 0; i < update->value_count; i++)
+	{
+		struct dyn_version version = { .dot = dots[i],
+									   .request = update->request,
+									   .written_at_ms = update->written_at_ms,
+									   .expires_at_ms = update->expires_at_ms,
+									   .flags = update->flags,
+									   .value = update->values[i] };
+
+		if (update->is_retry && (dyn_clock_covers(&self->context, dots[i]) ||
+								 has_dot(result, dots[i])))
+			continue;
+		insert_version(result, &version);
+	}
+}
+
 enum dyn_status
 dyn_object_put(const struct dyn_object *self, const struct dyn_update *update,
 			   struct dyn_actor actor, const struct dyn_allocator *allocator,
 			   struct dyn_object *out)
 {
-	uint64_t counter = dyn_clock_counter(&self->context, actor);
+	size_t room = (size_t) update->value_count + 1;
 	struct dyn_object result = { 0 };
+	struct dyn_clock clock = { 0 };
+	struct dyn_dot *dots;
+	enum dyn_status status;
 
-	if (counter > UINT64_MAX - update->value_count)
-		return DYN_STATUS_TOO_LARGE;
+	dots = allocator->allocate(allocator->context,
+							   room * (sizeof(*dots) + sizeof(*clock.ranges)));
+	if (dots == NULL)
+		return DYN_STATUS_NO_MEMORY;
+	clock.ranges = (struct dyn_clock_range *) (dots + room);
 	result.versions = new_versions(allocator, (size_t) self->version_count +
 												  update->value_count);
-	if (result.versions == NULL)
-		return DYN_STATUS_NO_MEMORY;
-	if (put_context(self, update, actor, counter, allocator, &result.context) !=
-		DYN_STATUS_OK)
+	status = result.versions ? DYN_STATUS_OK : DYN_STATUS_NO_MEMORY;
+	if (status == DYN_STATUS_OK)
+		status = name_versions(self, update, actor, dots, &clock);
+	if (status == DYN_STATUS_OK)
+		status = put_context(self, update, &clock, allocator, &result.context);
+	if (status == DYN_STATUS_OK && update->is_retry &&
+		count_retry_dots(&result.context) > DYN_RETRY_DOTS_MAX)
+		status = DYN_STATUS_TOO_LARGE;
+	if (status == DYN_STATUS_OK)
+		status = keep_unread(self, update->context, allocator, &result);
+	if (status == DYN_STATUS_OK)
 	{
-		allocator->release(allocator->context, result.versions);
-		return DYN_STATUS_NO_MEMORY;
+		add_versions(self, update, dots, &result);
+		status = close_retries(&result, allocator);
 	}
-	for (uint32_t i = 0; i < self->version_count; i++)
-		if (update->context == NULL ||
-			!dyn_clock_covers(update->context, self->versions[i].dot))
-			result.versions[result.version_count++] = self->versions[i];
-	for (uint32_t i = 0; i < update->value_count; i++)
-		insert_version(&result, &(struct dyn_version){
-									.dot = { actor, counter + 1 + i },
-									.request = update->request,
-									.written_at_ms = update->written_at_ms,
-									.expires_at_ms = update->expires_at_ms,
-									.flags = update->flags,
-									.value = update->values[i] });
-	*out = result;
-	return DYN_STATUS_OK;
+	allocator->release(allocator->context, dots);
+	if (status != DYN_STATUS_OK)
+		release_object(&result, allocator);
+	else
+		*out = result;
+	return status;
 }
 
 bool

@@ -18,8 +18,9 @@
  *                 Idempotent, commutative, associative.  Same dot and other
  *                 value (a damaged history): both stay; same dot and value,
  *                 other request: the greater one.
- *     put(S, X)   drops what X covers, adds one new dot for each value;
- *                 context = S.context + X + the dots.  No values: a delete.
+ *     put(S, X)   drops what X covers, and the twins of what it drops; adds
+ *                 one new dot for each value; context = S.context + X + the
+ *                 dots.  No values: a delete.
  *     row clock of v = S.context without the dots of the other rows' live
  *                 versions; so whoever read one row cannot erase another.
  *                 Versions with one request id and one value (a retried
@@ -30,7 +31,18 @@
  *                 have expired go.  In this order, so that the end of a
  *                 version brings back nothing that it had replaced.
  *
- * sync and put know nothing of stamps and expiry: storing and repairing stay
+ * A retried write has a name.  An attempt that was lost may act late, or have
+ * acted unseen, and make a dot of its own; whoever replaces the write's row
+ * may never have met that dot.  So a retry makes the dot that follows from the
+ * write itself, rho = (XXH3(request id, hash of the value), epoch 0, 1): all
+ * retries make the same one, whoever replaces the row covers it, and it lives
+ * in contexts as dots do.  (Processes give out epochs from 1.)  Where rho is
+ * covered, what became of it decides for its twins: sync and put drop a live
+ * version v whose rho is another dot that is covered and not live, or, marked
+ * LWW, that is covered at all; for of two stamps of one write the later one
+ * would beat what came in between.  This closure of a join is a join.
+ *
+ * Otherwise sync and put know nothing of stamps and expiry: storing and repairing stay
  * pure algebra, and whoever reads takes the view.  A row's clock in a view
  * covers what the view hides.  An object whose view is empty is dead: what
  * removes it must remove all of it, as a tombstone.
@@ -52,6 +64,9 @@ enum
 {
 	/* entries of a context from which on it is pruned, as in the paper */
 	DYN_CONTEXT_CROWDED = 10,
+	/* names of retried writes in one object: those of a client's context
+	 * must leave room for others */
+	DYN_RETRY_DOTS_MAX = 64,
 	/* what the clocks of all rows of one key may take: a key of some 2000
 	 * siblings can still be read, and reconciled */
 	DYN_ROWS_SIZE_MAX = 256 * 1024 * 1024
@@ -94,6 +109,7 @@ struct dyn_update
 	uint64_t written_at_ms;
 	uint64_t expires_at_ms;
 	uint32_t flags;
+	bool is_retry; /* the dots follow from the write (dyn_object_retry_dot) */
 };
 
 /* One row as a reader sees it: a live version with its twins. */
@@ -105,6 +121,10 @@ struct dyn_row
 
 bool dyn_object_is_tombstone(const struct dyn_object *self);
 
+/* The dot rho of a retried write of this value. */
+struct dyn_dot dyn_object_retry_dot(const struct dyn_request_id *request,
+									struct dyn_slice value);
+
 enum dyn_status dyn_object_sync(const struct dyn_object *a,
 								const struct dyn_object *b,
 								const struct dyn_allocator *allocator,
@@ -114,6 +134,10 @@ enum dyn_status dyn_object_sync(const struct dyn_object *a,
  * Apply an update under `actor`: value i gets the dot (actor, n + 1 + i),
  * n = dyn_clock_counter(context of self, actor).  self may be an empty
  * object (zeroed).  TOO_LARGE when the actor's counters would run out.
+ *
+ * A retry takes no actor: its dots follow from the write.  A value whose dot
+ * self covers was written before, and is left out.  TOO_LARGE when more than
+ * DYN_RETRY_DOTS_MAX of such dots would be covered.
  */
 enum dyn_status dyn_object_put(const struct dyn_object *self,
 							   const struct dyn_update *update,

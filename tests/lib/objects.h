@@ -45,6 +45,7 @@ struct extras
 	uint64_t written_at_ms;
 	uint64_t expires_at_ms;
 	uint32_t flags;
+	bool is_retry;
 };
 
 /* One value under an actor; the object afterwards. */
@@ -61,11 +62,12 @@ put_with(struct dyn_object object, const struct dyn_clock *context,
 								 .value_count = value != NULL,
 								 .written_at_ms = extras.written_at_ms,
 								 .expires_at_ms = extras.expires_at_ms,
-								 .flags = extras.flags };
+								 .flags = extras.flags,
+								 .is_retry = extras.is_retry };
 	struct dyn_object out;
 
 	assert_int_equal(dyn_object_put(&object, &update,
-									(struct dyn_actor){ actor, 0 },
+									(struct dyn_actor){ actor, 1 },
 									&arena.allocator, &out),
 					 DYN_STATUS_OK);
 	assert_true(dyn_object_check(&out));
@@ -162,12 +164,13 @@ random_objects(struct prng *prng, struct dyn_object objects[REPLICAS])
 			prng_below(prng, 2) ? &objects[other].context : NULL;
 
 		if (prng_below(prng, 2) == 0)
-			objects[r] =
-				put_with(objects[r], context, prng_below(prng, 6) ? "x" : NULL,
-						 50 + r, (uint32_t) step,
-						 (struct extras){ .written_at_ms = r * 1000,
-										  .expires_at_ms = step % 3 * 500,
-										  .flags = step % 2 });
+			objects[r] = put_with(
+				objects[r], context, prng_below(prng, 6) ? "x" : NULL, 50 + r,
+				prng_below(prng, 3) ? (uint32_t) step : 0,
+				(struct extras){ .written_at_ms = r * 1000,
+								 .expires_at_ms = step % 3 * 500,
+								 .flags = step % 2,
+								 .is_retry = prng_below(prng, 4) == 0 });
 		else
 			objects[r] = sync_of(objects[r], objects[other]);
 	}

@@ -315,6 +315,16 @@ try_rows(const struct attempt *self, const struct dyn_allocator *memory)
 	return status;
 }
 
+/* Does it know of a retried write?  Then versions are looked at once more. */
+static bool
+knows_a_retry(const struct dyn_object *object)
+{
+	for (uint32_t i = 0; i < object->context.range_count; i++)
+		if (object->context.ranges[i].actor.epoch == 0)
+			return true;
+	return false;
+}
+
 static void
 running_out_of_memory_leaves_nothing_behind(void **unused)
 {
@@ -322,8 +332,8 @@ running_out_of_memory_leaves_nothing_behind(void **unused)
 	{
 		attempt_function function;
 		long places; /* allocations of a run that succeeds */
-	} attempts[] = { { try_sync, 2 },
-					 { try_put, 3 },
+	} attempts[] = { { try_sync, 3 },
+					 { try_put, 6 },
 					 { try_decode, 2 },
 					 { try_encode, 1 },
 					 { try_rows, 4 } };
@@ -333,7 +343,8 @@ running_out_of_memory_leaves_nothing_behind(void **unused)
 
 	do
 		random_objects(&prng, o);
-	while (o[0].version_count != 2 || o[1].version_count < 1);
+	while (o[0].version_count != 2 || o[1].version_count < 1 ||
+		   !knows_a_retry(&o[0]));
 	attempt = (struct attempt){ o[0], o[1], encoded(o[0]) };
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
 		for (long n = 0; n <= attempts[i].places; n++)

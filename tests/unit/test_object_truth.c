@@ -9,11 +9,13 @@ enum
 	EVENTS_PER_HISTORY = 120,
 	OPERATIONS = 1000000,
 	VALUES_MAX = 3,
-	EPOCHS = 8
+	EPOCHS = 8,
+	NO_EVENT = ORACLE_EVENTS
 };
 
 /* An event is one dot.  A write is what its client meant: a retried write has
- * several events, with one request id and one value. */
+ * several events, with one request id and one value.  Those that were marked as
+ * retries are one event, which gives the write its name. */
 struct event
 {
 	struct dyn_dot dot;
@@ -29,7 +31,8 @@ struct history
 	struct event events[ORACLE_EVENTS];
 	uint32_t event_count;
 	uint32_t write_count;
-	/* the event of a dot: by replica, epoch and counter */
+	uint32_t name_of[ORACLE_EVENTS]; /* by write; NO_EVENT = never retried */
+	/* the event of a dot: by replica, epoch (from 1) and counter */
 	uint32_t event_of[REPLICAS][EPOCHS][ORACLE_EVENTS];
 	struct dyn_arena arena;
 };
@@ -39,7 +42,9 @@ history_init(struct history *self)
 {
 	memset(self, 0, sizeof(*self));
 	for (uint32_t r = 0; r < REPLICAS; r++)
-		self->actors[r] = (struct dyn_actor){ 100 + r, 0 };
+		self->actors[r] = (struct dyn_actor){ 100 + r, 1 };
+	for (uint32_t w = 0; w < ORACLE_EVENTS; w++)
+		self->name_of[w] = NO_EVENT;
 	dyn_arena_init(&self->arena, dyn_allocator_malloc(), 64 * 1024);
 }
 
@@ -55,8 +60,11 @@ value_of(struct dyn_arena *memory, uint32_t write)
 static uint32_t
 event_of(const struct history *self, struct dyn_dot dot)
 {
+	for (uint32_t e = 0; dot.actor.epoch == 0 && e < self->event_count; e++)
+		if (dyn_dot_compare(self->events[e].dot, dot) == 0)
+			return e;
 	assert_in_range(dot.actor.start, 100, 100 + REPLICAS - 1);
-	assert_in_range(dot.actor.epoch, 0, EPOCHS - 1);
+	assert_in_range(dot.actor.epoch, 1, EPOCHS - 1);
 	assert_in_range(dot.counter, 1, ORACLE_EVENTS - 1);
 	return self->event_of[dot.actor.start - 100][dot.actor.epoch][dot.counter];
 }
@@ -192,6 +200,63 @@ choose_writes(struct history *self, struct prng *prng, struct event *chosen)
 	return count;
 }
 
+/* Where the name of a write was seen and lives no more, no event of it lives. */
+static void
+close_truth(const struct history *self, struct oracle_replica *truth)
+{
+	for (uint32_t e = 0; e < self->event_count; e++)
+	{
+		uint32_t name = self->name_of[self->events[e].write];
+
+		if (name != NO_EVENT && oracle_has(&truth->seen, name) &&
+			!oracle_has(&truth->live, name))
+			oracle_remove(&truth->live, e);
+	}
+}
+
+/* Who has seen an event of a write has read its row: all live ones of it. */
+static void
+read_rows(const struct history *self, const struct oracle_replica *truth,
+		  struct oracle_set *read)
+{
+	for (uint32_t e = 0; e < self->event_count; e++)
+		for (uint32_t twin = 0;
+			 oracle_has(read, e) && oracle_has(&truth->live, e) &&
+			 twin < self->event_count;
+			 twin++)
+			if (oracle_has(&truth->live, twin) &&
+				self->events[twin].write == self->events[e].write)
+				oracle_add(read, twin);
+}
+
+/* The event of a write at a replica, new unless it is the name of one that has
+ * it already: then the put is left out, and false comes back. */
+static bool
+add_event(struct history *self, uint32_t r, struct event event, bool is_retry,
+		  uint64_t counter, uint32_t *number)
+{
+	struct dyn_request_id id = request_of(event.request);
+	uint32_t *name = &self->name_of[event.write];
+
+	if (is_retry && *name != NO_EVENT)
+	{
+		*number = *name;
+		return !oracle_has(&self->truths[r].seen, *name);
+	}
+	*number = self->event_count++;
+	self->events[*number] = event;
+	if (is_retry)
+	{
+		*name = *number;
+		self->events[*number].dot =
+			dyn_object_retry_dot(&id, value_of(&self->arena, event.write));
+		return true;
+	}
+	self->events[*number].dot = (struct dyn_dot){ self->actors[r], counter };
+	self->event_of[r][self->actors[r].epoch][counter] = *number;
+	return true;
+}
+
 static void
 random_put(struct history *self, struct prng *prng)
 {
@@ -199,10 +264,12 @@ random_put(struct history *self, struct prng *prng)
 	struct oracle_set read;
 	struct dyn_clock context = read_context(self, prng, &read);
 	struct event chosen[VALUES_MAX] = { 0 };
+	uint32_t old = self->event_count;
 	uint32_t count = choose_writes(self, prng, chosen);
 	struct dyn_actor *actor = &self->actors[r];
 	struct dyn_slice values[VALUES_MAX];
 	uint32_t numbers[VALUES_MAX];
+	uint32_t added = 0;
 	struct dyn_update update = { .context = &context,
 								 .values = values,
 								 .value_count = count };
@@ -212,19 +279,20 @@ random_put(struct history *self, struct prng *prng)
 		actor->epoch++;
 	counter = dyn_clock_counter(&self->objects[r].context, *actor);
 	update.request = request_of(chosen[0].request);
+	update.is_retry =
+		count == 1 && chosen[0].request < old && prng_below(prng, 3) != 0;
 	for (uint32_t i = 0; i < count; i++)
 	{
-		uint32_t e = numbers[i] = self->event_count++;
-
 		values[i] = value_of(&self->arena, chosen[i].write);
-		self->events[e] = chosen[i];
-		self->events[e].dot = (struct dyn_dot){ *actor, counter + 1 + i };
-		self->event_of[r][actor->epoch][counter + 1 + i] = e;
+		added += add_event(self, r, chosen[i], update.is_retry, counter + 1 + i,
+						   &numbers[added]);
 	}
 	assert_int_equal(dyn_object_put(&self->objects[r], &update, *actor,
 									&self->arena.allocator, &self->objects[r]),
 					 DYN_STATUS_OK);
-	oracle_put(&self->truths[r], &read, numbers, count);
+	read_rows(self, &self->truths[r], &read);
+	oracle_put(&self->truths[r], &read, numbers, added);
+	close_truth(self, &self->truths[r]);
 }
 
 static void
@@ -237,6 +305,7 @@ random_sync(struct history *self, struct prng *prng)
 									 &self->arena.allocator, &self->objects[r]),
 					 DYN_STATUS_OK);
 	self->truths[r] = oracle_merge(&self->truths[r], &self->truths[other]);
+	close_truth(self, &self->truths[r]);
 }
 
 static void
