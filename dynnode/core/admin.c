@@ -205,7 +205,7 @@ dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	reply.version = (char *) node->config.version;
 	reply.formed = node->cluster.formed;
 	reply.writable = node->writable;
-	reply.uptime_ms = node->now_ms - node->started_at_ms;
+	reply.uptime_ms = dyn_node_clock_ms(node);
 	reply.hints = node->hints.count;
 	reply.hints_max = node->config.hints_max;
 	fill_peers(node, &reply);

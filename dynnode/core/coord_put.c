@@ -116,6 +116,12 @@ dyn_put_coordinate(struct dyn_node *node, struct dyn_request *request,
 	dyn_put_read_owners(node, request, op);
 }
 
+bool
+dyn_put_is_late(const struct dyn_node *node, const struct dyn_request *request)
+{
+	return node->now_ms >= request->act_until_ms;
+}
+
 static void
 begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		 uint32_t w)
@@ -130,6 +136,11 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (status != DYN_STATUS_OK)
 	{
 		dyn_put_decide(node, request, op, status, text);
+		return;
+	}
+	if (dyn_put_is_late(node, request))
+	{
+		dyn_put_refuse_late(node, request, op);
 		return;
 	}
 	place(node, request, put);
@@ -157,6 +168,19 @@ begin_op(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 									  : dyn_put_refusal_text(DYN_STATUS_FULL));
 }
 
+/* By the clock of this process: what was told to another one is over. */
+static uint64_t
+act_until(const struct dyn_node *node, const Dyn__PutRequest *message)
+{
+	if (message->process == 0)
+		return UINT64_MAX;
+	if (message->process != node->start_id)
+		return 0;
+	return message->act_until_ms > UINT64_MAX - node->started_at_ms
+			   ? UINT64_MAX
+			   : node->started_at_ms + message->act_until_ms;
+}
+
 void
 dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
 			  const Dyn__PutRequest *message)
@@ -173,6 +197,7 @@ dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
 		dyn_request_refuse(node, request, DYN_STATUS_BAD_REQUEST, fault);
 		return;
 	}
+	request->act_until_ms = act_until(node, message);
 	request->op_count = request->undecided = count;
 	request->puts =
 		dyn_arena_allocate(&request->arena, count * sizeof(*request->puts));

@@ -20,6 +20,13 @@
  * An owner whose record is damaged, and that cannot hear all other owners,
  * hands the operation on to the next one.
  *
+ * A frame may have waited in the socket of a process that stood still, or in a
+ * kernel, until long after its client has gone on.  So a client says until
+ * when an attempt may begin to act; later it is refused with LATE, at its
+ * begin, and again when its turn at the key has come.  What may have acted
+ * already is retried under a name of its own (model/object.h), and is a
+ * repetition where that name is known.
+ *
  * Until WRITING nothing of it exists anywhere: every failure is a definite
  * no.  From then on a node may hold it unless it has said that it stored
  * nothing; failing while any may is UNKNOWN.
@@ -61,7 +68,7 @@ struct dyn_put_op
 	bool seeding;          /* READING for stamps only */
 	bool mending;          /* READING, as the own record is damaged */
 	uint8_t avoid;         /* slots whose owner shall not coordinate */
-	bool reused;           /* its id is another write's */
+	char *fault;           /* what is wrong with it, beyond its status */
 	bool counted;          /* by room.c */
 	uint32_t forwarded_to; /* FORWARDED: the peer */
 	uint64_t begun_ms;
@@ -69,6 +76,10 @@ struct dyn_put_op
 	struct dyn_read read; /* READING */
 	/* What it found, encoded, in the request's arena; size 0 = no record. */
 	struct dyn_slice read_object;
+	/* Requests whose versions it replaces (remember.h); in the request's
+	 * arena. */
+	struct dyn_request_id *replaced;
+	uint32_t replaced_count;
 	struct dyn_writing writing; /* WRITING */
 	enum dyn_status status;     /* DECIDED */
 	char *text;
@@ -95,6 +106,10 @@ void dyn_put_hedge(struct dyn_node *node, struct dyn_request *request);
  * away. */
 void dyn_put_coordinate(struct dyn_node *node, struct dyn_request *request,
 						uint32_t op, uint32_t w, int own_slot);
+
+/* Has its client left it? */
+bool dyn_put_is_late(const struct dyn_node *node,
+					 const struct dyn_request *request);
 
 /* READING begins: learn what R owners know. */
 void dyn_put_read_owners(struct dyn_node *node, struct dyn_request *request,

@@ -315,7 +315,7 @@ dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 									fence);
 		else if (dyn_peer_is_reachable(node, peer))
 			dyn_outbox_replicate(node, (uint32_t) peer, request->bucket,
-								 self->key, merged, fence, NULL, NULL);
+								 self->key, merged, fence, NULL, NULL, 0, NULL);
 	}
 }
 

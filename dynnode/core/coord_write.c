@@ -100,7 +100,7 @@ send_to(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 	dyn_outbox_replicate(node, (uint32_t) peer, request->bucket, put->key,
 						 put->writing.object, put->writing.fence, &put->id,
-						 &item);
+						 put->replaced, put->replaced_count, &item);
 }
 
 /* Somebody else for this slot; when there is nobody, and nobody may answer

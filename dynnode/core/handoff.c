@@ -332,7 +332,7 @@ take_item(struct dyn_node *node, struct dyn_request *request,
 	dyn_credit_send(node, node->peers[self->peer_index], size_of(item));
 	dyn_outbox_replicate(node, self->peer_index, self->ops[op].bucket,
 						 self->ops[op].key, item->object, self->fence, NULL,
-						 &call);
+						 NULL, 0, &call);
 }
 
 /* To their places in the key table; each may be decided at once. */

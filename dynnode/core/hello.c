@@ -48,7 +48,7 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	welcome.formed = cluster->formed;
 	welcome.rebuilding = node->building.all;
 	welcome.process = node->start_id;
-	welcome.uptime_ms = node->now_ms - node->started_at_ms;
+	welcome.uptime_ms = dyn_node_clock_ms(node);
 	if (cluster->formed &&
 		dyn_ring_encode(&cluster->ring, &node->scratch.allocator, &ring) ==
 			DYN_STATUS_OK)

@@ -108,7 +108,8 @@ dyn_node_new(const struct dyn_node_config *config, const struct dyn_boot *boot,
 	/* Numbers of an earlier life must not be taken for this one's. */
 	node->correlation_next = dyn_random_next(&node->random) >> 1;
 	dyn_remember_init(&node->remember, node->config.remembered_max,
-					  2 * (uint64_t) node->config.request_timeout_ms);
+					  DYN_OP_LIMIT_MS +
+						  (uint64_t) node->config.request_timeout_ms);
 	dyn_credit_init(&node->credit);
 	dyn_room_init(node);
 	dyn_node_begin_step(node, now_ms, 0, out);

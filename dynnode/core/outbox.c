@@ -1,5 +1,6 @@
 #include "core/outbox.h"
 
+#include "core/peer.h"
 #include "core/request.h"
 
 #include <string.h>
@@ -7,13 +8,14 @@
 /* What one frame says once for all its operations. */
 struct dyn_batch_kind
 {
-	bool repair;        /* REPLICATE */
-	uint8_t hint_slots; /* REPLICATE */
-	bool background;    /* REPLICATE */
-	bool hints;         /* READ */
-	uint32_t bytes_max; /* READ */
-	bool stand_in;      /* PUT */
-	uint32_t w;         /* PUT */
+	bool repair;           /* REPLICATE */
+	uint8_t hint_slots;    /* REPLICATE */
+	bool background;       /* REPLICATE */
+	bool hints;            /* READ */
+	uint32_t bytes_max;    /* READ */
+	bool stand_in;         /* PUT */
+	uint32_t w;            /* PUT */
+	uint64_t act_until_ms; /* PUT: by this node's time */
 };
 
 /* Operations for one peer, to leave in one frame. */
@@ -35,8 +37,10 @@ struct dyn_batch_op
 	struct dyn_slice key;
 	struct dyn_slice object;
 	uint64_t fence;
-	struct dyn_slice request_id; /* empty = none */
-	uint64_t mark;               /* of the request: READ */
+	const struct dyn_request_id *request_id; /* NULL = none */
+	uint64_t mark;                           /* of the request: READ */
+	const struct dyn_request_id *replaced;   /* REPLICATE: more ids */
+	uint32_t replaced_count;
 	const Dyn__PutOp *put;
 };
 
@@ -124,6 +128,7 @@ dyn_outbox_error(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	error.status = status;
 	error.text = (char *) text;
 	error.version_min = error.version_max = DYN_PROTOCOL_VERSION;
+	error.clock_ms = dyn_node_clock_ms(node);
 	dyn_outbox_reply(node, route, DYN_MESSAGE_ERROR, correlation, &error.base);
 }
 
@@ -134,6 +139,26 @@ bytes_array(struct dyn_node *node, uint32_t count)
 {
 	return dyn_arena_allocate(&node->scratch,
 							  count * sizeof(ProtobufCBinaryData));
+}
+
+static struct dyn_slice
+slice_of_request(const struct dyn_request_id *id)
+{
+	return id ? (struct dyn_slice){ id->bytes, sizeof(id->bytes) }
+			  : (struct dyn_slice){ NULL, 0 };
+}
+
+/* Its own, then those of what it replaces. */
+static void
+list_ids(struct dyn_node *node, const struct dyn_batch_op *op,
+		 Dyn__ReplicateOp *out)
+{
+	out->n_request_ids = 1 + op->replaced_count;
+	out->request_ids = bytes_array(node, 1 + op->replaced_count);
+	out->request_ids[0] = dyn_bytes_of_slice(slice_of_request(op->request_id));
+	for (uint32_t i = 0; i < op->replaced_count; i++)
+		out->request_ids[1 + i] =
+			dyn_bytes_of_slice(slice_of_request(&op->replaced[i]));
 }
 
 static void
@@ -159,12 +184,8 @@ send_replicate(struct dyn_node *node, const struct dyn_batch *batch,
 		ops[i].key = dyn_bytes_of_slice(op->key);
 		ops[i].object = dyn_bytes_of_slice(op->object);
 		ops[i].fence = op->fence;
-		if (op->request_id.size != 0)
-		{
-			ops[i].n_request_ids = 1;
-			ops[i].request_ids = bytes_array(node, 1);
-			ops[i].request_ids[0] = dyn_bytes_of_slice(op->request_id);
-		}
+		if (op->request_id != NULL)
+			list_ids(node, op, &ops[i]);
 		message.ops[i] = &ops[i];
 	}
 	dyn_outbox_send(node, batch->peer_index, batch->type, correlation,
@@ -189,13 +210,30 @@ send_read(struct dyn_node *node, const struct dyn_batch *batch,
 	for (uint32_t i = 0; i < batch->count; i++)
 	{
 		message.keys[i] = dyn_bytes_of_slice(batch->ops[i].key);
-		message.request_ids[i] = dyn_bytes_of_slice(batch->ops[i].request_id);
+		message.request_ids[i] =
+			dyn_bytes_of_slice(slice_of_request(batch->ops[i].request_id));
 		message.request_marks[i] = batch->ops[i].mark;
-		ids |= batch->ops[i].request_id.size != 0;
+		ids |= batch->ops[i].request_id != NULL;
 	}
 	message.n_request_ids = message.n_request_marks = ids ? batch->count : 0;
 	dyn_outbox_send(node, batch->peer_index, batch->type, correlation,
 					remaining_ms, &message.base);
+}
+
+/* Until when the peer may act, by its own clock: it is to begin only while
+ * this node and its client wait.  Its WELCOME has told that clock. */
+static void
+set_bound(const struct dyn_node *node, const struct dyn_batch *batch,
+		  Dyn__PutRequest *message)
+{
+	uint64_t clock_ms = dyn_peer_clock_ms(node, batch->peer_index);
+	uint64_t until_ms = batch->kind.act_until_ms;
+
+	if (clock_ms == 0)
+		return;
+	message->process = node->peers[batch->peer_index]->process;
+	message->act_until_ms =
+		clock_ms + (until_ms > node->now_ms ? until_ms - node->now_ms : 0);
 }
 
 static void
@@ -208,6 +246,7 @@ send_put(struct dyn_node *node, const struct dyn_batch *batch,
 	message.w = batch->kind.w;
 	message.stand_in = batch->kind.stand_in;
 	message.hops = 1;
+	set_bound(node, batch, &message);
 	message.n_ops = batch->count;
 	message.ops =
 		dyn_arena_allocate(&node->scratch, batch->count * sizeof(*message.ops));
@@ -249,7 +288,7 @@ is_same_kind(const struct dyn_batch_kind *a, const struct dyn_batch_kind *b)
 	return a->repair == b->repair && a->hint_slots == b->hint_slots &&
 		   a->background == b->background && a->hints == b->hints &&
 		   a->bytes_max == b->bytes_max && a->stand_in == b->stand_in &&
-		   a->w == b->w;
+		   a->w == b->w && a->act_until_ms == b->act_until_ms;
 }
 
 /* The batch under way for this peer and kind, with room for bytes more. */
@@ -298,25 +337,22 @@ add(struct dyn_batch *batch, const struct dyn_batch_op *op, size_t bytes,
 		dyn_call_add(batch->call, item);
 }
 
-static struct dyn_slice
-slice_of_request(const struct dyn_request_id *id)
-{
-	return id ? (struct dyn_slice){ id->bytes, sizeof(id->bytes) }
-			  : (struct dyn_slice){ NULL, 0 };
-}
-
 void
 dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 					 struct dyn_slice bucket, struct dyn_slice key,
 					 struct dyn_slice object, uint64_t fence,
 					 const struct dyn_request_id *request_id,
-					 const struct dyn_call_item *item)
+					 const struct dyn_request_id *replaced,
+					 uint32_t replaced_count, const struct dyn_call_item *item)
 {
-	size_t bytes = key.size + object.size + 40;
+	size_t bytes =
+		key.size + object.size + 40 + replaced_count * (sizeof(*replaced) + 2);
 	struct dyn_batch_op op = { .key = key,
 							   .object = object,
 							   .fence = fence,
-							   .request_id = slice_of_request(request_id) };
+							   .request_id = request_id,
+							   .replaced = replaced,
+							   .replaced_count = replaced_count };
 
 	/* A hint on its way home has no request id: it may be of many. */
 	struct dyn_batch_kind kind = { .repair = item == NULL,
@@ -338,7 +374,7 @@ add_read(struct dyn_node *node, uint32_t peer_index, struct dyn_slice bucket,
 {
 	size_t bytes = key.size + 24;
 	struct dyn_batch_op op = { .key = key,
-							   .request_id = slice_of_request(request_id),
+							   .request_id = request_id,
 							   .mark = mark };
 
 	add(open_batch(node, peer_index, DYN_MESSAGE_READ, kind, bucket, bytes),
@@ -366,13 +402,15 @@ dyn_outbox_read_some(struct dyn_node *node, uint32_t peer_index,
 
 void
 dyn_outbox_forward(struct dyn_node *node, uint32_t peer_index,
-				   struct dyn_slice bucket, uint32_t w, const Dyn__PutOp *put,
-				   const struct dyn_call_item *item)
+				   struct dyn_slice bucket, uint32_t w, uint64_t act_until_ms,
+				   const Dyn__PutOp *put, const struct dyn_call_item *item)
 {
 	size_t bytes = dyn__put_op__get_packed_size(put);
 	struct dyn_batch_op op = { .put = put };
 
-	struct dyn_batch_kind kind = { .w = w, .stand_in = item->fallback };
+	struct dyn_batch_kind kind = { .w = w,
+								   .stand_in = item->fallback,
+								   .act_until_ms = act_until_ms };
 
 	add(open_batch(node, peer_index, DYN_MESSAGE_PUT, kind, bucket, bytes), &op,
 		bytes, item);

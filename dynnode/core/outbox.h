@@ -27,12 +27,15 @@ void dyn_outbox_error(struct dyn_node *node, uint64_t route,
 					  uint64_t correlation, enum dyn_status status,
 					  const char *text);
 
-/* The whole object; item NULL = a repair, whose answer nobody awaits.
+/* replaced: other requests to be remembered with it, which live as long as the
+ * step.  The whole object; item NULL = a repair, whose answer nobody awaits.
  * item->fallback = to be kept for item->slot, whose owner is away. */
 void dyn_outbox_replicate(struct dyn_node *node, uint32_t peer_index,
 						  struct dyn_slice bucket, struct dyn_slice key,
 						  struct dyn_slice object, uint64_t fence,
 						  const struct dyn_request_id *request_id,
+						  const struct dyn_request_id *replaced,
+						  uint32_t replaced_count,
 						  const struct dyn_call_item *item);
 
 /* item->fallback = what is held there for other owners. */
@@ -45,10 +48,12 @@ void dyn_outbox_read(struct dyn_node *node, uint32_t peer_index,
 void dyn_outbox_read_some(struct dyn_node *node, uint32_t peer_index,
 						  struct dyn_slice bucket, struct dyn_slice key,
 						  uint32_t bytes_max, const struct dyn_call_item *item);
-/* item->fallback = to a fallback, as no owner can be reached. */
+/* item->fallback = to a fallback, as no owner can be reached.  act_until_ms: by
+ * this node's time. */
 void dyn_outbox_forward(struct dyn_node *node, uint32_t peer_index,
 						struct dyn_slice bucket, uint32_t w,
-						const Dyn__PutOp *op, const struct dyn_call_item *item);
+						uint64_t act_until_ms, const Dyn__PutOp *op,
+						const struct dyn_call_item *item);
 
 /* The end of a step: everything gathered becomes frames. */
 void dyn_outbox_flush(struct dyn_node *node);

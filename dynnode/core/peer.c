@@ -60,6 +60,39 @@ dyn_peer_is_reachable(const struct dyn_node *node, int32_t peer_index)
 		   !dyn_detector_suspects(&peer->detector, node->now_ms);
 }
 
+/* ------------------------------------------------------------------ clocks */
+
+enum
+{
+	DRIFT_ONE_IN = 1000
+};
+
+uint64_t
+dyn_peer_clock_ms(const struct dyn_node *node, uint32_t peer_index)
+{
+	const struct dyn_peer *peer = node->peers[peer_index];
+	uint64_t age_ms = node->now_ms - peer->clock_at_ms;
+
+	return peer->clock_ms == 0 ? 0
+							   : peer->clock_ms + age_ms -
+									 (age_ms + DRIFT_ONE_IN - 1) / DRIFT_ONE_IN;
+}
+
+/* A frame may have waited in a socket, and tell too little: of two readings
+ * the one that lets the clock show more now is the better one. */
+static void
+hear_clock(struct dyn_node *node, uint32_t peer_index, uint64_t process,
+		   uint64_t clock_ms)
+{
+	struct dyn_peer *peer = node->peers[peer_index];
+
+	if (process != peer->process ||
+		clock_ms <= dyn_peer_clock_ms(node, peer_index))
+		return;
+	peer->clock_ms = clock_ms;
+	peer->clock_at_ms = node->now_ms;
+}
+
 /* ------------------------------------------------------------ connections */
 
 static void
@@ -258,7 +291,10 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 		return;
 	why = why_stranger(node, peer_index, &id, welcome);
 	peer->id = id;
+	if (peer->process != welcome->process)
+		peer->clock_ms = 0;
 	peer->process = welcome->process;
+	hear_clock(node, peer_index, welcome->process, welcome->uptime_ms);
 	peer->identified = true;
 	peer->formed = welcome->formed;
 	peer->rebuilding = welcome->rebuilding;
@@ -310,6 +346,8 @@ fill_heartbeat(struct dyn_node *node, int32_t peer_index,
 	struct dyn_slice ring;
 
 	heartbeat->incarnation = node->start_count;
+	heartbeat->process = node->start_id;
+	heartbeat->clock_ms = dyn_node_clock_ms(node);
 	heartbeat->writable = node->writable;
 	heartbeat->credit = dyn_credit_grant(node, peer);
 	heartbeat->wants =
@@ -340,17 +378,22 @@ send_heartbeat(struct dyn_node *node, uint32_t peer_index)
 }
 
 static void
-take_heartbeat(struct dyn_node *node, struct dyn_peer *peer,
+take_heartbeat(struct dyn_node *node, int32_t peer_index,
 			   const Dyn__Heartbeat *heartbeat)
 {
+	struct dyn_peer *peer;
+
 	if (heartbeat->ring.len != 0)
 		dyn_cluster_record_merge_ring(node,
 									  dyn_slice_of_bytes(heartbeat->ring));
 	if (heartbeat->members == node->cluster.members_digest)
 		dyn_progress_learn(node, heartbeat->progress, heartbeat->n_progress);
 	dyn_bucket_merge(node, dyn_slice_of_bytes(heartbeat->buckets));
-	if (peer == NULL)
+	if (peer_index < 0)
 		return;
+	peer = node->peers[peer_index];
+	hear_clock(node, (uint32_t) peer_index, heartbeat->process,
+			   heartbeat->clock_ms);
 	peer->bucket_digest = heartbeat->bucket_digest;
 	peer->writable = heartbeat->writable;
 	peer->credit = heartbeat->credit;
@@ -367,7 +410,7 @@ dyn_peer_heartbeat(struct dyn_node *node, const struct dyn_envelope *env,
 
 	if (!node->cluster.formed)
 		return;
-	take_heartbeat(node, index >= 0 ? node->peers[index] : NULL, heartbeat);
+	take_heartbeat(node, index, heartbeat);
 	if (!heartbeat->answer)
 		return;
 	fill_heartbeat(node, index, &answer, heartbeat->ring_digest,
@@ -381,7 +424,7 @@ dyn_peer_heartbeat_answer(struct dyn_node *node, uint32_t peer_index,
 						  const Dyn__Heartbeat *heartbeat)
 {
 	dyn_detector_beat(&node->peers[peer_index]->detector, node->now_ms);
-	take_heartbeat(node, node->peers[peer_index], heartbeat);
+	take_heartbeat(node, (int32_t) peer_index, heartbeat);
 }
 
 /* ------------------------------------------------------------------- time */

@@ -49,6 +49,13 @@ void dyn_peer_answered(struct dyn_node *node, uint32_t peer_index,
 void dyn_peer_failed(struct dyn_node *node, uint32_t peer_index);
 uint32_t dyn_peer_patience_ms(const struct dyn_node *node, int32_t peer_index);
 
+/*
+ * What the peer's clock shows by now, at least: it told it before this node
+ * heard it, and the clocks of two machines differ by less than one in a
+ * thousand.  0: it has told none.
+ */
+uint64_t dyn_peer_clock_ms(const struct dyn_node *node, uint32_t peer_index);
+
 void dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 					  const Dyn__Welcome *welcome);
 void dyn_peer_error(struct dyn_node *node, uint32_t peer_index,

@@ -40,6 +40,7 @@ answer(struct dyn_node *node, struct dyn_request *request)
 	}
 	reply.ring_digest = node->cluster.ring_digest;
 	reply.bucket_digest = node->bucket_digest;
+	reply.clock_ms = dyn_node_clock_ms(node);
 	dyn_outbox_reply(node, request->route, DYN_MESSAGE_PUT_REPLY,
 					 request->correlation, &reply.base);
 	dyn_request_end(node, request);
@@ -76,6 +77,15 @@ dyn_put_refuse_for_now(struct dyn_node *node, struct dyn_request *request,
 	dyn_count(node, overloads);
 	dyn_put_decide(node, request, op, DYN_STATUS_OVERLOAD,
 				   "the node has too many writes in flight");
+}
+
+void
+dyn_put_refuse_late(struct dyn_node *node, struct dyn_request *request,
+					uint32_t op)
+{
+	dyn_count(node, puts_late);
+	dyn_put_decide(node, request, op, DYN_STATUS_LATE,
+				   dyn_put_refusal_text(DYN_STATUS_LATE));
 }
 
 char *

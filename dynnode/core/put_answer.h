@@ -25,6 +25,10 @@ void dyn_put_decide(struct dyn_node *node, struct dyn_request *request,
 void dyn_put_refuse_for_now(struct dyn_node *node, struct dyn_request *request,
 							uint32_t op);
 
+/* LATE: its time to act is over, and it has not begun to. */
+void dyn_put_refuse_late(struct dyn_node *node, struct dyn_request *request,
+						 uint32_t op);
+
 /* Somebody has answered for a slot: is the outcome certain? */
 void dyn_put_written(struct dyn_node *node, struct dyn_request *request,
 					 uint32_t op);

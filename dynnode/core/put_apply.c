@@ -71,25 +71,63 @@ find_base(struct dyn_node *node, const struct dyn_put_op *put,
 	return status;
 }
 
-/* The request's own id, and those of what was read. */
+/* The request's own id, and those of what was read and of what is replaced. */
 static void
 list_ids(struct dyn_node *node, const struct dyn_put_op *put,
 		 const struct dyn_object *record, const struct dyn_object *base,
 		 struct dyn_key_value *value)
 {
-	struct dyn_request_id *ids = dyn_arena_allocate(
-		&node->scratch, (1 + base->version_count) * sizeof(*ids));
+	uint32_t count_max = 1 + base->version_count + put->replaced_count;
+	struct dyn_request_id *ids =
+		dyn_arena_allocate(&node->scratch, count_max * sizeof(*ids));
 
 	ids[0] = put->id;
 	value->ids = ids;
 	value->id_count = 1 + dyn_remember_news(&record->context, base, ids + 1);
+	for (uint32_t i = 0; i < put->replaced_count; i++)
+		ids[value->id_count++] = put->replaced[i];
+}
+
+/* What is known of its value, live or replaced, or of its id, tells that an
+ * earlier attempt was applied. */
+static bool
+is_repetition(const struct dyn_node *node, const struct dyn_bucket *bucket,
+			  const struct dyn_put_op *put, const struct dyn_object *base)
+{
+	return put->read.remembered ||
+		   dyn_remember_knows(&node->remember, &put->id) ||
+		   dyn_object_has_request(base, &put->id) ||
+		   dyn_put_is_named(bucket, put, base);
+}
+
+static enum dyn_status
+replace(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_bucket *bucket, struct dyn_put_op *put,
+		const struct dyn_object *record, const struct dyn_object *base,
+		struct dyn_object *next)
+{
+	enum dyn_status status =
+		dyn_put_object(node, bucket, put, &record->context, base, next);
+
+	if (status == DYN_STATUS_TOO_LARGE && put->message->retry)
+		put->fault = "too many retried writes of the key are still known: "
+					 "read it and reconcile them first";
+	if (status != DYN_STATUS_OK)
+		return status;
+	put->replaced = dyn_arena_allocate(
+		&request->arena, base->version_count * sizeof(*put->replaced));
+	put->replaced_count = dyn_remember_replaced(
+		base, next, dyn_remember_since(&node->remember, node->wall_ms),
+		put->replaced);
+	return DYN_STATUS_OK;
 }
 
 /* The new object of the key, encoded, or why there is none. */
 static enum dyn_status
-compute(struct dyn_node *node, const struct dyn_bucket *bucket,
-		struct dyn_put_op *put, const struct dyn_key *key,
-		struct dyn_object *next, struct dyn_key_value *value)
+compute(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_bucket *bucket, struct dyn_put_op *put,
+		const struct dyn_key *key, struct dyn_object *next,
+		struct dyn_key_value *value)
 {
 	struct dyn_object record;
 	struct dyn_object base;
@@ -97,23 +135,19 @@ compute(struct dyn_node *node, const struct dyn_bucket *bucket,
 
 	if (status != DYN_STATUS_OK)
 		return status;
-	list_ids(node, put, &record, &base, value);
 	*next = base;
 	if (is_other_write(node, put, &base))
 	{
-		put->reused = true;
+		put->fault = "the request id was used for another write";
 		return DYN_STATUS_BAD_REQUEST;
 	}
-	if (put->read.remembered || dyn_remember_knows(&node->remember, &put->id) ||
-		dyn_object_has_request(&base, &put->id))
+	if (is_repetition(node, bucket, put, &base))
 		dyn_count(node, put_ops_repeated);
 	else
-	{
-		status =
-			dyn_put_object(node, bucket, put, &record.context, &base, next);
-		if (status != DYN_STATUS_OK)
-			return status;
-	}
+		status = replace(node, request, bucket, put, &record, &base, next);
+	if (status != DYN_STATUS_OK)
+		return status;
+	list_ids(node, put, &record, &base, value);
 	if (dyn_clock_is_empty(&next->context))
 		return DYN_STATUS_OK;
 	status = dyn_object_encode(next, dyn_out_allocator(node), &value->object);
@@ -295,7 +329,7 @@ make_object(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	/* What a damaged record held of my writes nobody can tell. */
 	if (key->state == DYN_LOADED_CORRUPT)
 		node->epoch_floor = node->epoch_next;
-	status = compute(node, bucket, put, key, &next, value);
+	status = compute(node, request, bucket, put, key, &next, value);
 	if (status == DYN_STATUS_OK && value->object.size != 0)
 	{
 		struct dyn_slice context;
@@ -312,9 +346,7 @@ make_object(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	}
 	/* An empty object: a delete of nothing, which is done. */
 	text = status != DYN_STATUS_OK ? dyn_put_refusal_text(status) : NULL;
-	dyn_put_decide(node, request, op, status,
-				   put->reused ? "the request id was used for another write"
-							   : text);
+	dyn_put_decide(node, request, op, status, put->fault ? put->fault : text);
 	return false;
 }
 
@@ -346,7 +378,9 @@ dyn_put_apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (put->phase != DYN_PUT_LOADING || !has_record(node, request, op, key) ||
 		!has_takers(node, request, op, key))
 		return;
-	if (must_seed(node, bucket, put, key))
+	if (dyn_put_is_late(node, request))
+		dyn_put_refuse_late(node, request, op);
+	else if (must_seed(node, bucket, put, key))
 	{
 		put->seeding = true;
 		dyn_put_read_owners(node, request, op);

@@ -45,16 +45,20 @@ forward_to(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 								  .op = op,
 								  .fallback = stand_in,
 								  .deadline_ms = request->deadline_ms };
+	uint64_t until_ms = request->deadline_ms;
 
 	for (uint8_t slot = 0; slot < node->cluster.n; slot++)
 		if (dyn_cluster_owner(node, put->partition, slot) == peer)
 			put->avoid |= (uint8_t) (1U << slot);
+	/* Nobody waits for longer: neither the client nor this node. */
+	if (request->act_until_ms < until_ms)
+		until_ms = request->act_until_ms;
 	dyn_count(node, put_ops_forwarded);
 	put->phase = DYN_PUT_FORWARDED;
 	put->forwarded_to = (uint32_t) peer;
 	dyn_outbox_forward(node, (uint32_t) peer, request->bucket,
 					   dyn_bucket_w(node, request->bucket, message->w),
-					   put->message, &item);
+					   until_ms, put->message, &item);
 }
 
 void

@@ -158,6 +158,27 @@ widen_context(struct dyn_node *node, bool everything,
 			   : dyn_clock_union(context, &more, allocator, context);
 }
 
+bool
+dyn_put_is_named(const struct dyn_bucket *bucket, const struct dyn_put_op *put,
+				 const struct dyn_object *base)
+{
+	const Dyn__PutOp *message = put->message;
+	bool lww = bucket->conflict == DYN_CONFLICT_LWW;
+	size_t first = lww && message->n_values > 1 ? message->n_values - 1 : 0;
+	struct dyn_slice nothing = { NULL, 0 };
+
+	if (message->n_values == 0)
+		return lww && dyn_clock_covers(&base->context,
+									   dyn_object_retry_dot(&put->id, nothing));
+	for (size_t i = first; i < message->n_values; i++)
+		if (!dyn_clock_covers(
+				&base->context,
+				dyn_object_retry_dot(&put->id,
+									 dyn_slice_of_bytes(message->values[i]))))
+			return false;
+	return true;
+}
+
 enum dyn_status
 dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 			   const struct dyn_put_op *put, const struct dyn_clock *record,
@@ -169,7 +190,8 @@ dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 								 .context = &context,
 								 .value_count =
 									 (uint32_t) put->message->n_values,
-								 .written_at_ms = node->wall_ms };
+								 .written_at_ms = node->wall_ms,
+								 .is_retry = put->message->retry };
 	struct dyn_slice *values = dyn_arena_allocate(
 		&node->scratch, change.value_count * sizeof(*values));
 	struct dyn_actor actor = { 0 };
@@ -192,7 +214,7 @@ dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 	/* A delete, too: what it brings into the record is gone on with by the
 	 * next put, and the record may have forgotten more (reap.h). */
 	dyn_put_notice_amnesia(node, record, &context);
-	if (change.value_count != 0)
+	if (change.value_count != 0 && !change.is_retry)
 		actor = choose_actor(node, record, &context, &base->context);
 	status = dyn_object_put(base, &change, actor, allocator, next);
 	if (status == DYN_STATUS_OK && next->version_count > DYN_SIBLINGS_MAX &&

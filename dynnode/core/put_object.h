@@ -24,6 +24,12 @@
 #include "core/coord_put.h"
 #include "model/bucket.h"
 
+/* Did a retry write all that this put would write?  Whatever became of that:
+ * its name is known (model/object.h). */
+bool dyn_put_is_named(const struct dyn_bucket *bucket,
+					  const struct dyn_put_op *put,
+					  const struct dyn_object *base);
+
 /*
  * The object after the put, in scratch memory.  base: what is known of the
  * key, and was noticed (dyn_put_notice_amnesia); record: the context of this

@@ -3,6 +3,11 @@
 #include "core/memory.h"
 #include "model/hash.h"
 
+enum
+{
+	CLOCKS_APART_MS = 60000
+};
+
 struct dyn_remembered
 {
 	UT_hash_handle hh;
@@ -129,6 +134,38 @@ dyn_remember_news(const struct dyn_clock *known,
 	for (uint32_t i = 0; i < object->version_count; i++)
 		if (!dyn_clock_covers(known, object->versions[i].dot))
 			ids[count++] = object->versions[i].request;
+	return count;
+}
+
+uint64_t
+dyn_remember_since(const struct dyn_remember *self, uint64_t wall_ms)
+{
+	uint64_t span_ms = self->keep_ms + CLOCKS_APART_MS;
+
+	return wall_ms > span_ms ? wall_ms - span_ms : 0;
+}
+
+uint32_t
+dyn_remember_replaced(const struct dyn_object *before,
+					  const struct dyn_object *after, uint64_t since_wall_ms,
+					  struct dyn_request_id *ids)
+{
+	uint32_t count = 0;
+	uint32_t at = 0;
+
+	/* Both ascend by dot. */
+	for (uint32_t i = 0; i < before->version_count; i++)
+	{
+		const struct dyn_version *version = &before->versions[i];
+
+		while (at < after->version_count &&
+			   dyn_dot_compare(after->versions[at].dot, version->dot) < 0)
+			at++;
+		if (version->written_at_ms >= since_wall_ms &&
+			(at == after->version_count ||
+			 dyn_dot_compare(after->versions[at].dot, version->dot) != 0))
+			ids[count++] = version->request;
+	}
 	return count;
 }
 

@@ -13,8 +13,8 @@
  * Beside an id stands what was written with it, as far as that is known, as a
  * mark: the same id with another mark is no retry, but a client's mistake.
  *
- * Kept for twice the longest deadline, at most `max` of them: the oldest go
- * first.
+ * Kept for as long as a client may go on trying (DYN_OP_LIMIT_MS) and the last
+ * attempt may take, at most `max` of them: the oldest go first.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,6 +47,10 @@ void dyn_remember_committed(struct dyn_remember *self,
  * where the last write wins that is such a value); never 0. */
 uint64_t dyn_remember_mark(uint64_t position, struct dyn_slice last_value);
 
+/* What was written earlier, by a wall clock, belongs to a request that is no
+ * longer remembered, if nodes' clocks differ by less than a minute. */
+uint64_t dyn_remember_since(const struct dyn_remember *self, uint64_t wall_ms);
+
 /* What was written with an id, if it is remembered; 0 = not known. */
 void dyn_remember_note_mark(struct dyn_remember *self,
 							const struct dyn_request_id *id, uint64_t mark);
@@ -67,6 +71,18 @@ void dyn_remember_forget(struct dyn_remember *self,
 uint32_t dyn_remember_news(const struct dyn_clock *known,
 						   const struct dyn_object *object,
 						   struct dyn_request_id *ids);
+
+/*
+ * What a write or a merge replaces was applied, too, here or elsewhere: a
+ * retry of it must hear so, though nothing is left to see.  The requests of
+ * versions of `before` that `after` does not hold, but for those written before
+ * since_wall_ms, whose clients have long ended.  ids has room for all
+ * versions of `before`; the count is returned.
+ */
+uint32_t dyn_remember_replaced(const struct dyn_object *before,
+							   const struct dyn_object *after,
+							   uint64_t since_wall_ms,
+							   struct dyn_request_id *ids);
 
 bool dyn_remember_knows(const struct dyn_remember *self,
 						const struct dyn_request_id *id);

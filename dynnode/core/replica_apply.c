@@ -72,26 +72,36 @@ check(struct dyn_node *node, const struct dyn_replica_op *self,
 
 /* ------------------------------------------------------------ what is made */
 
+/* Of what comes, and of what goes. */
 static void
-learn_requests(struct dyn_request *request, struct dyn_replica_op *op,
-			   const struct dyn_clock *known, const struct dyn_object *object)
+learn_requests(struct dyn_node *node, struct dyn_request *request,
+			   struct dyn_replica_op *op, const struct dyn_object *record,
+			   const struct dyn_object *object, const struct dyn_object *merged)
 {
-	struct dyn_request_id *ids = dyn_arena_allocate(
-		&request->arena, (op->id_count + object->version_count) * sizeof(*ids));
+	uint32_t count_max =
+		op->id_count + object->version_count + record->version_count;
+	struct dyn_request_id *ids =
+		dyn_arena_allocate(&request->arena, count_max * sizeof(*ids));
 
 	for (uint32_t i = 0; i < op->id_count; i++)
 		ids[i] = op->ids[i];
 	op->ids = ids;
-	op->id_count += dyn_remember_news(known, object, ids + op->id_count);
+	op->id_count +=
+		dyn_remember_news(&record->context, object, ids + op->id_count);
+	op->id_count += dyn_remember_replaced(
+		record, merged, dyn_remember_since(&node->remember, node->wall_ms),
+		ids + op->id_count);
 }
 
 /* Has its writer made nothing after it?  Then it is the last one of its put; of
- * a retried put the last one may have been replaced, and an earlier one not. */
+ * a retried put the last one may have been replaced, and an earlier one not.
+ * The names of retries tell nothing of the order of its values. */
 static bool
 is_latest(const struct dyn_object *object, const struct dyn_version *version)
 {
-	return dyn_clock_counter(&object->context, version->dot.actor) ==
-		   version->dot.counter;
+	return version->dot.actor.epoch != 0 &&
+		   dyn_clock_counter(&object->context, version->dot.actor) ==
+			   version->dot.counter;
 }
 
 /* What the requests in the frame wrote: the last of the versions that they
@@ -133,12 +143,13 @@ merge(struct dyn_node *node, struct dyn_request *request,
 		return DYN_STATUS_CORRUPT;
 	dyn_put_notice_amnesia(node, &record.context, &object.context);
 	learn_marks(request, op, &object);
-	learn_requests(request, op, &record.context, &object);
 	*merged = object;
 	if (key->object.size != 0)
 		status = dyn_object_sync(&record, &object, allocator, merged);
-	if (status == DYN_STATUS_OK)
-		status = dyn_object_encode(merged, dyn_out_allocator(node), encoded);
+	if (status != DYN_STATUS_OK)
+		return status;
+	learn_requests(node, request, op, &record, &object, merged);
+	status = dyn_object_encode(merged, dyn_out_allocator(node), encoded);
 	if (status == DYN_STATUS_OK && encoded->size > DYN_RECORD_SIZE_MAX)
 	{
 		dyn_count(node, objects_too_large);

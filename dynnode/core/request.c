@@ -60,6 +60,7 @@ dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
 	self->correlation = env ? env->correlation : 0;
 	self->bytes = env ? env->body.size : 0;
 	self->deadline_ms = node->now_ms + timeout_ms;
+	self->act_until_ms = UINT64_MAX;
 	self->hedge_at_ms = UINT64_MAX;
 	HASH_ADD(hh, node->requests, serial, sizeof(self->serial), self);
 	node->request_count++;

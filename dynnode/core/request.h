@@ -58,7 +58,9 @@ struct dyn_request
 	uint64_t route; /* 0 = nobody awaits an answer */
 	uint64_t correlation;
 	uint64_t deadline_ms;
-	uint64_t hedge_at_ms; /* UINT64_MAX = no more */
+	uint64_t act_until_ms; /* PUT: its client waits no longer; UINT64_MAX = it
+							* has not said */
+	uint64_t hedge_at_ms;  /* UINT64_MAX = no more */
 	struct dyn_timer timer;
 	struct dyn_arena arena;
 	size_t bytes;            /* of its frame */

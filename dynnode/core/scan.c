@@ -145,6 +145,7 @@ answer(struct dyn_node *node, struct dyn_request *request,
 	   Dyn__ScanReply *reply)
 {
 	reply->bucket_digest = node->bucket_digest;
+	reply->clock_ms = dyn_node_clock_ms(node);
 	reply->cell_hashes = request->cell_hashes;
 	reply->n_cell_hashes =
 		request->cell_hashes == NULL ? 0 : cell_count(request->message);

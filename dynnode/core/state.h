@@ -82,6 +82,8 @@ struct dyn_peer
 	char address[DYN_ADDRESS_SIZE_MAX + 1];
 	struct dyn_node_id id; /* once identified */
 	uint64_t process;      /* who answers there, of those with one id */
+	uint64_t clock_ms;     /* its clock, as it last told; 0 = it has not */
+	uint64_t clock_at_ms;  /* ... when that was heard */
 	bool connected;        /* both sockets stand */
 	bool identified;       /* it told who it is on this connection */
 	bool formed;           /* it knows our cluster */
@@ -259,6 +261,13 @@ struct dyn_node
 	uint32_t batch_capacity;
 	struct dyn_commit *open_commit;
 };
+
+/* What the node tells as its clock (messages.proto: Welcome). */
+static inline uint64_t
+dyn_node_clock_ms(const struct dyn_node *node)
+{
+	return node->now_ms - node->started_at_ms;
+}
 
 #define dyn_count(node, name) ((node)->counters[DYN_COUNT_##name]++)
 

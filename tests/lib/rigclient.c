@@ -49,6 +49,8 @@ make(struct message *self, const struct rigclient_put *put)
 	self->request.bucket =
 		dyn_bytes_of_slice(dyn_slice_of(put->bucket ? put->bucket : "cart"));
 	self->request.w = put->w;
+	self->request.process = put->process;
+	self->request.act_until_ms = put->act_until_ms;
 	self->request.n_ops = 1;
 	self->ops = &self->op;
 	self->request.ops = &self->ops;

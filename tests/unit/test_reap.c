@@ -349,7 +349,12 @@ may_meet(const struct dyn_object *other, const struct dyn_object *object)
 		for (uint32_t j = 0; j < object->version_count; j++)
 			live |= dyn_dot_compare(object->versions[j].dot,
 									other->versions[i].dot) == 0;
-		if (!live && dyn_clock_covers(&object->context, other->versions[i].dot))
+		if (!live &&
+			(dyn_clock_covers(&object->context, other->versions[i].dot) ||
+			 dyn_clock_covers(
+				 &object->context,
+				 dyn_object_retry_dot(&other->versions[i].request,
+									  other->versions[i].value))))
 			return false;
 	}
 	return true;
