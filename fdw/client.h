@@ -93,16 +93,14 @@ typedef struct DynamoPut
 /*
  * Send writes in batches to their coordinators, in parallel; wait for all.
  * Fills in the outcomes and does not raise for them (the caller names what
- * was applied, unknown and unsent); raises only for a cancel or termination,
- * with the outcomes so far filled in (UNKNOWN for what was on its way).
+ * was applied, unknown and unsent).  Raises for what ends the waiting itself:
+ * a cancel, termination, no cluster to be found, no memory; the outcomes so far
+ * are filled in at every moment, UNKNOWN for what was on its way.  Until it
+ * was looked at, a put has the status that the caller gave it: ABORTED.
  */
 extern void dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts,
 							 int nputs, const DynamoRequestOptions *options,
 							 DynamoRequestStats *stats);
-
-/* Raise the error that a failed put deserves. */
-extern void dynfdw_put_error(DynamoCluster *cluster,
-							 const DynamoPut *put) __attribute__((__noreturn__));
 
 /* What to list of a bucket. */
 typedef struct DynamoScanSpec

@@ -208,6 +208,9 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	context.arg = &put;
 	context.previous = error_context_stack;
 	error_context_stack = &context;
+	/* Meeting the cluster may have taken all the time there was. */
+	if (dynfdw_now() >= put.limit)
+		expire(&put);
 	while (put.undone > 0)
 	{
 		dynfdw_put_collect(&put);
@@ -219,10 +222,4 @@ dynfdw_multi_put(DynamoCluster *cluster, DynamoPut *puts, int nputs,
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(results);
 	MemoryContextDelete(working);
-}
-
-void
-dynfdw_put_error(DynamoCluster *cluster, const DynamoPut *put)
-{
-	dynfdw_raise(put->status, "could not write to the cluster", put->text);
 }

@@ -157,7 +157,7 @@ typedef struct DynamoRowData
 extern void dynfdw_fill_slot(DynamoRelation *rel, const DynamoRowData *row,
 							 TupleTableSlot *slot);
 
-/* ---- journal.c, fold.c, flush.c: writes of the transaction, not sent yet ---- */
+/* ---- journal.c, fold.c, flush.c, outcome.c: writes of the transaction ---- */
 
 typedef struct DynamoWrite DynamoWrite;
 
@@ -204,7 +204,7 @@ typedef struct DynamoWriteSpec
 	struct dyn_slice value;		/* not of a DELETE */
 	struct dyn_clock context;	/* what it covers; empty = nothing */
 	uint64		replaces;		/* a pending row's id, or 0 */
-	bool		is_checked_create;	/* CREATE that was checked when executed */
+	bool		or_nothing;		/* CREATE of ON CONFLICT DO NOTHING */
 } DynamoWriteSpec;
 
 /* False when the row was changed by this command already: nothing is kept. */
@@ -212,7 +212,8 @@ extern bool dynfdw_buffer_write(DynamoRelation *rel,
 								const DynamoWriteSpec *spec);
 
 /* Send what was written to tables with write_at 'statement', or everything.
- * A key that both have written goes with the statement. */
+ * A key that both have written goes with the statement.  A definite error
+ * means that nothing of it is stored. */
 extern void dynfdw_flush(bool at_statement, DynamoRequestStats *stats);
 extern Size dynfdw_buffered_size(void);
 

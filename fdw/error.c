@@ -14,6 +14,8 @@ typedef struct ErrorEntry
 	const char *hint;
 } ErrorEntry;
 
+#define TRY_AGAIN "Try again."
+
 static const ErrorEntry entries[] = {
 	{DYN_STATUS_BAD_REQUEST, ERRCODE_INVALID_PARAMETER_VALUE, NULL},
 	{DYN_STATUS_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NULL},
@@ -38,7 +40,12 @@ static const ErrorEntry entries[] = {
 	{DYN_STATUS_SIBLINGS, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 		"Reconcile the key: INSERT one value with vclock_merge(vclock) of its rows."},
 	{DYN_STATUS_NOT_READY, ERRCODE_CANNOT_CONNECT_NOW,
-		"The cluster forms when all its founding nodes have met."},
+		"Try again: a node that was just started takes no writes before it has met another one. A new cluster forms when all its founding nodes have met."},
+	{DYN_STATUS_BUILDING, ERRCODE_CANNOT_CONNECT_NOW, TRY_AGAIN},
+	{DYN_STATUS_FENCED, ERRCODE_CANNOT_CONNECT_NOW, TRY_AGAIN},
+	{DYN_STATUS_NOT_OWNER, ERRCODE_CANNOT_CONNECT_NOW, TRY_AGAIN},
+	{DYN_STATUS_ABORTED, ERRCODE_CANNOT_CONNECT_NOW, TRY_AGAIN},
+	{DYN_STATUS_INTERNAL, ERRCODE_INTERNAL_ERROR, NULL},
 	{DYN_STATUS_CORRUPT, ERRCODE_DATA_CORRUPTED, NULL},
 	{DYN_STATUS_IO_ERROR, ERRCODE_IO_ERROR, NULL},
 	{DYN_STATUS_LATE, ERRCODE_CONNECTION_FAILURE,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * flush.c
- *		Unsent writes on their way: in groups, and what has become of them.
+ *		Unsent writes on their way, in groups that share one outcome.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,105 +10,13 @@
 #include "connection.h"
 
 #include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "storage/predicate.h"
 #include "storage/proc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-enum
-{
-	NAMED_KEYS_MAX = 10			/* in an error's detail */
-};
-
-/* ----------------------------------------------------------------- outcomes */
-
-static void
-list_keys(StringInfo out, const DynamoPutList *flush, const char *title,
-		  bool (*belongs) (const DynamoPut *put))
-{
-	int			count = 0;
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < flush->nputs; i++)
-	{
-		if (!belongs(&flush->puts[i]))
-			continue;
-		if (count++ < NAMED_KEYS_MAX)
-			appendStringInfo(&names, "%s%s", names.len ? ", " : "",
-							 dynfdw_key_text(flush->puts[i].key));
-	}
-	appendStringInfo(out, "%s%s: %d", out->len ? "; " : "", title, count);
-	if (count > 0)
-		appendStringInfo(out, " (%s%s)", names.data,
-						 count > NAMED_KEYS_MAX ? ", ..." : "");
-}
-
-static bool
-is_applied(const DynamoPut *put)
-{
-	return put->status == DYN_STATUS_OK;
-}
-
-static bool
-is_unknown(const DynamoPut *put)
-{
-	return put->status == DYN_STATUS_UNKNOWN;
-}
-
-static bool
-is_refused(const DynamoPut *put)
-{
-	return !is_applied(put) && !is_unknown(put);
-}
-
-static void
-raise_outcome(DynamoCluster *cluster, const DynamoPutList *flush)
-{
-	const DynamoPut *first = NULL;
-	int			applied = 0;
-	StringInfoData detail;
-
-	for (int i = 0; i < flush->nputs; i++)
-	{
-		if (is_applied(&flush->puts[i]))
-			applied++;
-		else if (first == NULL || (is_unknown(&flush->puts[i]) &&
-								   !is_unknown(first)))
-			first = &flush->puts[i];
-	}
-	if (first == NULL)
-		return;
-	if (applied == 0 && flush->nputs == 1)
-	{
-		/* It did not exist when the statement looked. */
-		if (first->status == DYN_STATUS_EXISTS && flush->checked_creates[0])
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("key \"%s\" was created by somebody else meanwhile",
-							dynfdw_key_text(first->key)),
-					 errhint("Repeat the transaction.")));
-		if (first->status == DYN_STATUS_EXISTS)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("key \"%s\" exists already", dynfdw_key_text(first->key))));
-		dynfdw_put_error(cluster, first);
-	}
-	initStringInfo(&detail);
-	list_keys(&detail, flush, "Applied", is_applied);
-	list_keys(&detail, flush, "unknown", is_unknown);
-	list_keys(&detail, flush, "not applied", is_refused);
-	ereport(ERROR,
-			(errcode(applied || is_unknown(first)
-					 ? ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN
-					 : dynfdw_sqlstate(first->status)),
-			 errmsg("not all writes reached the cluster: %s",
-					dyn_status_text(first->status)),
-			 errdetail("%s. First failure: %s.", detail.data,
-					   first->text ? first->text
-					   : dyn_status_text(first->status)),
-			 errhint("Writes are not atomic over several keys: read these keys before writing them again.")));
-}
-
-/* ------------------------------------------------------------------ sending */
+/* ---------------------------------------------------------------- collecting */
 
 /* Keys of one server and one way of asking go together. */
 static bool
@@ -118,66 +26,63 @@ goes_with(const PendingKey *a, const PendingKey *b)
 		a->w == b->w && a->timeout_ms == b->timeout_ms;
 }
 
-/* Send, the rest only after everything else was applied; `flush` has the
- * outcomes of all. */
-static void
-send_puts(DynamoCluster *cluster, DynamoPutList *flush, DynamoPutList *rest,
-		  const DynamoRequestOptions *options, DynamoRequestStats *stats)
+static FlushGroup *
+group_of(Flush *flush, const PendingKey *key)
 {
-	bool		applied = true;
+	FlushGroup **link = &flush->groups;
+	ForeignServer *server;
 
-	dynfdw_multi_put(cluster, flush->puts, flush->nputs, options, stats);
-	if (rest->nputs == 0)
-		return;
-	for (int i = 0; i < flush->nputs; i++)
-		applied &= is_applied(&flush->puts[i]);
-	if (applied)
-		dynfdw_multi_put(cluster, rest->puts, rest->nputs, options, stats);
-	for (int i = 0; i < rest->nputs; i++)
-	{
-		if (!applied)
-			rest->puts[i].status = DYN_STATUS_ABORTED;
-		dynfdw_add_put(flush, &rest->puts[i], false);
-	}
-}
-
-static void
-send_group(PendingKey *lead, bool at_statement, DynamoRequestStats *stats)
-{
-	DynamoCluster *cluster;
-	DynamoRequestOptions options = {.w = lead->w,
-	.timeout_ms = lead->timeout_ms};
-	DynamoPutList flush = {0};
-	DynamoPutList rest = {0};
-	dlist_mutable_iter iter;
-
-	if (GetForeignServerExtended(lead->serverid, FSV_MISSING_OK) == NULL)
+	for (; *link != NULL; link = &(*link)->next)
+		if (goes_with((*link)->lead, key))
+			return *link;
+	server = GetForeignServerExtended(key->serverid, FSV_MISSING_OK);
+	if (server == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the transaction has dropped a foreign server that it had written to"),
 				 errhint("Its writes would be sent at commit: drop the server in the next transaction.")));
-	cluster = dynfdw_cluster(lead->serverid, lead->userid);
-	/* statement_timeout does not reach into commit: keep its promise here. */
-	options.limit_ms = StatementTimeout;
-	dlist_foreach_modify(iter, &dynfdw_journal_keys)
-	{
-		PendingKey *key = dlist_container(PendingKey, in_order, iter.cur);
-
-		if (key != lead && ((at_statement && !key->at_statement) ||
-							!goes_with(key, lead)))
-			continue;
-		dynfdw_fold_to_puts(&flush, &rest, key);
-		if (key != lead)
-			dynfdw_journal_remove(key);
-	}
-	dynfdw_journal_remove(lead);
-	send_puts(cluster, &flush, &rest, &options, stats);
-	raise_outcome(cluster, &flush);
+	*link = palloc0(sizeof(**link));
+	(*link)->lead = key;
+	(*link)->server = server->servername;
+	(*link)->cluster = dynfdw_cluster(key->serverid, key->userid);
+	return *link;
 }
 
-/* The first key that goes now, or NULL. */
-static PendingKey *
-first_to_send(bool at_statement)
+/* Names are looked up before anything is sent: the catalog must not be asked
+ * once something is stored, for that may fail. */
+static void
+name_table(PendingKey *key, const PendingKey *before)
+{
+	if (before != NULL && before->relid == key->relid)
+	{
+		key->table = before->table;
+		return;
+	}
+	key->table = get_rel_name(key->relid);
+	if (key->table == NULL)
+		key->table = dynfdw_key_text(key->bucket);
+}
+
+static void
+add_key(Flush *flush, PendingKey *key)
+{
+	FlushGroup *group = group_of(flush, key);
+
+	if (flush->nkeys == flush->capacity)
+	{
+		flush->capacity = flush->capacity ? flush->capacity * 2 : 64;
+		flush->keys = flush->keys
+			? repalloc_huge(flush->keys, flush->capacity * sizeof(PendingKey *))
+			: palloc(flush->capacity * sizeof(PendingKey *));
+	}
+	name_table(key, flush->nkeys ? flush->keys[flush->nkeys - 1] : NULL);
+	flush->keys[flush->nkeys++] = key;
+	dynfdw_fold_to_puts(&group->puts, &group->rest, key);
+}
+
+/* Nothing is taken out of the journal before all of it was looked at. */
+static void
+collect(Flush *flush, bool at_statement)
 {
 	dlist_iter	iter;
 
@@ -186,26 +91,146 @@ first_to_send(bool at_statement)
 		PendingKey *key = dlist_container(PendingKey, in_order, iter.cur);
 
 		if (key->at_statement || !at_statement)
-			return key;
+			add_key(flush, key);
 	}
-	return NULL;
+	for (int i = 0; i < flush->nkeys; i++)
+		dynfdw_journal_remove(flush->keys[i]);
+}
+
+static bool
+has_puts(const Flush *flush)
+{
+	for (const FlushGroup *group = flush->groups; group; group = group->next)
+		if (group->puts.nputs > 0)
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------------- sending */
+
+/* False when statement_timeout says that it is over. */
+static bool
+time_is_left(Flush *flush, DynamoRequestOptions *options)
+{
+	if (flush->limit == DYNAMO_NEVER)
+		return true;
+	options->limit_ms = (int) dynfdw_ms_until(dynfdw_now(), flush->limit);
+	return options->limit_ms > 0;
+}
+
+static bool
+are_applied(const DynamoPutList *list)
+{
+	for (int i = 0; i < list->nputs; i++)
+		if (list->puts[i].status != DYN_STATUS_OK)
+			return false;
+	return true;
+}
+
+/* The rest only after everything else was applied. */
+static void
+send_puts(Flush *flush, FlushGroup *group, DynamoRequestStats *stats)
+{
+	DynamoRequestOptions options = {.w = group->lead->w,
+	.timeout_ms = group->lead->timeout_ms};
+
+	if (!time_is_left(flush, &options))
+		return;
+	dynfdw_multi_put(group->cluster, group->puts.puts, group->puts.nputs,
+					 &options, stats);
+	if (group->rest.nputs > 0 && are_applied(&group->puts) &&
+		time_is_left(flush, &options))
+		dynfdw_multi_put(group->cluster, group->rest.puts, group->rest.nputs,
+						 &options, stats);
+}
+
+/* Does the error say something of this backend, not of a server? */
+static bool
+ends_everything(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_OPERATOR_INTERVENTION ||
+		category == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+		category == ERRCODE_TRANSACTION_ROLLBACK ||
+		category == ERRCODE_INSUFFICIENT_RESOURCES;
+}
+
+/*
+ * An error is kept, not passed on: what it means depends on what else was
+ * stored.  The transaction fails in any case, and nothing was touched that
+ * would have to be cleaned up before.  Termination does not come back here.
+ */
+static void
+send_group(Flush *flush, FlushGroup *group, DynamoRequestStats *stats)
+{
+	PG_TRY();
+	{
+		send_puts(flush, group, stats);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(flush->context);
+		group->error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (group->error != NULL && ends_everything(group->error))
+		flush->interrupt = group->error;
+}
+
+/* All groups are tried, as all keys of one group are. */
+static void
+send_groups(Flush *flush, DynamoRequestStats *stats)
+{
+	DynamoRequestOptions unused;
+
+	dynfdw_outcome_watch(flush);
+	for (FlushGroup *group = flush->groups;
+		 group != NULL && flush->interrupt == NULL; group = group->next)
+	{
+		send_group(flush, group, stats);
+		if (!time_is_left(flush, &unused) &&
+			(group->error != NULL || !are_applied(&group->puts) ||
+			 !are_applied(&group->rest)))
+			flush->out_of_time = true;
+	}
+	dynfdw_raise_outcome(flush);
+	dynfdw_outcome_keep(flush);
+	dynfdw_outcome_watch(NULL);
 }
 
 void
 dynfdw_flush(bool at_statement, DynamoRequestStats *stats)
 {
+	MemoryContext context;
 	MemoryContext old;
 	DynamoRequestStats own = {0};
-	PendingKey *lead;
+	Flush	   *flush;
 
 	if (dynfdw_journal_context() == NULL)
 		return;
 	if (stats == NULL)
 		stats = &own;
-	old = MemoryContextSwitchTo(dynfdw_journal_context());
-	while ((lead = first_to_send(at_statement)) != NULL)
-		send_group(lead, at_statement, stats);
+	context = AllocSetContextCreate(dynfdw_journal_context(),
+									"dynamo_fdw writes to send",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	flush = palloc0(sizeof(*flush));
+	flush->context = context;
+	/* It does not reach into commit: keep its promise here. */
+	flush->limit = at_statement || StatementTimeout == 0 ? DYNAMO_NEVER
+		: dynfdw_after(dynfdw_now(), StatementTimeout);
+	collect(flush, at_statement);
+	if (has_puts(flush))
+	{
+		/* The last moment at which PostgreSQL may still say no. */
+		if (!at_statement)
+			PreCommit_CheckForSerializationFailure();
+		send_groups(flush, stats);
+	}
 	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	dynfdw_journal_sent();
 	elog(DEBUG1,
 		 "dynamo_fdw: sent " UINT64_FORMAT " writes in " UINT64_FORMAT

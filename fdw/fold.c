@@ -93,44 +93,43 @@ dynfdw_pending(Oid serverid, struct dyn_slice bucket, struct dyn_slice key,
 
 /* -------------------------------------------------------------------- puts */
 
-DynamoPut *
-dynfdw_add_put(DynamoPutList *list, const DynamoPut *put, bool checked_create)
+static DynamoPut *
+new_put(DynamoPutList *list, PendingKey *key, int nvalues)
 {
+	DynamoPut  *put;
+
 	if (list->nputs == list->capacity)
 	{
 		list->capacity = list->capacity ? list->capacity * 2 : 64;
 		list->puts = list->puts
 			? repalloc_huge(list->puts, list->capacity * sizeof(DynamoPut))
 			: palloc(list->capacity * sizeof(DynamoPut));
-		list->checked_creates = list->checked_creates
-			? repalloc_huge(list->checked_creates, list->capacity)
-			: palloc(list->capacity);
+		list->keys = list->keys
+			? repalloc_huge(list->keys, list->capacity * sizeof(PendingKey *))
+			: palloc(list->capacity * sizeof(PendingKey *));
 	}
-	list->checked_creates[list->nputs] = checked_create;
-	list->puts[list->nputs] = *put;
-	return &list->puts[list->nputs++];
-}
-
-static DynamoPut *
-new_put(DynamoPutList *list, const PendingKey *key, bool checked_create)
-{
-	DynamoPut	put = {.bucket = key->bucket,.key = key->key};
-
-	return dynfdw_add_put(list, &put, checked_create);
+	list->keys[list->nputs] = key;
+	put = &list->puts[list->nputs++];
+	memset(put, 0, sizeof(*put));
+	put->bucket = key->bucket;
+	put->key = key->key;
+	put->status = DYN_STATUS_ABORTED;
+	put->values = palloc(Max(1, nvalues) * sizeof(struct dyn_slice));
+	return put;
 }
 
 static DynamoPutMode
-fold_mode(PendingKey *key, bool *checked_create)
+fold_mode(PendingKey *key)
 {
 	DynamoPutMode mode = DYNAMO_PUT_SIBLING;
 	dlist_iter	iter;
 
-	*checked_create = false;
+	key->or_nothing = false;
 	dlist_foreach(iter, &key->writes)
 	{
 		DynamoWrite *write = dlist_container(DynamoWrite, in_key, iter.cur);
 
-		*checked_create |= write->spec.is_checked_create;
+		key->or_nothing |= write->spec.or_nothing;
 		if (write->spec.mode == DYNAMO_PUT_REPLACE)
 			mode = DYNAMO_PUT_REPLACE;
 		else if (write->spec.mode == DYNAMO_PUT_CREATE &&
@@ -165,47 +164,68 @@ has_value(const DynamoPut *put, struct dyn_slice value)
 	return false;
 }
 
+/* The rows that are left, without twins, at the beginning of state->rows. */
+static void
+drop_twins(DynamoPending *state)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < state->nrows; i++)
+	{
+		bool		twin = false;
+
+		for (int j = 0; j < kept && !twin &&
+			 state->rows[i]->spec.kind == DYNAMO_WRITE_UPDATE; j++)
+			twin = same_version(state->rows[j], state->rows[i]);
+		if (!twin)
+			state->rows[kept++] = state->rows[i];
+	}
+	state->nrows = kept;
+}
+
+static void
+check_row_count(const PendingKey *key, int nrows)
+{
+	if (nrows > DYN_VALUES_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("key \"%s\" of table \"%s\" would get %d rows at once, of at most %d",
+						dynfdw_key_text(key->key), key->table, nrows,
+						DYN_VALUES_MAX),
+				 errdetail("None of these writes was sent.")));
+}
+
 /*
  * One put for a key; more only for equal values inserted twice, which one put
- * could not keep apart, and for very many values.  Those go when the first
- * has been applied: what it replaces or guards against must not be they.
+ * could not keep apart.  Those go when the first has been applied: what it
+ * replaces or guards against must not be they.
  */
 void
 dynfdw_fold_to_puts(DynamoPutList *puts, DynamoPutList *rest,
 					PendingKey *key)
 {
 	DynamoPending state;
-	bool		checked;
-	DynamoPutMode mode = fold_mode(key, &checked);
+	DynamoPutMode mode = fold_mode(key);
 	DynamoPut  *put;
 
 	dynfdw_fold(key, InvalidCommandId, &state);
 	if (!state.any || (state.nrows == 0 && mode != DYNAMO_PUT_REPLACE &&
 					   dyn_clock_is_empty(&state.context)))
 		return;
+	drop_twins(&state);
+	check_row_count(key, state.nrows);
 	/* What the transaction itself has deleted does not exist any more. */
 	if (mode == DYNAMO_PUT_CREATE && !dyn_clock_is_empty(&state.context))
 		mode = DYNAMO_PUT_GUARDED;
-	put = new_put(puts, key, checked);
+	put = new_put(puts, key, state.nrows);
 	put->mode = mode;
 	put->context = state.context;
-	put->values = palloc(Min(state.nrows, DYN_VALUES_MAX) *
-						 sizeof(struct dyn_slice) + 1);
 	for (int i = 0; i < state.nrows; i++)
 	{
 		struct dyn_slice value = state.rows[i]->spec.value;
-		bool		twin = false;
-		bool		may_be = state.rows[i]->spec.kind == DYNAMO_WRITE_UPDATE;
 
-		for (int j = 0; may_be && j < i && !twin; j++)
-			twin = same_version(state.rows[j], state.rows[i]);
-		if (twin)
-			continue;
-		if (has_value(put, value) || put->nvalues == DYN_VALUES_MAX)
-		{
-			put = new_put(rest, key, false);
-			put->values = palloc(DYN_VALUES_MAX * sizeof(struct dyn_slice));
-		}
+		if (has_value(put, value))
+			put = new_put(rest, key, state.nrows - i);
 		put->values[put->nvalues++] = value;
 	}
 }

@@ -235,6 +235,7 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 		key->key = copy_slice(spec->key);
 		key->userid = rel->userid;
 	}
+	key->relid = rel->relid;
 	key->w = rel->options.w;
 	key->timeout_ms = rel->options.timeout_ms;
 	key->at_statement |= rel->options.write_at_statement;

@@ -3,8 +3,9 @@
  * journal.h
  *		Writes that the transaction has made and not sent: shared by
  *		journal.c (keeps them), fold.c (what is left of a key's writes),
- *		flush.c (sends that) and xact.c (when), and nobody else; what others
- *		see of it is in dynamo_fdw.h.
+ *		flush.c (sends that), outcome.c (tells what has become of it) and
+ *		xact.c (when), and nobody else; what others see of it is in
+ *		dynamo_fdw.h.
  *
  * A journal: each write is kept with its command and subtransaction, under
  * its key.  What a command sees, and what is sent in the end, are computed by
@@ -12,8 +13,9 @@
  * writes out.  At PRE_COMMIT each key becomes one put (one causal context,
  * the values that are left), and all are sent together.
  *
- * Dynamo has no atomicity over keys: when some puts are done and others are
- * not, the error 08007 says which.
+ * Dynamo has no atomicity over keys, let alone servers: when some puts are
+ * done, or may be, and others are not, the error 08007 says which.  A definite
+ * error means that nothing at all is stored, on no server.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +23,20 @@
 #define DYNFDW_JOURNAL_H
 
 #include "dynamo_fdw.h"
+#include "moment.h"
 
 #include "lib/ilist.h"
+
+/* What has become of a key, which may need several puts. */
+typedef enum KeyOutcome
+{
+	KEY_NOTHING,				/* nothing was to be sent */
+	KEY_APPLIED,
+	KEY_IN_PART,				/* one put was applied, another was not */
+	KEY_UNKNOWN,
+	KEY_REFUSED,				/* or not sent */
+	KEY_OUTCOMES				/* how many there are */
+} KeyOutcome;
 
 typedef struct PendingKey
 {
@@ -33,9 +47,13 @@ typedef struct PendingKey
 	int			w;
 	int			timeout_ms;
 	bool		at_statement;	/* goes with the statement, not at commit */
+	bool		or_nothing;		/* a write of it is ON CONFLICT DO NOTHING */
+	Oid			relid;			/* through which it was written last */
 	struct dyn_slice bucket;
 	struct dyn_slice key;
 	dlist_head	writes;
+	const char *table;			/* the name of relid, once it is sent */
+	KeyOutcome	outcome;
 } PendingKey;
 
 struct DynamoWrite
@@ -52,10 +70,35 @@ struct DynamoWrite
 typedef struct DynamoPutList
 {
 	DynamoPut  *puts;
-	bool	   *checked_creates;
+	PendingKey **keys;			/* whose they are */
 	int			nputs;
 	int			capacity;
 } DynamoPutList;
+
+/* Keys of one server and one way of asking. */
+typedef struct FlushGroup
+{
+	struct FlushGroup *next;
+	const PendingKey *lead;		/* any of them */
+	DynamoCluster *cluster;
+	const char *server;
+	DynamoPutList puts;
+	DynamoPutList rest;			/* go when all of puts were applied */
+	ErrorData  *error;			/* what has ended the sending; NULL = nothing */
+} FlushGroup;
+
+/* What is sent together, and shares one outcome. */
+typedef struct Flush
+{
+	MemoryContext context;
+	FlushGroup *groups;
+	PendingKey **keys;
+	int			nkeys;
+	int			capacity;
+	DynamoMoment limit;			/* by statement_timeout */
+	bool		out_of_time;	/* that was reached */
+	ErrorData  *interrupt;		/* somebody wants no more to be sent */
+} Flush;
 
 /* ---- journal.c ---- */
 
@@ -90,11 +133,26 @@ extern void dynfdw_journal_end_sub(SubTransactionId subid,
  * end), in the current memory context. */
 extern void dynfdw_fold(PendingKey *key, CommandId curcid, DynamoPending *out);
 
-/* The same as puts; those in `rest` go when all of `puts` was applied. */
+/* The same as puts, none of them sent; those in `rest` go when all of `puts`
+ * was applied.  Raises when the key has more rows than one may have. */
 extern void dynfdw_fold_to_puts(DynamoPutList *puts, DynamoPutList *rest,
 								PendingKey *key);
 
-extern DynamoPut *dynfdw_add_put(DynamoPutList *list, const DynamoPut *put,
-								 bool checked_create);
+/* ---- outcome.c ---- */
+
+/* Raises unless everything was applied.  To be called once all that will be
+ * sent was sent, or an interrupt has ended it: nothing may come in between. */
+extern void dynfdw_raise_outcome(Flush *flush);
+
+/* This is being sent: if the backend ends meanwhile, its log says what was
+ * stored.  NULL: its outcome is known to whoever waits for it. */
+extern void dynfdw_outcome_watch(Flush *flush);
+
+/* All of this was applied, and stays so if the transaction ends otherwise. */
+extern void dynfdw_outcome_keep(const Flush *flush);
+
+/* The transaction has ended: a WARNING names what was stored all the same,
+ * unless it was committed. */
+extern void dynfdw_outcome_end(bool committed);
 
 #endif

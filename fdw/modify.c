@@ -315,7 +315,8 @@ insert_row(ModifyState *state, TupleTableSlot *slot)
 							dynfdw_key_text(spec.key)),
 					 errhint("insert_mode 'create' is set; 'sibling' or 'replace' would write.")));
 		}
-		spec.is_checked_create = true;
+		/* Checked again when it is sent. */
+		spec.or_nothing = state->do_nothing;
 	}
 	(void) dynfdw_buffer_write(state->relation, &spec);
 	MemoryContextSwitchTo(old);

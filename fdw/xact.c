@@ -27,6 +27,7 @@ at_xact(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			dynfdw_outcome_end(event != XACT_EVENT_ABORT);
 			dynfdw_journal_end();
 			break;
 		default:

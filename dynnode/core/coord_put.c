@@ -40,7 +40,7 @@ check_op(const struct dyn_node *node, struct dyn_request *request,
 	*text = "a key has 1 to 440 bytes";
 	if (status != DYN_STATUS_OK)
 		return status;
-	*text = "a request id has 16 bytes, a put at most 64 values and a known "
+	*text = "a request id has 16 bytes, a put at most 100 values and a known "
 			"mode";
 	if (!dyn_request_id_of_bytes(message->request_id, &put->id) ||
 		message->n_values > DYN_VALUES_MAX ||

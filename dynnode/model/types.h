@@ -31,7 +31,7 @@ enum
 	DYN_CLOCK_ENTRIES_MAX =
 		256,                  /* actors plus exceptions in a client's context */
 	DYN_BATCH_OPS_MAX = 4096, /* operations in one message */
-	DYN_VALUES_MAX = 64,      /* values in one put */
+	DYN_VALUES_MAX = 100,     /* values in one put: all siblings of a key */
 	/* A client makes no attempt at an operation so long after its first frame;
 	 * nodes remember its request id for longer. */
 	DYN_OP_LIMIT_MS = 30000,
