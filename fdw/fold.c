@@ -183,15 +183,27 @@ drop_twins(DynamoPending *state)
 	state->nrows = kept;
 }
 
+/* What no node would take is not sent, and nothing else with it. */
 static void
-check_row_count(const PendingKey *key, int nrows)
+check_rows(const PendingKey *key, const DynamoPending *state)
 {
-	if (nrows > DYN_VALUES_MAX)
+	Size		size = 0;
+
+	if (state->nrows > DYN_VALUES_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("key \"%s\" of table \"%s\" would get %d rows at once, of at most %d",
-						dynfdw_key_text(key->key), key->table, nrows,
+						dynfdw_key_text(key->key), key->table, state->nrows,
 						DYN_VALUES_MAX),
+				 errdetail("None of these writes was sent.")));
+	for (int i = 0; i < state->nrows; i++)
+		size += state->rows[i]->spec.value.size;
+	if (size > DYN_OBJECT_SIZE_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the rows of key \"%s\" of table \"%s\" would have %zu bytes together, of at most %d",
+						dynfdw_key_text(key->key), key->table, size,
+						DYN_OBJECT_SIZE_MAX),
 				 errdetail("None of these writes was sent.")));
 }
 
@@ -213,7 +225,7 @@ dynfdw_fold_to_puts(DynamoPutList *puts, DynamoPutList *rest,
 					   dyn_clock_is_empty(&state.context)))
 		return;
 	drop_twins(&state);
-	check_row_count(key, state.nrows);
+	check_rows(key, &state);
 	/* What the transaction itself has deleted does not exist any more. */
 	if (mode == DYNAMO_PUT_CREATE && !dyn_clock_is_empty(&state.context))
 		mode = DYNAMO_PUT_GUARDED;

@@ -34,6 +34,14 @@ COMMIT;
 \echo :SQLSTATE
 SELECT count(*) FROM part WHERE key IN ('too full', 'beside');
 
+-- nor are more bytes than a key may have together
+BEGIN;
+INSERT INTO part (key, value) SELECT 'too large', repeat('x', 1000000) || i FROM generate_series(1, 80) i;
+INSERT INTO part (key, value) VALUES ('beside', '1');
+COMMIT;
+\echo :SQLSTATE
+SELECT count(*) FROM part WHERE key IN ('too large', 'beside');
+
 -- what is updated to one value is one row
 UPDATE part SET value = 'same' WHERE key = 'full';
 SELECT value FROM part WHERE key = 'full';
