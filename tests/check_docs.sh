@@ -52,7 +52,7 @@ set +f
 # The SQLSTATEs of all errors, by PostgreSQL's own list of names.  Classes are
 # compared with, never raised.
 names=$(cat fdw/*.c | grep -oE '\bERRCODE_[A-Z0-9_]+' |
-    grep -vxE 'ERRCODE_(TO_CATEGORY|WARNING|TRANSACTION_ROLLBACK|OPERATOR_INTERVENTION)' |
+    grep -vxE 'ERRCODE_(TO_CATEGORY|TRANSACTION_ROLLBACK|OPERATOR_INTERVENTION)' |
     sort -u)
 some "SQLSTATEs in fdw/" "$names"
 errcodes=$("${PG_CONFIG:-pg_config}" --includedir-server 2>/dev/null)/utils/errcodes.h
