@@ -18,4 +18,8 @@ override with_llvm = no
 VPATH = .
 include $(PGXS)
 $(MODULE_big).so: $(B)/libmodel.a
-$(OBJS): $(wildcard fdw/*.h dynnode/model/*.h $(B)/gen/*.h)
+# What was built with another PostgreSQL's headers is built again.
+BUILT_WITH := $(B)/pg_version
+$(shell [ ! -d $(B) ] || $(PG_CONFIG) --version | cmp -s - $(BUILT_WITH) || \
+	$(PG_CONFIG) --version >$(BUILT_WITH))
+$(OBJS): $(BUILT_WITH) $(wildcard fdw/*.h dynnode/model/*.h $(B)/gen/*.h)
