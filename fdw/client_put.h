@@ -8,8 +8,11 @@
  * A write goes to the first owner of its key that can be reached.  An owner
  * that refuses for a reason of its own, or is lost, is followed by the next
  * one; when the first may have applied it, the retry is marked, and carries
- * the same request id, so that it makes no second row.  What was once on its
- * way and never answered stays UNKNOWN, whatever refuses it later.  A node
+ * the same request id, so that it makes no second row.  While there is time,
+ * all owners are asked again, with more patience, what has become of such a
+ * write: UNKNOWN of a node, whose time for a request may be shorter than ours,
+ * is no last word.  What was once on its way and never answered stays UNKNOWN,
+ * whatever refuses it later.  A node
  * that has no room for a write now is sent the same write again later, and
  * less at a time (window.h).  So is it to one that says LATE, once it has told
  * its clock anew.  When no owner can be reached, or all were silent
@@ -47,12 +50,14 @@ typedef struct PutState
 	int8		slot;			/* of the present attempt, or DYNFDW_NO_SLOT */
 	bool		handed_on;		/* a node that owns nothing of it was tried */
 	bool		was_lost;		/* an attempt may have been applied */
+	uint8		round;			/* all owners were tried so often */
 	uint8		late;			/* times in a row that a node said LATE */
 	bool		done;
 	bool		queued;			/* in a frame on its way */
 	uint8		request_id[16];
 	DynamoMoment first_sent_at; /* of those that may have been applied, or of
 								 * the one on its way; 0 = none */
+	DynamoMoment not_before;	/* the next round; 0 = no */
 	uint16		cell;
 	int			rank;			/* place in the order of sending */
 } PutState;
@@ -62,6 +67,7 @@ typedef struct Batch
 	int		   *indexes;
 	int			count;
 	int			capacity;
+	size_t		bytes;
 	DynamoMoment give_up_at;
 } Batch;
 

@@ -103,6 +103,11 @@ take_result(Put *put, int node, int index, const Dyn__PutResult *result)
 		return false;
 	if (is_of_this_node(status))
 		return take_refusal(put, node, index, status, result->text);
+	if (status == DYN_STATUS_UNKNOWN)
+	{
+		try_next(put, index, status, result->text, true);
+		return false;
+	}
 	if (status == DYN_STATUS_OK && result->context.len != 0)
 		dynfdw_check(dyn_clock_decode(dyn_slice_of_bytes(result->context),
 									  false, &allocator,
@@ -161,13 +166,13 @@ take_call(Put *put, DynamoCall *call)
 			later += take_result(put, call->node, index, reply->results[i]);
 		else if (refused)
 			later += take_refusal(put, call->node, index, status, text);
-		else if (call->state == DYNAMO_CALL_ANSWERED)
+		else if (status != DYN_STATUS_UNKNOWN)
 			dynfdw_put_finish(put, index, status, text);
 		else
-			try_next(put, index, DYN_STATUS_UNKNOWN, text, true);
+			try_next(put, index, status, text, true);
 	}
 	dynfdw_window_answered(&put->windows[call->node], call->sent_at,
-						   batch->count, later);
+						   batch->count, batch->bytes, later);
 	if (put->undone < undone)
 		dynfdw_put_move_deadline(put);
 	if (reply != NULL)

@@ -15,7 +15,11 @@ enum
 	BYTES_PER_FRAME = 1024 * 1024,
 	LOOK_AHEAD = 8192,			/* writes for other nodes than one that is busy */
 	SILENT_MS = 1500,			/* then another owner is asked for a few writes */
-	FEW_OPS = 16				/* a large frame may take its time */
+	FEW_OPS = 16,				/* more, ... */
+	FEW_BYTES = 1024 * 1024,	/* ... or larger ones, may take their time */
+	OWNERS_TRIED = 3,			/* even so, within DYN_OP_LIMIT_MS */
+	ROUND_PAUSE_MS = 100,
+	ROUNDS_MAX = 8
 };
 
 /* Silent, or it takes nothing any more: others first. */
@@ -74,7 +78,8 @@ choose_stand_in(const Put *put, PutState *state)
 {
 	int			nnodes = dynfdw_cluster_node_count(put->cluster);
 
-	if (state->tried != 0 || state->handed_on || !are_owners_away(put, state))
+	if (state->tried != 0 || state->was_lost || state->handed_on ||
+		!are_owners_away(put, state))
 		return -1;
 	for (int i = 0; i < nnodes; i++)
 	{
@@ -107,6 +112,31 @@ is_over(const Put *put, const PutState *state)
 	return state->first_sent_at != 0 &&
 		put->now > dynfdw_after(state->first_sent_at,
 								DYN_OP_LIMIT_MS - SILENT_MS);
+}
+
+/* All owners were asked, and one of them may have done it: ask again, for as
+ * long as there is time. */
+static bool
+begin_round(Put *put, PutState *state)
+{
+	if (!state->was_lost || state->round == ROUNDS_MAX ||
+		is_over(put, state) ||
+		put->deadline < dynfdw_after(put->now, SILENT_MS))
+		return false;
+	state->round++;
+	state->tried = 0;
+	state->not_before = dynfdw_after(put->now, ROUND_PAUSE_MS);
+	return true;
+}
+
+/* No round begins too early. */
+static bool
+is_paused(Put *put, const PutState *state)
+{
+	if (state->not_before <= put->now)
+		return false;
+	put->resume_at = Min(put->resume_at, state->not_before);
+	return true;
 }
 
 static void
@@ -161,13 +191,27 @@ fill_op(Put *put, int index, Dyn__PutOp *op)
 	op->context = dyn_bytes_of_slice(context);
 }
 
+/* How long a node may take for a frame, with all that it has still to do for
+ * us before; so that there is time for another owner. */
+static int
+patience_ms(const Put *put, const DynamoWindow *window, const Batch *batch)
+{
+	int			ms = Min(put->timeout_ms / 2, DYN_OP_LIMIT_MS / OWNERS_TRIED);
+	int			round = put->states[batch->indexes[0]].round;
+
+	if (window->in_flight + batch->count <= FEW_OPS &&
+		window->bytes + batch->bytes <= FEW_BYTES)
+		ms = 0;
+	return Max(ms, Min(SILENT_MS << round, DYN_OP_LIMIT_MS / OWNERS_TRIED));
+}
+
 /* Until when its answer is awaited, and it may act. */
 static DynamoMoment
-give_up_at(const Put *put, const Batch *batch, DynamoMoment now)
+give_up_at(const Put *put, int node, const Batch *batch, DynamoMoment now)
 {
-	int			ms = batch->count <= FEW_OPS ? SILENT_MS
-		: Max(SILENT_MS, put->timeout_ms);
-	DynamoMoment until = Min(put->deadline, dynfdw_after(now, ms));
+	DynamoMoment until =
+		Min(put->deadline,
+			dynfdw_after(now, patience_ms(put, &put->windows[node], batch)));
 
 	for (int i = 0; i < batch->count; i++)
 	{
@@ -196,14 +240,14 @@ send_batch(Put *put, int node, Batch *batch)
 		fill_op(put, batch->indexes[i], &ops[i]);
 		request.ops[i] = &ops[i];
 	}
-	batch->give_up_at = give_up_at(put, batch, now);
+	batch->give_up_at = give_up_at(put, node, batch, now);
 	dynfdw_act_until(put->cluster, node, batch->give_up_at, &request);
 	call = dynfdw_call(put->group, node, DYN_MESSAGE_PUT, &request.base,
 					   put->deadline);
 	if (call == NULL)
 		return false;
 	call->owner = batch;
-	dynfdw_window_sent(&put->windows[node], batch->count);
+	dynfdw_window_sent(&put->windows[node], batch->count, batch->bytes);
 	for (int i = 0; i < batch->count; i++)
 	{
 		PutState   *state = &put->states[batch->indexes[i]];
@@ -264,7 +308,6 @@ send_some(Put *put)
 {
 	int			nnodes = dynfdw_cluster_node_count(put->cluster);
 	Batch	  **open = palloc0(nnodes * sizeof(*open));
-	size_t	   *bytes = palloc0(nnodes * sizeof(*bytes));
 	int			passed_over = 0;
 
 	dynfdw_take_clocks(put->cluster);
@@ -280,22 +323,26 @@ send_some(Put *put)
 		int			node;
 		Batch	   *batch;
 
-		if (put->states[i].done || put->states[i].queued)
+		if (put->states[i].done || put->states[i].queued ||
+			is_paused(put, &put->states[i]))
 			continue;
 		node = is_over(put, &put->states[i]) ? -1 : choose_node(put, i);
 		if (node < 0)
 		{
-			give_up(put, i);
+			if (!begin_round(put, &put->states[i]))
+				give_up(put, i);
+			else
+				(void) is_paused(put, &put->states[i]);
 			continue;
 		}
 		batch = open[node];
 		if (batch != NULL &&
-			(batch->count == batch->capacity || bytes[node] > BYTES_PER_FRAME ||
+			(batch->count == batch->capacity ||
+			 batch->bytes > BYTES_PER_FRAME ||
 			 !dyn_slice_equal(put->puts[batch->indexes[0]].bucket,
 							  put->puts[i].bucket)))
 		{
 			open[node] = NULL;
-			bytes[node] = 0;
 			if (!send_batch(put, node, batch))
 				break;
 			batch = NULL;
@@ -309,7 +356,7 @@ send_some(Put *put)
 			continue;
 		}
 		batch->indexes[batch->count++] = i;
-		bytes[node] += op_bytes(&put->puts[i]);
+		batch->bytes += op_bytes(&put->puts[i]);
 	}
 	for (int node = 0; node < nnodes; node++)
 		if (open[node] != NULL)

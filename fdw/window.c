@@ -12,6 +12,7 @@ enum
 	OPS_PER_FRAME = 1000,
 	FRAMES_MAX = 4,
 	SIZE_MAX_OPS = FRAMES_MAX * OPS_PER_FRAME,
+	BYTES_MAX = 2 * 1024 * 1024,	/* then no frame more */
 	SIZE_MIN_OPS = 32,			/* many sessions are still served in turn */
 	PAUSE_MS_MIN = 4,
 	PAUSE_MS_MAX = 256,
@@ -41,7 +42,8 @@ dynfdw_window_room(const DynamoWindow *self, DynamoMoment now)
 	int			frame = Min(OPS_PER_FRAME, Max(SIZE_MIN_OPS, self->size / 2));
 	int			room = self->size - self->in_flight;
 
-	if (self->frames >= FRAMES_MAX || now < self->not_before)
+	if (self->frames >= FRAMES_MAX || self->bytes >= BYTES_MAX ||
+		now < self->not_before)
 		return 0;
 	/* No frames of a few operations each, while others are on their way. */
 	if (self->in_flight > 0 && room < frame / 2)
@@ -50,20 +52,22 @@ dynfdw_window_room(const DynamoWindow *self, DynamoMoment now)
 }
 
 void
-dynfdw_window_sent(DynamoWindow *self, int ops)
+dynfdw_window_sent(DynamoWindow *self, int ops, size_t bytes)
 {
+	self->bytes += bytes;
 	self->frames++;
 	self->in_flight += ops;
 }
 
 void
 dynfdw_window_answered(DynamoWindow *self, DynamoMoment sent_at, int ops,
-					   int refused)
+					   size_t bytes, int refused)
 {
 	int			were_in_flight = self->in_flight;
 	DynamoMoment now = dynfdw_now();
 
 	self->frames--;
+	self->bytes -= bytes;
 	self->in_flight -= ops;
 	if (refused < ops)
 		self->refused_since = 0;

@@ -9,6 +9,9 @@
  * way and waits a moment, each time a longer one and never for as long as the
  * others; with every answer that refuses nothing the window grows again.
  *
+ * Bytes are bounded, too, whatever the node says: what it is sent it should be
+ * able to begin with soon, for that is when the time of an attempt begins.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYNFDW_WINDOW_H
@@ -22,6 +25,7 @@ typedef struct DynamoWindow
 {
 	int			size;			/* operations */
 	int			in_flight;
+	size_t		bytes;			/* in flight */
 	int			frames;
 	int			pause_ms;		/* the last one */
 	DynamoMoment not_before;
@@ -34,11 +38,11 @@ extern void dynfdw_window_init(DynamoWindow *self);
 /* Operations that may leave now, in one frame. */
 extern int	dynfdw_window_room(const DynamoWindow *self, DynamoMoment now);
 
-extern void dynfdw_window_sent(DynamoWindow *self, int ops);
+extern void dynfdw_window_sent(DynamoWindow *self, int ops, size_t bytes);
 
 /* An answer to a frame, or none (then nothing was refused). */
 extern void dynfdw_window_answered(DynamoWindow *self, DynamoMoment sent_at,
-								   int ops, int refused);
+								   int ops, size_t bytes, int refused);
 
 /* Has it taken nothing for so long that others should be asked? */
 extern bool dynfdw_window_is_stuck(const DynamoWindow *self, DynamoMoment now);
