@@ -564,7 +564,7 @@ dynfdw_multi_get(DynamoCluster *cluster, struct dyn_slice bucket,
 							   dynfdw_cluster_ring(cluster)->partition_count);
 	read_directly(&get);
 	read_coordinated(&get);
-	now_ms = dynfdw_wall_ms();
+	now_ms = dynfdw_view_ms(cluster);
 	for (int i = 0; i < nkeys; i++)
 	{
 		memset(&objects[i], 0, sizeof(objects[i]));

@@ -136,8 +136,8 @@ decode_item(DynamoScan *scan, const struct dyn_scan_item *item,
 				 "a node sent a malformed object");
 	/* The clock is asked for those that may have expired only: it is not
 	 * cheap beside the rest. */
-	dyn_object_view(object, dyn_object_is_mortal(object) ? dynfdw_wall_ms()
-					: 0);
+	dyn_object_view(object, dyn_object_is_mortal(object)
+					? dynfdw_view_ms(scan->cluster) : 0);
 	*key = item->key;
 	return object->version_count != 0;
 }

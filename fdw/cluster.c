@@ -238,6 +238,28 @@ dynfdw_wall_ms(void)
 	return us > 0 ? (uint64) us / 1000 : 0;
 }
 
+void
+dynfdw_cluster_told_view(DynamoCluster *cluster, int node, uint64 view_ms,
+						 DynamoMoment at)
+{
+	if (view_ms != 0)
+		cluster->nodes[node].told = (struct dyn_told_view)
+	{
+		view_ms, (uint64) at / 1000
+	};
+}
+
+uint64
+dynfdw_view_ms(DynamoCluster *cluster)
+{
+	struct dyn_view view = dyn_view_begin((uint64) dynfdw_now() / 1000,
+										  dynfdw_wall_ms());
+
+	for (int i = 0; i < cluster->nnodes; i++)
+		dyn_view_add(&view, &cluster->nodes[i].told);
+	return dyn_view_end(&view);
+}
+
 int
 dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
 						  const DynamoRequestOptions *options)

@@ -14,6 +14,7 @@
 #include "connection.h"
 
 #include "model/bucket.h"
+#include "model/wall.h"
 #include "storage/latch.h"
 
 /* A node's clock as it was told last (node_clock.h). */
@@ -38,6 +39,7 @@ typedef struct DynamoNode
 	DynamoMoment ask_at;		/* not about them again before that */
 	DynamoNodeClock clock;
 	DynamoMoment greet_at;		/* no HELLO for the clock before that */
+	struct dyn_told_view told;
 } DynamoNode;
 
 struct DynamoCluster

@@ -565,6 +565,23 @@ told_clock(uint32 type, const ProtobufCMessage *body)
 	}
 }
 
+/* What comes with versions. */
+static void
+note_view(const DynamoCall *call, enum dyn_message_type type,
+		  const ProtobufCMessage *body)
+{
+	uint64		view_ms = 0;
+
+	if (type == DYN_MESSAGE_READ_REPLY)
+		view_ms = ((const Dyn__ReadReply *) body)->view_ms;
+	else if (type == DYN_MESSAGE_GET_REPLY)
+		view_ms = ((const Dyn__GetReply *) body)->view_ms;
+	else if (type == DYN_MESSAGE_SCAN_REPLY)
+		view_ms = ((const Dyn__ScanReply *) body)->view_ms;
+	dynfdw_cluster_told_view(call->group->cluster, call->node, view_ms,
+							 call->answered_at);
+}
+
 void *
 dynfdw_call_reply(DynamoCall *call, enum dyn_message_type reply_type,
 				  enum dyn_status *status, const char **text)
@@ -582,7 +599,10 @@ dynfdw_call_reply(DynamoCall *call, enum dyn_message_type reply_type,
 	dynfdw_clock_told(call->group->cluster, call->node,
 					  told_clock(env.type, body), call->answered_at);
 	if (env.type == reply_type)
+	{
+		note_view(call, env.type, body);
 		return body;
+	}
 	*status = DYN_STATUS_BAD_REQUEST;
 	if (env.type != DYN_MESSAGE_ERROR)
 		return NULL;

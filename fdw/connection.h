@@ -96,8 +96,18 @@ extern void dynfdw_cluster_refresh(DynamoCluster *cluster);
 extern void dynfdw_cluster_bucket_digest(DynamoCluster *cluster,
 										 uint64 digest);
 
-/* The time for which versions that expire are shown or not. */
+/* The wall clock, as nodes tell theirs. */
 extern uint64 dynfdw_wall_ms(void);
+
+/*
+ * The time for which versions that expire are shown or not: by the clocks of
+ * the nodes, not by this machine's (model/wall.h).  Asked for after an answer
+ * that versions came with.
+ */
+extern uint64 dynfdw_view_ms(DynamoCluster *cluster);
+
+extern void dynfdw_cluster_told_view(DynamoCluster *cluster, int node,
+									 uint64 view_ms, DynamoMoment at);
 
 /* Node that owns a slot, or -1 when there is no connection to it now. */
 extern int	dynfdw_cluster_owner(DynamoCluster *cluster, uint16 partition,

@@ -115,7 +115,8 @@ CREATE FUNCTION dynamo_nodes(server name,
     OUT node text, OUT address text, OUT zone text, OUT status text,
     OUT slots integer, OUT first_slots integer, OUT answers boolean,
     OUT writable boolean, OUT version text, OUT uptime interval,
-    OUT hints bigint, OUT building integer, OUT in_doubt boolean)
+    OUT hints bigint, OUT building integer, OUT in_doubt boolean,
+    OUT clock_skew interval)
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 3;
 CREATE FUNCTION dynamo_partitions(server name,

@@ -77,12 +77,19 @@ dynfdw_row_text(DynamoRows *rows, const char *text)
 }
 
 void
-dynfdw_row_interval(DynamoRows *rows, uint64 ms)
+dynfdw_row_signed_interval(DynamoRows *rows, int64 ms)
 {
 	Interval   *interval = MemoryContextAllocZero(rows->row, sizeof(*interval));
 
-	interval->time = (TimeOffset) Min(ms, PG_INT64_MAX / 1000) * 1000;
+	ms = Max(Min(ms, PG_INT64_MAX / 1000), PG_INT64_MIN / 1000);
+	interval->time = (TimeOffset) ms * 1000;
 	dynfdw_row_datum(rows, IntervalPGetDatum(interval));
+}
+
+void
+dynfdw_row_interval(DynamoRows *rows, uint64 ms)
+{
+	dynfdw_row_signed_interval(rows, (int64) Min(ms, PG_INT64_MAX));
 }
 
 void

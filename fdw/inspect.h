@@ -46,6 +46,7 @@ extern void dynfdw_row_null(DynamoRows *rows);
 extern void dynfdw_row_nulls(DynamoRows *rows, int count);
 extern void dynfdw_row_text(DynamoRows *rows, const char *text);
 extern void dynfdw_row_interval(DynamoRows *rows, uint64 ms);
+extern void dynfdw_row_signed_interval(DynamoRows *rows, int64 ms);
 extern void dynfdw_row_node_id(DynamoRows *rows, const struct dyn_node_id *id);
 extern void dynfdw_row_clock(DynamoRows *rows, const struct dyn_clock *clock);
 

@@ -23,9 +23,22 @@ speaks_for(const Dyn__StatusReply *reply, const struct dyn_member *member)
 		dyn_node_id_compare(&id, &member->id) == 0;
 }
 
-/* By member index; NULL: not connected, silent, or another node. */
+/* How far the node's wall clock is ahead of this machine's: it was told some
+ * time between the question and the answer. */
+static int64
+skew_of(const DynamoCall *call, const Dyn__StatusReply *reply)
+{
+	int64		since_us = dynfdw_now() - call->answered_at;
+	int64		waited_us = call->answered_at - call->sent_at;
+
+	return (int64) reply->wall_ms + (since_us + waited_us / 2) / 1000 -
+		(int64) dynfdw_wall_ms();
+}
+
+/* By member index; NULL: not connected, silent, or another node. skews: where
+ * not NULL, those of the nodes that answer. */
 static Dyn__StatusReply **
-ask_status(DynamoCluster *cluster, bool partitions)
+ask_status(DynamoCluster *cluster, bool partitions, int64 *skews)
 {
 	const struct dyn_ring *ring = dynfdw_cluster_ring(cluster);
 	DynamoCallGroup *group = dynfdw_group_begin(cluster, NULL);
@@ -50,6 +63,8 @@ ask_status(DynamoCluster *cluster, bool partitions)
 										   &status, &text);
 		if (replies[i] != NULL && !speaks_for(replies[i], &ring->members[i]))
 			replies[i] = NULL;
+		if (replies[i] != NULL && skews != NULL)
+			skews[i] = skew_of(calls[i], replies[i]);
 	}
 	dynfdw_group_end(group);
 	return replies;
@@ -80,7 +95,8 @@ Datum
 dynamo_nodes(PG_FUNCTION_ARGS)
 {
 	DynamoCluster *cluster = dynfdw_inspect_server(NameStr(*PG_GETARG_NAME(0)));
-	Dyn__StatusReply **replies = ask_status(cluster, false);
+	int64		skews[DYN_MEMBERS_MAX];
+	Dyn__StatusReply **replies = ask_status(cluster, false, skews);
 	const struct dyn_ring *ring = dynfdw_cluster_ring(cluster);
 	DynamoRows	rows;
 
@@ -96,7 +112,7 @@ dynamo_nodes(PG_FUNCTION_ARGS)
 		add_slot_counts(&rows, ring, &member->id);
 		dynfdw_row_datum(&rows, BoolGetDatum(replies[i] != NULL));
 		if (replies[i] == NULL)
-			dynfdw_row_nulls(&rows, 6);
+			dynfdw_row_nulls(&rows, 7);
 		else
 		{
 			dynfdw_row_datum(&rows, BoolGetDatum(replies[i]->writable));
@@ -105,6 +121,11 @@ dynamo_nodes(PG_FUNCTION_ARGS)
 			dynfdw_row_datum(&rows, Int64GetDatum((int64) replies[i]->hints));
 			dynfdw_row_datum(&rows, Int32GetDatum((int32) replies[i]->building));
 			dynfdw_row_datum(&rows, BoolGetDatum(replies[i]->in_doubt));
+			/* An earlier version does not tell. */
+			if (replies[i]->wall_ms != 0)
+				dynfdw_row_signed_interval(&rows, skews[i]);
+			else
+				dynfdw_row_null(&rows);
 		}
 		dynfdw_row_end(&rows);
 	}
@@ -229,7 +250,7 @@ Datum
 dynamo_partitions(PG_FUNCTION_ARGS)
 {
 	DynamoCluster *cluster = dynfdw_inspect_server(NameStr(*PG_GETARG_NAME(0)));
-	Dyn__StatusReply **replies = ask_status(cluster, true);
+	Dyn__StatusReply **replies = ask_status(cluster, true, NULL);
 	int			count = dynfdw_cluster_ring(cluster)->partition_count;
 	DynamoRows	rows;
 
@@ -246,7 +267,7 @@ Datum
 dynamo_stats(PG_FUNCTION_ARGS)
 {
 	DynamoCluster *cluster = dynfdw_inspect_server(NameStr(*PG_GETARG_NAME(0)));
-	Dyn__StatusReply **replies = ask_status(cluster, false);
+	Dyn__StatusReply **replies = ask_status(cluster, false, NULL);
 	const struct dyn_ring *ring = dynfdw_cluster_ring(cluster);
 	DynamoRows	rows;
 

@@ -46,7 +46,7 @@ add_holding(DynamoRows *rows, const DynamoCall *call, Dyn__ReadReply *reply,
 	dynfdw_check(dyn_object_decode(dyn_slice_of_bytes(reply->results[0]->object),
 								   &allocator, &object),
 				 "a node sent a malformed object");
-	dyn_object_view(&object, dynfdw_wall_ms());
+	dyn_object_view(&object, dynfdw_view_ms(call->group->cluster));
 	dynfdw_row_text(rows, dyn_object_is_tombstone(&object) ? "deleted"
 					: "present");
 	dynfdw_row_datum(rows, Int32GetDatum((int32) object.version_count));

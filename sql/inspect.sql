@@ -18,6 +18,8 @@ SELECT sum(slots) = 3 * sum(first_slots) AS three_each,
        max(first_slots) - min(first_slots) <= 1 AS balanced, max(hints) AS hints
   FROM dynamo_nodes('inspect_store');
 SELECT building, in_doubt FROM dynamo_nodes('inspect_store');
+-- one machine, one clock
+SELECT bool_and(clock_skew BETWEEN '-1 min' AND '1 min') FROM dynamo_nodes('inspect_store');
 -- the ring: every slot, distinct nodes in each partition
 SELECT count(DISTINCT partition) = max(partition) + 1 AS all_partitions,
        count(*) = 3 * count(DISTINCT partition) AS three_each

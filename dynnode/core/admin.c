@@ -47,6 +47,8 @@ fill_peers(struct dyn_node *node, Dyn__StatusReply *reply)
 		status->granted = dyn_credit_grant(node, peer);
 		status->sending = peer->sending;
 		status->sending_max = peer->sending_max;
+		status->skew_known =
+			dyn_skew_of(node, i, &status->skew_ms, &status->skew_error_ms);
 		reply->peers[reply->n_peers++] = status;
 	}
 }
@@ -208,6 +210,7 @@ dyn_admin_status(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	reply.uptime_ms = dyn_node_clock_ms(node);
 	reply.hints = node->hints.count;
 	reply.hints_max = node->config.hints_max;
+	reply.wall_ms = node->wall_ms;
 	fill_peers(node, &reply);
 	fill_counters(node, &reply);
 	if (node->cluster.formed)

@@ -53,6 +53,7 @@ answer(struct dyn_node *node, struct dyn_request *request)
 	reply.ring_digest = node->cluster.ring_digest;
 	reply.bucket_digest = node->bucket_digest;
 	reply.clock_ms = dyn_node_clock_ms(node);
+	reply.view_ms = dyn_skew_view_ms(node);
 	if (request->route != 0)
 		dyn_outbox_reply(node, request->route, DYN_MESSAGE_GET_REPLY,
 						 request->correlation, &reply.base);

@@ -51,6 +51,7 @@
 	X(peers_lost)      /* disconnected or silent */                            \
 	X(peers_suspected) /* for requests that nobody answered */                 \
 	X(lags)            /* this node stood still for a while */                 \
+	X(clocks_apart)    /* times that a peer's went off by more than 1 s */     \
 	X(scrub_records)   /* read and checked */                                  \
 	X(scrub_damaged)   /* of them, and sent to be mended */                    \
 	X(scrub_misnamed)  /* of them, under damaged keys (misnamed.h) */          \

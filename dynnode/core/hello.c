@@ -34,7 +34,7 @@ tell_cluster(struct dyn_node *node, Dyn__Welcome *welcome,
 
 static void
 welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation,
-			 bool to_node)
+			 const Dyn__Hello *hello)
 {
 	Dyn__Welcome welcome = DYN__WELCOME__INIT;
 	const struct dyn_cluster *cluster = &node->cluster;
@@ -49,12 +49,14 @@ welcome_back(struct dyn_node *node, uint64_t route, uint64_t correlation,
 	welcome.rebuilding = node->building.all;
 	welcome.process = node->start_id;
 	welcome.uptime_ms = dyn_node_clock_ms(node);
+	welcome.wall_ms = node->wall_ms;
+	welcome.asked_ms = hello->asked_ms;
 	if (cluster->formed &&
 		dyn_ring_encode(&cluster->ring, &node->scratch.allocator, &ring) ==
 			DYN_STATUS_OK)
 	{
 		tell_cluster(node, &welcome, ring);
-		if (to_node)
+		if (hello->node.len != 0)
 			dyn_fence_tell(node, &welcome);
 	}
 	dyn_outbox_reply(node, route, DYN_MESSAGE_WELCOME, correlation,
@@ -81,5 +83,5 @@ dyn_hello_take(struct dyn_node *node, uint64_t route, uint64_t correlation,
 		dyn_outbox_error(node, route, correlation, DYN_STATUS_NOT_READY,
 						 "the node is starting");
 	else
-		welcome_back(node, route, correlation, hello->node.len != 0);
+		welcome_back(node, route, correlation, hello);
 }

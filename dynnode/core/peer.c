@@ -107,6 +107,7 @@ send_hello(struct dyn_node *node, uint32_t peer_index)
 	hello.node.data = node->id.bytes;
 	hello.node.len = sizeof(node->id.bytes);
 	hello.address = (char *) node->config.address;
+	hello.asked_ms = node->now_ms;
 	if (node->cluster.formed)
 	{
 		hello.cluster.data = node->cluster.ring.cluster.bytes;
@@ -309,6 +310,7 @@ dyn_peer_welcome(struct dyn_node *node, uint32_t peer_index,
 	if (why != NULL)
 		return;
 	dyn_fence_learn(node, &id, welcome);
+	dyn_skew_learn(node, peer_index, welcome->wall_ms, welcome->asked_ms);
 	if (node->cluster.formed && !peer->formed)
 		dyn_formation_send(node, peer_index);
 	else if (node->cluster.formed)
@@ -357,6 +359,7 @@ fill_heartbeat(struct dyn_node *node, int32_t peer_index,
 	heartbeat->members = node->cluster.members_digest;
 	heartbeat->progress = dyn_progress_tell(node);
 	heartbeat->n_progress = node->cluster.ring.member_count;
+	heartbeat->wall_ms = node->wall_ms;
 	dyn_bucket_tell(node, heartbeat, bucket_digest);
 	if (other_digest != 0 && other_digest != node->cluster.ring_digest &&
 		dyn_ring_encode(&node->cluster.ring, &node->scratch.allocator, &ring) ==
@@ -373,6 +376,7 @@ send_heartbeat(struct dyn_node *node, uint32_t peer_index)
 				   node->peers[peer_index]->ring_digest,
 				   node->peers[peer_index]->bucket_digest);
 	heartbeat.answer = true;
+	heartbeat.asked_ms = node->now_ms;
 	dyn_outbox_send(node, peer_index, DYN_MESSAGE_HEARTBEAT, 0, 0,
 					&heartbeat.base);
 }
@@ -415,6 +419,7 @@ dyn_peer_heartbeat(struct dyn_node *node, const struct dyn_envelope *env,
 		return;
 	fill_heartbeat(node, index, &answer, heartbeat->ring_digest,
 				   heartbeat->bucket_digest);
+	answer.asked_ms = heartbeat->asked_ms;
 	dyn_outbox_reply(node, route, DYN_MESSAGE_HEARTBEAT, env->correlation,
 					 &answer.base);
 }
@@ -425,6 +430,7 @@ dyn_peer_heartbeat_answer(struct dyn_node *node, uint32_t peer_index,
 {
 	dyn_detector_beat(&node->peers[peer_index]->detector, node->now_ms);
 	take_heartbeat(node, (int32_t) peer_index, heartbeat);
+	dyn_skew_learn(node, peer_index, heartbeat->wall_ms, heartbeat->asked_ms);
 }
 
 /* ------------------------------------------------------------------- time */

@@ -15,8 +15,8 @@
  * of a cluster of several is in doubt at first, and answers no reads, until it
  * has met all others; or some, when silence_ms have passed; or nobody, when
  * DYN_ALONE times that has.  As long as it has met nobody it coordinates no
- * writes either.  What was committed after the last heartbeat
- * before the copy was made nobody can miss.
+ * writes either.  What was committed between the copy and the second heartbeat
+ * after it nobody can miss.
  *
  *-------------------------------------------------------------------------
  */

@@ -61,7 +61,7 @@ view(struct dyn_node *node, const struct dyn_object *object)
 		&node->scratch, object->version_count * sizeof(*seen.versions));
 	for (uint32_t i = 0; i < object->version_count; i++)
 		seen.versions[i] = object->versions[i];
-	dyn_object_view(&seen, node->wall_ms);
+	dyn_object_view(&seen, dyn_skew_view_ms(node));
 	return seen;
 }
 
@@ -83,6 +83,7 @@ static void
 count_discarded(struct dyn_node *node, const struct dyn_put_op *put,
 				const struct dyn_object *base, const struct dyn_object *seen)
 {
+	uint64_t view_ms = dyn_skew_view_ms(node);
 	uint32_t shown = 0;
 
 	for (uint32_t i = 0; i < base->version_count; i++)
@@ -94,7 +95,7 @@ count_discarded(struct dyn_node *node, const struct dyn_put_op *put,
 
 		shown += is_shown;
 		if (version->expires_at_ms != 0 &&
-			version->expires_at_ms <= node->wall_ms)
+			version->expires_at_ms <= view_ms)
 			continue;
 		if (!is_shown || !dyn_clock_covers(&put->context, version->dot))
 			dyn_count(node, lww_discarded);
@@ -208,7 +209,7 @@ dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 		values[i] = dyn_slice_of_bytes(put->message->values[i]);
 	change.values = values;
 	if (bucket->ttl_ms != 0 && change.value_count != 0)
-		change.expires_at_ms = node->wall_ms + bucket->ttl_ms;
+		change.expires_at_ms = dyn_skew_latest_ms(node) + bucket->ttl_ms;
 	if (lww)
 		make_last_write(node, put, base, &seen, &change);
 	/* A delete, too: what it brings into the record is gone on with by the

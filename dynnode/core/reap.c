@@ -6,6 +6,7 @@
 #include "core/prune.h"
 #include "core/reap_round.h"
 #include "model/hash.h"
+#include "model/wall.h"
 
 #include <string.h>
 
@@ -13,8 +14,7 @@ enum
 {
 	PRUNES_MAX = 64,
 	PAGE_BYTES_MAX = 4 * 1024 * 1024,
-	PAGE_VISITS_MAX = 4 * 1024,
-	CLOCKS_APART_MS = 60 * 1000 /* as much as clocks may differ */
+	PAGE_VISITS_MAX = 4 * 1024
 };
 
 static const char *const state_names[] = {
@@ -57,7 +57,7 @@ dyn_reap_margin_ms(const struct dyn_node *node)
 {
 	uint32_t grace_ms = node->config.tombstone_grace_ms;
 
-	return grace_ms < CLOCKS_APART_MS ? grace_ms : CLOCKS_APART_MS;
+	return grace_ms < DYN_CLOCKS_APART_MS ? grace_ms : DYN_CLOCKS_APART_MS;
 }
 
 bool
@@ -251,6 +251,7 @@ take_item(struct dyn_node *node, const struct dyn_scanned *item)
 	uint16_t cell = dyn_hash_cell(dyn_hash_position(item->bucket, item->key));
 	uint16_t partition = dyn_cluster_partition(node, cell);
 	uint64_t margin_ms = dyn_reap_margin_ms(node);
+	uint64_t view_ms = dyn_skew_view_ms(node);
 	struct dyn_object object;
 	struct dyn_actor *actors;
 	uint32_t count;
@@ -260,13 +261,13 @@ take_item(struct dyn_node *node, const struct dyn_scanned *item)
 		dyn_object_decode(item->object, &node->scratch.allocator, &object) !=
 			DYN_STATUS_OK)
 		return;
-	if (dyn_object_is_dead(&object, node->wall_ms))
+	if (dyn_object_is_dead(&object, view_ms))
 		node->reap.left++;
 	if (!dyn_building_answers(node, partition) ||
 		!dyn_reap_is_due(node, item->held_at_ms))
 		return;
-	if (node->wall_ms > margin_ms &&
-		dyn_object_is_dead(&object, node->wall_ms - margin_ms))
+	if (view_ms > margin_ms &&
+		dyn_object_is_dead(&object, view_ms - margin_ms))
 		add_key(round, item, partition,
 				object.version_count == 0 ? item->hash
 										  : dyn_hash_bytes(item->object))

@@ -334,7 +334,7 @@ dyn_reap_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t i,
 	if (hash != op->item->hash)
 		decide(node, request, i, DYN_STATUS_CONFLICT);
 	else if (!dyn_reap_is_due(node, record->held_at_ms) ||
-			 node->wall_ms < op->item->dies_at_ms)
+			 dyn_skew_view_ms(node) < op->item->dies_at_ms)
 		decide(node, request, i, DYN_STATUS_NOT_READY);
 	else
 		decide(node, request, i, DYN_STATUS_OK);
@@ -367,8 +367,9 @@ make_value(struct dyn_node *node, const struct dyn_reap_op *op,
 	if (dyn_object_decode(key->object, allocator, &object) != DYN_STATUS_OK)
 		return DYN_STATUS_CORRUPT;
 	if (!is_prune(op))
-		return dyn_object_is_dead(&object, node->wall_ms) ? DYN_STATUS_OK
-														  : DYN_STATUS_CONFLICT;
+		return dyn_object_is_dead(&object, dyn_skew_view_ms(node))
+				   ? DYN_STATUS_OK
+				   : DYN_STATUS_CONFLICT;
 	if (object.version_count == 0)
 		return DYN_STATUS_CONFLICT;
 	for (size_t i = 0; i < op->item->n_actors; i++)

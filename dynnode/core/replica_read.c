@@ -90,6 +90,7 @@ answer_read(struct dyn_node *node, struct dyn_request *request)
 	}
 	reply.bucket_digest = node->bucket_digest;
 	reply.clock_ms = dyn_node_clock_ms(node);
+	reply.view_ms = dyn_skew_view_ms(node);
 	dyn_outbox_reply(node, request->route, DYN_MESSAGE_READ_REPLY,
 					 request->correlation, &reply.base);
 	dyn_request_end(node, request);

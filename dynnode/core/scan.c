@@ -146,6 +146,7 @@ answer(struct dyn_node *node, struct dyn_request *request,
 {
 	reply->bucket_digest = node->bucket_digest;
 	reply->clock_ms = dyn_node_clock_ms(node);
+	reply->view_ms = dyn_skew_view_ms(node);
 	reply->cell_hashes = request->cell_hashes;
 	reply->n_cell_hashes =
 		request->cell_hashes == NULL ? 0 : cell_count(request->message);

@@ -26,6 +26,7 @@
 #include "core/reap.h"
 #include "core/remember.h"
 #include "core/scrub.h"
+#include "core/skew.h"
 #include "core/timer.h"
 #include "core/verified.h"
 #include "core/walk.h"
@@ -102,6 +103,7 @@ struct dyn_peer
 	struct dyn_hint_cursor hint_cursor;
 	uint32_t hint_walks; /* partitions looked at since the last heartbeat */
 	struct dyn_filling filling;
+	struct dyn_skew skew;
 };
 
 struct dyn_cluster

@@ -51,6 +51,8 @@ struct ctl
 	struct ctl_arguments arguments;
 	struct dyn_arena arena;
 	struct dyn_client *client; /* to arguments.node */
+	uint64_t view_ms; /* the earliest that nodes have told; 0 = none has */
+	uint64_t view_at_ms; /* ... by the steady clock */
 };
 
 /* A number from min to max; false, and said with the flag's name, when it is
@@ -73,8 +75,10 @@ bool ctl_ring(struct ctl *self, const Dyn__Welcome *welcome,
 /* A JSON string with quotes; bytes that are no UTF-8 as \u00xx. */
 void ctl_print_json(struct dyn_slice bytes);
 
-/* The time for which readers see or do not see what expires. */
-uint64_t ctl_wall_ms(void);
+/* The time for which versions that expire are shown or not, as the nodes tell
+ * it with what they answer (model/wall.h). */
+void ctl_told_view(struct ctl *self, uint64_t view_ms);
+uint64_t ctl_view_ms(const struct ctl *self);
 
 /* As text when printable, else as \x hex. */
 void ctl_print_value(struct dyn_slice bytes);

@@ -80,7 +80,7 @@ print_object(struct ctl *self, struct dyn_slice encoded,
 		dyn_object_decode(encoded, &self->arena.allocator, &object);
 
 	if (status == DYN_STATUS_OK && !self->arguments.replica)
-		dyn_object_view(&object, ctl_wall_ms());
+		dyn_object_view(&object, ctl_view_ms(self));
 	if (status == DYN_STATUS_OK)
 		status =
 			dyn_object_rows(&object, &self->arena.allocator, &rows, &count);
@@ -148,7 +148,10 @@ get(struct ctl *self, ProtobufCBinaryData *key)
 	request.r = (uint32_t) self->arguments.r;
 	reply = ctl_ask(self, self->client, DYN_MESSAGE_GET, &request.base,
 					DYN_MESSAGE_GET_REPLY);
-	return reply && reply->n_results == 1 ? reply->results[0] : NULL;
+	if (reply == NULL || reply->n_results != 1)
+		return NULL;
+	ctl_told_view(self, reply->view_ms);
+	return reply->results[0];
 }
 
 int

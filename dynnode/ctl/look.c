@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void
@@ -137,6 +138,30 @@ reap_text(const Dyn__ReapStatus *reap)
 }
 
 static void
+skew_json(const Dyn__PeerStatus *peer)
+{
+	if (peer->skew_known)
+		printf(", \"clock_skew_ms\": %" PRId64
+			   ", \"clock_skew_error_ms\": %" PRIu64 "}",
+			   peer->skew_ms, peer->skew_error_ms);
+	else
+		printf(", \"clock_skew_ms\": null, \"clock_skew_error_ms\": null}");
+}
+
+/* How far its clock is ahead of the node's; what the error may hide is no
+ * difference. */
+static void
+skew_text(const Dyn__PeerStatus *peer)
+{
+	if (!peer->skew_known)
+		printf("not known");
+	else if ((uint64_t) llabs(peer->skew_ms) <= peer->skew_error_ms)
+		printf("equal (+- %" PRIu64 " ms)", peer->skew_error_ms);
+	else
+		printf("%+.3f s", (double) peer->skew_ms / 1000);
+}
+
+static void
 status_json(const Dyn__StatusReply *status)
 {
 	printf("{\"node\": \"");
@@ -161,10 +186,11 @@ status_json(const Dyn__StatusReply *status)
 		print_id(status->peers[i]->node);
 		printf("\", \"up\": %s, \"silent_ms\": %" PRIu64
 			   ", \"granted\": %" PRIu64 ", \"sending\": %" PRIu64
-			   ", \"sending_max\": %" PRIu64 "}",
+			   ", \"sending_max\": %" PRIu64,
 			   status->peers[i]->up ? "true" : "false",
 			   status->peers[i]->silent_ms, status->peers[i]->granted,
 			   status->peers[i]->sending, status->peers[i]->sending_max);
+		skew_json(status->peers[i]);
 	}
 	exchanges_json(status);
 	printf("]");
@@ -213,11 +239,15 @@ status_text(const Dyn__StatusReply *status)
 		   status->writable ? "yes" : "no", status->uptime_ms / 1000,
 		   status->hints, status->hints_max);
 	building_text(status);
-	printf("\n%-24s %-5s %s\n", "peer", "up", "last heard");
+	printf("\n%-24s %-5s %-18s %s\n", "peer", "up", "last heard", "its clock");
 	for (size_t i = 0; i < status->n_peers; i++)
-		printf("%-24s %-5s %" PRIu64 " ms ago\n", status->peers[i]->address,
+	{
+		printf("%-24s %-5s %11" PRIu64 " ms ago ", status->peers[i]->address,
 			   status->peers[i]->up ? "yes" : "no",
 			   status->peers[i]->silent_ms);
+		skew_text(status->peers[i]);
+		printf("\n");
+	}
 	exchanges_text(status);
 	reap_text(status->reap);
 	printf("\n");

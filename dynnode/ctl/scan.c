@@ -56,7 +56,7 @@ print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 		dyn_object_decode(encoded, &self->arena.allocator, &object);
 
 	if (status == DYN_STATUS_OK && !ctl->arguments.replica)
-		dyn_object_view(&object, ctl_wall_ms());
+		dyn_object_view(&object, ctl_view_ms(ctl));
 	if (status == DYN_STATUS_OK)
 		status =
 			dyn_object_rows(&object, &self->arena.allocator, &rows, &count);
@@ -126,6 +126,7 @@ print_diverged(struct scan *self, struct dyn_slice key)
 				text);
 		return false;
 	}
+	ctl_told_view(self->ctl, reply->view_ms);
 	if (reply->results[0]->status == DYN_STATUS_NOT_FOUND)
 		return true;
 	if (reply->results[0]->status != DYN_STATUS_OK)

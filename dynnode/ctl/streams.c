@@ -144,6 +144,7 @@ read_page(struct ctl_streams *self, struct ctl_stream *stream)
 			 "a key is damaged, and what it was nobody can tell here");
 		return false;
 	}
+	ctl_told_view(self->ctl, reply->view_ms);
 	stream->hashes = reply->cell_hashes;
 	stream->hash_count = (uint32_t) reply->n_cell_hashes;
 	stream->is_end = reply->end;

@@ -17,6 +17,9 @@
  *                   that was written since, O_DSYNC or not
  *     clock_offset  added to CLOCK_REALTIME; the monotonic clock stays
  *
+ * Without that file FAULT_CLOCK_OFFSET_MS sets the clock, for good, and disks
+ * are left alone.
+ *
  * A descriptor opened with O_DSYNC has no unsynced writes.  Errors happen
  * once and then clear themselves; counts tell the test what has happened.
  */
@@ -80,6 +83,7 @@ __attribute__((constructor)) static void
 begin(void)
 {
 	const char *path = getenv("FAULT_CONTROL");
+	const char *offset_ms = getenv("FAULT_CLOCK_OFFSET_MS");
 	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	void *mapped;
 
@@ -88,6 +92,8 @@ begin(void)
 	real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
 	real_fsync = dlsym(RTLD_NEXT, "fsync");
 	real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+	if (offset_ms != NULL)
+		idle.clock_offset_ms = strtoll(offset_ms, NULL, 10);
 	if (fd < 0)
 		return;
 	mapped =
@@ -135,7 +141,8 @@ remember(int fd, size_t size, off_t at)
 	struct undo *undo;
 	ssize_t got;
 
-	if (flags < 0 || ((flags & (O_DSYNC | O_SYNC)) != 0 && !control->sync_lie))
+	if (control == &idle || flags < 0 ||
+		((flags & (O_DSYNC | O_SYNC)) != 0 && !control->sync_lie))
 		return;
 	undo = malloc(sizeof(*undo) + size);
 	if (undo == NULL)

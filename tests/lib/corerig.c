@@ -56,7 +56,7 @@ step(struct corerig *rig, uint32_t node, const struct dyn_event *event)
 	struct corerig_node *self = &rig->nodes[node];
 	struct dyn_event now = *event;
 
-	now.wall_ms = self->wall_ms;
+	now.wall_ms = self->wall_ms + (rig->walls_run ? rig->now_ms : 0);
 	dyn_node_step(self->node, &now, rig->now_ms, &self->effects);
 	dyn_node_check(self->node);
 	perform(rig, node);
@@ -533,6 +533,8 @@ perform(struct corerig *rig, uint32_t from)
 				do_connect(rig, from, effect);
 				break;
 			case DYN_EFFECT_LOG:
+				if (rig->hear != NULL)
+					rig->hear(from, effect->log.text);
 				break;
 			case DYN_EFFECT_FATAL:
 				fprintf(stderr, "fatal: %.*s\n", (int) effect->fatal.text.size,

@@ -75,7 +75,7 @@ struct corerig_node
 	struct corerig_store hints; /* lost with a restart */
 	struct corerig_store kept;  /* an older copy of it */
 	bool cut;                   /* no frame leaves or arrives */
-	uint64_t wall_ms;           /* what its wall clock shows, all the time */
+	uint64_t wall_ms; /* what its wall clock shows, all the time */
 };
 
 struct corerig
@@ -86,6 +86,7 @@ struct corerig
 	uint16_t partitions;
 	uint32_t anti_entropy_ms;
 	uint64_t now_ms;
+	bool walls_run; /* ... or showed when now_ms was 0 */
 	struct corerig_event *first;
 	struct corerig_event **last;
 	/* Frames sent since corerig_count_anew, by type. */
@@ -101,6 +102,8 @@ struct corerig
 	void (*watch)(struct corerig *rig, uint32_t from,
 				  enum dyn_message_type type, struct dyn_slice *frame);
 	void *context;
+	/* Called for each line of a log; may be NULL. */
+	void (*hear)(uint32_t node, struct dyn_slice text);
 };
 
 /* A cluster that has formed, n = nodes; node 0 has the least id. */
