@@ -294,12 +294,12 @@ may_have_expired(const struct check *self, const struct dyn_history_op *op,
 				 uint64_t until_ms)
 {
 	uint64_t ttl_ms = self->history->ttl_ms;
-	uint64_t differ_ms = self->history->clocks_differ_ms;
+	uint64_t early_ms = self->history->ends_early_ms;
 
 	if (ttl_ms == 0 || op->kind != DYN_HISTORY_PUT)
 		return false;
-	return until_ms > UINT64_MAX - differ_ms ||
-		   op->begin_ms + ttl_ms <= until_ms + differ_ms;
+	return until_ms > UINT64_MAX - early_ms ||
+		   op->begin_ms + ttl_ms <= until_ms + early_ms;
 }
 
 static void
@@ -307,7 +307,7 @@ check_over(struct check *self, const struct dyn_vids *vids, uint64_t begin_ms,
 		   uint32_t index)
 {
 	uint64_t ttl_ms = self->history->ttl_ms;
-	uint64_t differ_ms = self->history->clocks_differ_ms;
+	uint64_t late_ms = self->history->ends_late_ms;
 
 	for (uint32_t i = 0; i < vids->count && ttl_ms != 0; i++)
 	{
@@ -317,7 +317,7 @@ check_over(struct check *self, const struct dyn_vids *vids, uint64_t begin_ms,
 			continue;
 		op = op_of(self, vids->items[i]);
 		if (op->result == DYN_HISTORY_OK && !op->repeated &&
-			begin_ms > differ_ms && op->end_ms + ttl_ms < begin_ms - differ_ms)
+			begin_ms > late_ms && op->end_ms + ttl_ms < begin_ms - late_ms)
 			violation(self, "T1", "its time was up", vids->items[i], 0, index);
 	}
 }

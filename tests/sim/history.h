@@ -96,9 +96,12 @@ struct dyn_history
 	 * left.  Nodes' wall clocks, which say which, differ by less than this;
 	 * UINT64_MAX = by whatever they like. */
 	bool lww;
-	/* Values end so long after they were written; 0 = never. */
+	uint64_t clocks_differ_ms;
+	/* Values end so long after they were written (0 = never), or earlier or
+	 * later by as much as this. */
 	uint64_t ttl_ms;
-	uint64_t clocks_differ_ms; /* for both of these */
+	uint64_t ends_early_ms;
+	uint64_t ends_late_ms;
 };
 
 void dyn_history_init(struct dyn_history *self, uint32_t key_count);

@@ -2,6 +2,7 @@
 
 #include "model/arena.h"
 #include "model/bucket.h"
+#include "model/wall.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/simclient_state.h"
 #include "tests/sim/simlmdb.h"
@@ -179,6 +180,26 @@ dyn_world_run_until(struct dyn_world *self, uint64_t until_ms)
 
 /* -------------------------------------------------------------- life of a run */
 
+/*
+ * How far the ends of values may be off.  Never early, as long as clocks are
+ * within bounds; late by as much as they differ, or as nodes think that they
+ * do, where their steady clocks run fast or slow.
+ */
+static void
+set_clocks(struct dyn_world *self)
+{
+	struct dyn_history *history = &self->history;
+	bool wild = self->swarm.wall_period_ms != 0;
+	bool steady =
+		self->swarm.clock_slowest == 1000 && self->swarm.clock_fastest == 1000;
+
+	history->clocks_differ_ms = wild ? UINT64_MAX : STAMPS_DRIFT_MS;
+	history->ends_early_ms = history->clocks_differ_ms;
+	history->ends_late_ms =
+		wild ? UINT64_MAX
+			 : STAMPS_DRIFT_MS + (steady ? 0 : 2 * DYN_CLOCKS_APART_MS);
+}
+
 /* The properties of the bucket are known to all nodes from the start. */
 static void
 plant_bucket(struct dyn_world *self)
@@ -206,8 +227,7 @@ plant_bucket(struct dyn_world *self)
 	free(table);
 	self->history.lww = self->swarm.lww != 0;
 	self->history.ttl_ms = self->swarm.ttl_ms;
-	self->history.clocks_differ_ms =
-		self->swarm.wall_period_ms != 0 ? UINT64_MAX : STAMPS_DRIFT_MS;
+	set_clocks(self);
 }
 
 struct dyn_simdisk *

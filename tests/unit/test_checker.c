@@ -642,7 +642,7 @@ what_has_expired_must_not_be_shown(void **state)
 
 		begin(&story);
 		story.history.ttl_ms = 100;
-		story.history.clocks_differ_ms = differences[differ];
+		story.history.ends_late_ms = differences[differ];
 		first = put(&story, DYN_HISTORY_OK, NULL, 0);
 		story.now_ms += 150;
 		read_one(&story, first);
