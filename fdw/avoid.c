@@ -19,7 +19,21 @@ enum
 void
 dynfdw_node_silent(DynamoCluster *cluster, int node)
 {
+	cluster->nodes[node].is_mute = dynfdw_node_is_mute(cluster, node);
 	cluster->nodes[node].suspect_until = dynfdw_after(dynfdw_now(), SUSPECT_MS);
+}
+
+void
+dynfdw_node_mute(DynamoCluster *cluster, int node)
+{
+	dynfdw_node_silent(cluster, node);
+	cluster->nodes[node].is_mute = true;
+}
+
+bool
+dynfdw_node_is_mute(DynamoCluster *cluster, int node)
+{
+	return cluster->nodes[node].is_mute && dynfdw_node_suspect(cluster, node);
 }
 
 bool

@@ -4,7 +4,10 @@
  *		Nodes that come last, because asking them has cost time.
  *
  * A node that was silent comes last for a while, or until something comes
- * from it.
+ * from it.  For a read that is soon said, and each backend says it for itself.
+ * Writes that look at what is there must meet at one coordinator, so for them
+ * it takes a node that is mute: that has left a write or HELLO without an
+ * answer until it was given up.
  *
  * An owner whose store lacks records of a partition answers its READ and SCAN
  * with BUILDING (dynnode/core/building.h), which counts for nothing: another
@@ -26,6 +29,8 @@
 #include "connection.h"
 
 extern void dynfdw_node_silent(DynamoCluster *cluster, int node);
+extern void dynfdw_node_mute(DynamoCluster *cluster, int node);
+extern bool dynfdw_node_is_mute(DynamoCluster *cluster, int node);
 extern bool dynfdw_node_suspect(DynamoCluster *cluster, int node);
 
 /* It has answered a read of the partition with BUILDING. */

@@ -18,6 +18,12 @@
  * its clock anew.  When no owner can be reached, or all were silent
  * of late, any other node is asked once: it finds those who stand in for them.
  *
+ * Writes that look at what is there (guarded, create) are checked by their
+ * coordinator alone, so two of them that are checked at the same time by two
+ * nodes both pass.  Therefore they go to the first owner whom a connection
+ * leads to, however busy he is, unless he has left a write without an answer;
+ * and he is asked meanwhile whether he is back.
+ *
  * A write acts at most once, and not after we have left it:
  *
  * - An attempt ends when the node has answered, when the connection broke, or

@@ -147,7 +147,7 @@ take_call(Put *put, DynamoCall *call)
 	int			undone = put->undone;
 
 	if (call->state == DYNAMO_CALL_WAITING)
-		dynfdw_node_silent(put->cluster, call->node);
+		dynfdw_node_mute(put->cluster, call->node);
 	if (call->state == DYNAMO_CALL_ANSWERED)
 	{
 		reply = dynfdw_call_reply(call, DYN_MESSAGE_PUT_REPLY, &status, &text);

@@ -22,17 +22,36 @@ enum
 	ROUNDS_MAX = 8
 };
 
+/* Is it checked against what is there? */
+static bool
+is_checked(const DynamoPut *one)
+{
+	return one->mode == DYNAMO_PUT_GUARDED || one->mode == DYNAMO_PUT_CREATE;
+}
+
+static bool
+is_silent(const Put *put, int node, bool checked)
+{
+	return checked ? dynfdw_node_is_mute(put->cluster, node)
+		: dynfdw_node_suspect(put->cluster, node);
+}
+
 /* Silent, or it takes nothing any more: others first. */
 static bool
-comes_last(const Put *put, int node)
+comes_last(const Put *put, int node, bool checked)
 {
-	return dynfdw_node_suspect(put->cluster, node) ||
-		dynfdw_window_is_stuck(&put->windows[node], put->now);
+	if (is_silent(put, node, checked))
+	{
+		if (checked)
+			dynfdw_ask_whether_back(put->cluster, node);
+		return true;
+	}
+	return !checked && dynfdw_window_is_stuck(&put->windows[node], put->now);
 }
 
 /* An owner not tried yet that can be reached: its node, or -1. */
 static int
-choose_owner(const Put *put, PutState *state, bool last)
+choose_owner(const Put *put, PutState *state, bool checked, bool last)
 {
 	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
 
@@ -42,7 +61,7 @@ choose_owner(const Put *put, PutState *state, bool last)
 												slot);
 
 		if ((state->tried & (1 << slot)) != 0 || node < 0 ||
-			comes_last(put, node) != last)
+			comes_last(put, node, checked) != last)
 			continue;
 		state->slot = (int8) slot;
 		return node;
@@ -53,7 +72,7 @@ choose_owner(const Put *put, PutState *state, bool last)
 /* Who only has no room now is not away: to whoever else is asked, it says the
  * same. */
 static bool
-are_owners_away(const Put *put, const PutState *state)
+are_owners_away(const Put *put, const PutState *state, bool checked)
 {
 	int			n = dynfdw_cluster_ring(put->cluster)->replica_count;
 
@@ -62,7 +81,7 @@ are_owners_away(const Put *put, const PutState *state)
 		int			node = dynfdw_cluster_owner(put->cluster, state->partition,
 												slot);
 
-		if (node >= 0 && !dynfdw_node_suspect(put->cluster, node))
+		if (node >= 0 && !is_silent(put, node, checked))
 			return false;
 	}
 	return true;
@@ -74,18 +93,19 @@ are_owners_away(const Put *put, const PutState *state)
  * asked, and only when nobody may have the write: a retry needs owners.
  */
 static int
-choose_stand_in(const Put *put, PutState *state)
+choose_stand_in(const Put *put, PutState *state, bool checked)
 {
 	int			nnodes = dynfdw_cluster_node_count(put->cluster);
 
 	if (state->tried != 0 || state->was_lost || state->handed_on ||
-		!are_owners_away(put, state))
+		!are_owners_away(put, state, checked))
 		return -1;
 	for (int i = 0; i < nnodes; i++)
 	{
-		int			node = (i + MyProcPid) % nnodes;
+		int			node = (i + (checked ? state->partition : MyProcPid)) % nnodes;
 
-		if (!dynfdw_node_usable(put->cluster, node) || comes_last(put, node))
+		if (!dynfdw_node_usable(put->cluster, node) ||
+			comes_last(put, node, checked))
 			continue;
 		state->slot = DYNFDW_NO_SLOT;
 		return node;
@@ -97,11 +117,12 @@ static int
 choose_node(const Put *put, int index)
 {
 	PutState   *state = &put->states[index];
-	int			node = choose_owner(put, state, false);
+	bool		checked = is_checked(&put->puts[index]);
+	int			node = choose_owner(put, state, checked, false);
 
 	if (node < 0)
-		node = choose_stand_in(put, state);
-	return node >= 0 ? node : choose_owner(put, state, true);
+		node = choose_stand_in(put, state, checked);
+	return node >= 0 ? node : choose_owner(put, state, checked, true);
 }
 
 /* One more attempt would still be on its way when nodes begin to forget that

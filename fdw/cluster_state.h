@@ -34,7 +34,8 @@ typedef struct DynamoNode
 	bool		writable;		/* the connection stands */
 	bool		signalled;		/* its state may have changed: look */
 	bool		hello_sent;
-	DynamoMoment suspect_until;	/* it was silent; 0 = no */
+	DynamoMoment suspect_until; /* it was silent; 0 = no */
+	bool		is_mute;		/* as long as it is suspect */
 	uint8	   *building;		/* bits of partitions; NULL = none is */
 	DynamoMoment ask_at;		/* not about them again before that */
 	DynamoNodeClock clock;

@@ -389,6 +389,7 @@ deliver(DynamoCluster *cluster, int node, const void *data, size_t size)
 				 errmsg("%s does not speak the protocol of a Dynamo node",
 						cluster->nodes[node].address)));
 	cluster->nodes[node].suspect_until = 0;
+	cluster->nodes[node].is_mute = false;
 	call = find_call(cluster, env.correlation, node);
 	if (call == NULL)
 		return false;

@@ -78,8 +78,8 @@ find_greeting(DynamoCluster *cluster, int node)
 	return NULL;
 }
 
-/* Who answers HELLO with an ERROR comes last for a while, and is asked again
- * when nobody else is left. */
+/* Who answers HELLO with an ERROR, as a node does that is starting, comes last
+ * until he is asked again. */
 static void
 take_greeting(DynamoCluster *cluster, DynamoCall *call)
 {
@@ -95,8 +95,9 @@ take_greeting(DynamoCluster *cluster, DynamoCall *call)
 		dynfdw_clock_welcome(cluster, call->node, welcome, call->answered_at);
 		return;
 	}
-	dynfdw_node_silent(cluster, call->node);
-	cluster->nodes[call->node].greet_at =
+	dynfdw_node_mute(cluster, call->node);
+	cluster->nodes[call->node].suspect_until =
+		cluster->nodes[call->node].greet_at =
 		dynfdw_after(dynfdw_now(), HELLO_AGAIN_MS);
 }
 
@@ -128,7 +129,7 @@ dynfdw_take_clocks(DynamoCluster *cluster)
 		if (call->state == DYNAMO_CALL_WAITING && !is_overdue(call, now))
 			continue;
 		if (call->state == DYNAMO_CALL_WAITING)
-			dynfdw_node_silent(cluster, call->node);
+			dynfdw_node_mute(cluster, call->node);
 		take_greeting(cluster, call);
 		dynfdw_call_end(call);
 	}
@@ -204,6 +205,17 @@ dynfdw_ask_clock(DynamoCluster *cluster, int node, int attempt_ms)
 					  dynfdw_after(now, DYNAMO_HELLO_SILENT_MS)))
 		return now;				/* it is not usable any more */
 	return dynfdw_after(now, DYNAMO_HELLO_SILENT_MS);
+}
+
+void
+dynfdw_ask_whether_back(DynamoCluster *cluster, int node)
+{
+	DynamoMoment now = dynfdw_now();
+
+	if (now >= cluster->nodes[node].greet_at &&
+		find_greeting(cluster, node) == NULL)
+		(void) dynfdw_greet(cluster, node,
+							dynfdw_after(now, DYNAMO_HELLO_SILENT_MS));
 }
 
 void

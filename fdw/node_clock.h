@@ -64,6 +64,10 @@ extern void dynfdw_take_clocks(DynamoCluster *cluster);
 extern DynamoMoment dynfdw_ask_clock(DynamoCluster *cluster, int node,
 									 int attempt_ms);
 
+/* Say HELLO to one that is mute, if that was not done: what it answers tells
+ * that it is back. */
+extern void dynfdw_ask_whether_back(DynamoCluster *cluster, int node);
+
 /* What an attempt carries that is given up at this moment; only after
  * dynfdw_ask_clock returned 0. */
 extern void dynfdw_act_until(DynamoCluster *cluster, int node,
