@@ -30,6 +30,7 @@ os.execv(sys.argv[1], sys.argv[1:])' "$(realpath "$0")" "$@"
 import socket
 for port in [p + i for p in (7001, 7011, 7021) for i in range(3)]:
     with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as nodes do
         s.bind(("127.0.0.1", port))' 2>/dev/null ||
         bail_out "no network of its own, and the ports that the documents use are taken"
 }
