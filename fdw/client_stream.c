@@ -123,13 +123,36 @@ ask_another(DynamoScan *scan, Partition *partition, Stream *stream)
 	return false;
 }
 
-/* Go on with another owner; an error when there is none. */
+/* Is there an owner whom the session only has to be connected to? */
+static bool
+owner_is_awaited(DynamoScan *scan, const Partition *partition,
+				 const Stream *stream)
+{
+	int			n = dynfdw_cluster_ring(scan->cluster)->replica_count;
+
+	for (int slot = 0; slot < n; slot++)
+		if (!(stream->tried & (1 << slot)) &&
+			!slot_is_taken(partition, stream, slot) &&
+			dynfdw_cluster_owner_awaited(scan->cluster, partition->number,
+										 slot))
+			return true;
+	return false;
+}
+
+/* Go on with another owner; an error when there is none.  One that is not
+ * connected yet may take as long as the first of a session may. */
 static void
 switch_owner(DynamoScan *scan, Partition *partition, Stream *stream,
 			 const char *why)
 {
-	if (!ask_another(scan, partition, stream))
-		raise_incomplete(scan, partition, why);
+	DynamoMoment until =
+		dynfdw_after(dynfdw_now(),
+					 dynfdw_cluster_connect_timeout_ms(scan->cluster));
+
+	while (!ask_another(scan, partition, stream))
+		if (!owner_is_awaited(scan, partition, stream) ||
+			!dynfdw_wait(scan->cluster, until, scan->stats))
+			raise_incomplete(scan, partition, why);
 }
 
 static void

@@ -261,6 +261,12 @@ dynfdw_view_ms(DynamoCluster *cluster)
 }
 
 int
+dynfdw_cluster_connect_timeout_ms(DynamoCluster *cluster)
+{
+	return cluster->options.connect_timeout_ms;
+}
+
+int
 dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
 						  const DynamoRequestOptions *options)
 {
@@ -323,6 +329,17 @@ dynfdw_cluster_owner(DynamoCluster *cluster, uint16 partition, int slot)
 		cluster->member_node[owner_member(cluster, partition, slot)];
 
 	return dynfdw_node_usable(cluster, node) ? node : -1;
+}
+
+bool
+dynfdw_cluster_owner_awaited(DynamoCluster *cluster, uint16 partition, int slot)
+{
+	uint32		member = owner_member(cluster, partition, slot);
+	int			node = cluster->member_node[member];
+
+	return cluster->member_up[member] && node >= 0 &&
+		node < cluster->nnodes && cluster->nodes[node].socket != NULL &&
+		!cluster->nodes[node].connected;
 }
 
 const char *

@@ -32,6 +32,7 @@ typedef struct DynamoNode
 	void	   *socket;			/* NULL: given up */
 	int			fd;
 	bool		writable;		/* the connection stands */
+	bool		connected;		/* it has stood */
 	bool		signalled;		/* its state may have changed: look */
 	bool		hello_sent;
 	DynamoMoment suspect_until; /* it was silent; 0 = no */

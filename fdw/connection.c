@@ -438,6 +438,7 @@ drain_node(DynamoCluster *cluster, int which)
 	if (writable != cluster->nodes[which].writable)
 	{
 		cluster->nodes[which].writable = writable;
+		cluster->nodes[which].connected |= writable;
 		progress = true;
 		if (!writable)
 		{

@@ -81,6 +81,7 @@ extern int	dynfdw_cluster_w(DynamoCluster *cluster,
 							 const DynamoRequestOptions *options);
 extern int	dynfdw_cluster_timeout_ms(DynamoCluster *cluster,
 									  const DynamoRequestOptions *options);
+extern int	dynfdw_cluster_connect_timeout_ms(DynamoCluster *cluster);
 extern DynamoMoment dynfdw_cluster_deadline(DynamoCluster *cluster,
 											const DynamoRequestOptions *options);
 extern uint64 dynfdw_cluster_value_size_max(DynamoCluster *cluster);
@@ -112,6 +113,10 @@ extern void dynfdw_cluster_told_view(DynamoCluster *cluster, int node,
 /* Node that owns a slot, or -1 when there is no connection to it now. */
 extern int	dynfdw_cluster_owner(DynamoCluster *cluster, uint16 partition,
 								 int slot);
+/* That node is up, as its fellows say, and this session only has to be
+ * connected to it. */
+extern bool dynfdw_cluster_owner_awaited(DynamoCluster *cluster,
+										 uint16 partition, int slot);
 /* For messages: the address of a slot's owner. */
 extern const char *dynfdw_cluster_owner_address(DynamoCluster *cluster,
 												uint16 partition, int slot);
