@@ -90,6 +90,12 @@ void dyn_refill_restored_backup(struct dyn_world *world);
 void dyn_refill_silent_before_told(struct dyn_world *world);
 void dyn_refill_contexts(struct dyn_world *world);
 
+/* ---- skewed.c ---- */
+void dyn_skewed_nodes(struct dyn_world *world);
+void dyn_skewed_reader(struct dyn_world *world);
+void dyn_skewed_strangers(struct dyn_world *world);
+void dyn_skewed_coordinator_gone(struct dyn_world *world);
+
 /* ---- lastwrite.c ---- */
 void dyn_lastwrite_one_is_left(struct dyn_world *world);
 void dyn_lastwrite_delete(struct dyn_world *world);

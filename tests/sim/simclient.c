@@ -1,5 +1,6 @@
 #include "tests/sim/simclient_state.h"
 #include "tests/sim/simnet.h"
+#include "tests/sim/simview.h"
 #include "tests/sim/whitebox.h"
 
 #include <stdlib.h>
@@ -442,6 +443,7 @@ dyn_simclient_take(struct dyn_world *world, uint32_t index, uint32_t node,
 	struct dyn_attempt *attempt;
 	struct dyn_arena arena;
 	ProtobufCMessage *body;
+	enum dyn_status status;
 
 	if (dyn_envelope_open(frame, &env) != DYN_STATUS_OK)
 		return; /* damaged on the way */
@@ -453,7 +455,10 @@ dyn_simclient_take(struct dyn_world *world, uint32_t index, uint32_t node,
 				  node, dyn_message_name(env.type),
 				  (unsigned long long) env.correlation);
 	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
-	if (dyn_message_unpack(&env, &arena.allocator, &body) != DYN_STATUS_OK)
+	status = dyn_message_unpack(&env, &arena.allocator, &body);
+	if (status == DYN_STATUS_OK)
+		dyn_simview_note(world, self, node, env.type, body);
+	if (status != DYN_STATUS_OK)
 		dyn_world_violation(world, "wire", "node %u sends a bad %s", node,
 							dyn_message_name(env.type));
 	else if (index == DYN_SIM_OPERATOR)

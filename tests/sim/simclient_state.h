@@ -10,6 +10,7 @@
 
 #include "model/object.h"
 #include "model/scan_merge.h"
+#include "model/wall.h"
 #include "tests/sim/simrequest.h"
 
 /* What a client remembers of its last read of a key. */
@@ -92,6 +93,10 @@ struct dyn_simclient
 	struct dyn_slice after_key[DYN_REPLICAS_MAX];
 	uint32_t recent[8]; /* writes, for late retries */
 	uint32_t recent_count;
+
+	/* simview.c */
+	struct dyn_told_view told[DYN_SIM_NODES_MAX];
+	int64_t wall_offset_ms;
 
 	/* simsync.c */
 	uint64_t awaited;

@@ -3,6 +3,7 @@
  */
 #include "model/hash.h"
 #include "tests/sim/simclient_state.h"
+#include "tests/sim/simview.h"
 #include "tests/sim/whitebox.h"
 
 #include <stdlib.h>
@@ -68,7 +69,7 @@ dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
 	else
 	{
 		self->memories[key].vids.count = 0;
-		dyn_object_view(&object, dyn_world_wall_ms(world));
+		dyn_object_view(&object, dyn_simview_ms(world, self));
 		dyn_whitebox_object(world, key, &object);
 		for (uint32_t i = 0; i < object.version_count; i++)
 		{

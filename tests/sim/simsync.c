@@ -2,6 +2,7 @@
  * One request at a time, run to its answer: scenarios and the end of a run.
  */
 #include "tests/sim/simclient_state.h"
+#include "tests/sim/simview.h"
 #include "tests/sim/whitebox.h"
 
 #include <stdlib.h>
@@ -112,7 +113,7 @@ take_get(struct dyn_world *world, struct dyn_simclient *self,
 		dyn_clock_encode(&object.context, &self->result_arena.allocator,
 						 &result->context) == DYN_STATUS_OK)
 	{
-		dyn_object_view(&object, dyn_world_wall_ms(world));
+		dyn_object_view(&object, dyn_simview_ms(world, self));
 		(void) dyn_object_rows(&object, &self->result_arena.allocator, &rows,
 							   &result->row_count);
 	}

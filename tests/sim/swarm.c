@@ -2,6 +2,7 @@
 
 #include "core/exchange.h"
 #include "model/types.h"
+#include "model/wall.h"
 #include "tests/sim/simrandom.h"
 #include "tests/sim/world.h"
 
@@ -227,6 +228,20 @@ draw_memory(struct dyn_swarm *self, dice d)
 	self->think_ms = self->think_ms / 4 + 1;
 }
 
+/* Clocks that are apart and stay so, which is what time to live is promised
+ * for; beside it steady clocks are right, and wall clocks do not jump. */
+static void
+draw_skew(struct dyn_swarm *self, dice d)
+{
+	uint32_t skew_ms_max = sometimes(d, 60, 1000, DYN_CLOCKS_APART_MS);
+
+	if (self->ttl_ms == 0 || skew_ms_max == 0)
+		return;
+	self->skew_ms_max = skew_ms_max;
+	self->wall_period_ms = 0;
+	self->clock_slowest = self->clock_fastest = 1000;
+}
+
 void
 dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 {
@@ -242,6 +257,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom newer = dyn_simrandom_stream(seed, 0x6e657765);
 	struct dyn_simrandom memory = dyn_simrandom_stream(seed, 0x6d656d6f);
 	struct dyn_simrandom hints = dyn_simrandom_stream(seed, 0x68696e74);
+	struct dyn_simrandom skew = dyn_simrandom_stream(seed, 0x736b6577);
 
 	dyn_swarm_calm(self);
 	draw_cluster(self, &cluster);
@@ -262,6 +278,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 		self->head_rate = sometimes(&heads, 60, 100000, 1000000);
 	self->lww = sometimes(&bucket, 20, 1, 1);
 	self->ttl_ms = sometimes(&bucket, 15, 2000, 120000);
+	draw_skew(self, &skew);
 	self->reap_ms = sometimes(&reap, 80, 300, 6000);
 	/* What one owner could not remove comes back to the others, or stays. */
 	if (self->anti_entropy_ms == 0)

@@ -94,6 +94,7 @@
 	X(clock_fastest, 1000)                                                     \
 	X(wall_period_ms, 0) /* wall clocks jump */                                \
 	X(wall_jump_s, 3600)                                                       \
+	X(skew_ms_max, 0) /* ... or are apart by so much, all the time */          \
 	/* stores */                                                               \
 	X(lmdb, 0) /* they are LMDB's, beside the model (simreal.h) */             \
 	X(commit_ms_max, 3)                                                        \

@@ -318,7 +318,8 @@ check_return(struct dyn_world *world, uint32_t node, uint32_t key,
 		if (!dyn_clock_covers(given_up, version->dot) ||
 			has_version(before, version->dot) ||
 			is_of_the_past(world, node, key) ||
-			(version->expires_at_ms != 0 && world->swarm.wall_period_ms > 0))
+			(version->expires_at_ms != 0 &&
+			 (world->swarm.wall_period_ms > 0 || world->swarm.skew_ms_max > 0)))
 			continue;
 		dyn_world_violation(world, "W5",
 							"node %u stores what was given up of key %u", node,

@@ -7,6 +7,7 @@
 #include "tests/sim/simclient_state.h"
 #include "tests/sim/simlmdb.h"
 #include "tests/sim/simnet.h"
+#include "tests/sim/simview.h"
 #include "tests/sim/whitebox.h"
 
 #include <inttypes.h>
@@ -193,11 +194,13 @@ set_clocks(struct dyn_world *self)
 	bool steady =
 		self->swarm.clock_slowest == 1000 && self->swarm.clock_fastest == 1000;
 
-	history->clocks_differ_ms = wild ? UINT64_MAX : STAMPS_DRIFT_MS;
-	history->ends_early_ms = history->clocks_differ_ms;
+	history->clocks_differ_ms =
+		wild ? UINT64_MAX : STAMPS_DRIFT_MS + self->swarm.skew_ms_max;
+	history->ends_early_ms = wild ? UINT64_MAX : STAMPS_DRIFT_MS;
 	history->ends_late_ms =
 		wild ? UINT64_MAX
-			 : STAMPS_DRIFT_MS + (steady ? 0 : 2 * DYN_CLOCKS_APART_MS);
+			 : STAMPS_DRIFT_MS + self->swarm.skew_ms_max +
+				   (steady ? 0 : 2 * DYN_CLOCKS_APART_MS);
 }
 
 /* The properties of the bucket are known to all nodes from the start. */
@@ -269,6 +272,7 @@ dyn_world_new(uint64_t seed, const struct dyn_swarm *swarm, bool verbose)
 		dyn_world_push(self, self->now_ms + 2000, DYN_WORLD_CLIENT, i, 0, NULL);
 	}
 	dyn_simclient_new(self, DYN_SIM_OPERATOR);
+	dyn_simview_spread(self);
 	return self;
 }
 
