@@ -7,8 +7,8 @@
 enum
 {
 	WARN_MS = 1000,
-	CALM_MS = 500,          /* it is over when they differ by less */
-	NARROW_MS = 10 * 1000,  /* narrow bounds are kept so long */
+	CALM_MS = 500,           /* it is over when they differ by less */
+	NARROW_MS = 10 * 1000,   /* narrow bounds are kept so long */
 	KEEP_MS = 10 * 60 * 1000 /* who is away is remembered so long */
 };
 

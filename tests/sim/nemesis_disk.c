@@ -102,7 +102,7 @@ known_progress(const struct dyn_simdisk *disk, const struct dyn_node_id *id)
 }
 
 /* Whom ever the node meets first: it must be told that it has gone back.  What
- * was written in the last moments before a copy was made nobody can miss. */
+ * was written soon after a copy was made nobody can miss (core/progress.h). */
 static bool
 others_will_notice(const struct dyn_world *world, uint32_t node)
 {

@@ -88,6 +88,7 @@ void dyn_refill_with_crashes(struct dyn_world *world);
 void dyn_refill_beside_damage(struct dyn_world *world);
 void dyn_refill_restored_backup(struct dyn_world *world);
 void dyn_refill_silent_before_told(struct dyn_world *world);
+void dyn_refill_backup_of_two_heartbeats(struct dyn_world *world);
 void dyn_refill_contexts(struct dyn_world *world);
 
 /* ---- skewed.c ---- */

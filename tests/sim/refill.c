@@ -13,6 +13,7 @@ enum
 	KEYS = 30,
 	NODE = 1, /* the one that has the trouble */
 	SETTLE_MS = 3000,
+	HEARD_MS = 50, /* commits, frames, slow ticks */
 	FILL_MS = 30000
 };
 
@@ -216,6 +217,35 @@ dyn_refill_restored_backup(struct dyn_world *world)
 
 		EXPECT(read.row_count == (key % 3 != 0));
 		dyn_sim_result_free(&read);
+	}
+}
+
+/* Two heartbeats after the copy were enough for others to know of what was
+ * written since: a write in their first moment, and one of a single key. */
+void
+dyn_refill_backup_of_two_heartbeats(struct dyn_world *world)
+{
+	struct dyn_simnode *node = &world->nodes[NODE];
+
+	write_all(world, 0);
+	dyn_play_pass(world, SETTLE_MS);
+	for (uint32_t round = 0; round < 8; round++)
+	{
+		dyn_play_pass(world, 41); /* a copy at any moment between two */
+		node->snapshot = dyn_simdisk_copy(node->disk);
+		EXPECT(dyn_play_update(world, 0, round).status == DYN_STATUS_OK);
+		dyn_play_pass(world, 2 * world->swarm.heartbeat_ms + HEARD_MS);
+		dyn_simnode_crash(world, NODE, UINT64_MAX);
+		dyn_simdisk_free(&node->disk);
+		node->disk = node->snapshot;
+		node->snapshot = NULL;
+		node->lost_at_ms = world->now_ms;
+		dyn_simnode_start(world, NODE);
+		listen_to(world, NODE);
+		dyn_play_pass(world, FILL_MS);
+		EXPECT(counter(world, "rollbacks") > 0);
+		EXPECT(is_equal(world));
+		listen_to(world, NODE);
 	}
 }
 

@@ -589,6 +589,8 @@ static const struct
 	{ "an_emptied_disk_beside_damage", dyn_refill_beside_damage,
 	  REFILL ",r=1,w=3" },
 	{ "a_restored_backup_is_brought_up", dyn_refill_restored_backup, REFILL },
+	{ "a_backup_of_two_heartbeats_is_noticed",
+	  dyn_refill_backup_of_two_heartbeats, REFILL },
 	{ "a_restored_backup_is_silent_before_it_is_told",
 	  dyn_refill_silent_before_told, REFILL },
 	{ "a_restored_backup_learns_contexts", dyn_refill_contexts, REFILL },

@@ -12,8 +12,7 @@ draw(const struct dyn_world *world, struct dyn_simrandom *random)
 void
 dyn_simview_spread(struct dyn_world *world)
 {
-	struct dyn_simrandom random =
-		dyn_simrandom_stream(world->seed, 0x736b6577);
+	struct dyn_simrandom random = dyn_simrandom_stream(world->seed, 0x736b6577);
 
 	if (world->swarm.skew_ms_max == 0)
 		return;
@@ -45,8 +44,8 @@ uint64_t
 dyn_simview_ms(const struct dyn_world *world, const struct dyn_simclient *self)
 {
 	struct dyn_view view = dyn_view_begin(
-		world->now_ms, (uint64_t) ((int64_t) dyn_world_wall_ms(world) +
-								   self->wall_offset_ms));
+		world->now_ms,
+		(uint64_t) ((int64_t) dyn_world_wall_ms(world) + self->wall_offset_ms));
 
 	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
 		dyn_view_add(&view, &self->told[i]);

@@ -95,8 +95,7 @@ shown(uint32_t node, uint64_t wall_ms)
 		dyn_object_decode(dyn_slice_of_bytes(reply->results[0]->object),
 						  &rig->arena.allocator, &object),
 		DYN_STATUS_OK);
-	dyn_view_add(&view,
-				 &(struct dyn_told_view){ reply->view_ms, view.now_ms });
+	dyn_view_add(&view, &(struct dyn_told_view){ reply->view_ms, view.now_ms });
 	dyn_object_view(&object, dyn_view_end(&view));
 	return object.version_count;
 }
@@ -177,8 +176,7 @@ late_answers_deceive_nobody(void **unused)
 	/* Asked 1.8 s ago, and its clock is equal: at half of the way. */
 	dyn_skew_learn(rig->nodes[0].node, peer, T + rig->now_ms - 900,
 				   rig->now_ms - 1800);
-	assert_true(
-		dyn_skew_of(rig->nodes[0].node, peer, &skew_ms, &error_ms));
+	assert_true(dyn_skew_of(rig->nodes[0].node, peer, &skew_ms, &error_ms));
 	assert_in_range(skew_ms + 1, 0, 2);
 	assert_int_equal(error_ms, 900);
 	/* A better one is kept, though a worse one comes. */
@@ -186,16 +184,14 @@ late_answers_deceive_nobody(void **unused)
 				   rig->now_ms - 2);
 	dyn_skew_learn(rig->nodes[0].node, peer, T + rig->now_ms - 100,
 				   rig->now_ms - 1900);
-	assert_true(
-		dyn_skew_of(rig->nodes[0].node, peer, &skew_ms, &error_ms));
+	assert_true(dyn_skew_of(rig->nodes[0].node, peer, &skew_ms, &error_ms));
 	assert_int_equal(error_ms, 1);
 	/* What nobody can have said. */
 	dyn_skew_learn(rig->nodes[0].node, peer, UINT64_MAX, rig->now_ms);
 	dyn_skew_learn(rig->nodes[0].node, peer, T, rig->now_ms + 1);
 	dyn_skew_learn(rig->nodes[0].node, peer, 0, rig->now_ms);
 	dyn_skew_learn(rig->nodes[0].node, peer, T, 0);
-	assert_true(
-		dyn_skew_of(rig->nodes[0].node, peer, &skew_ms, &error_ms));
+	assert_true(dyn_skew_of(rig->nodes[0].node, peer, &skew_ms, &error_ms));
 	assert_int_equal(error_ms, 1);
 }
 
@@ -258,8 +254,7 @@ expect_life(int64_t ahead_ms)
 	corerig_run(rig, HEARTBEATS_MS);
 	for (uint32_t node = 0; node < 3; node++)
 	{
-		assert_int_equal(put(node, "v", DYN__PUT_MODE__SIBLING),
-						 DYN_STATUS_OK);
+		assert_int_equal(put(node, "v", DYN__PUT_MODE__SIBLING), DYN_STATUS_OK);
 		expect_shown_to_all(1);
 		for (uint32_t other = 0; other < 3; other++)
 			assert_int_equal(put(other, "w", DYN__PUT_MODE__CREATE),
