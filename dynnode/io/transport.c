@@ -32,6 +32,9 @@ enum
 	HANDSHAKE_MS = 5000, /* then a stranger that says nothing is closed */
 	RECONNECT_MS = 50,
 	RECONNECT_MAX_MS = 1000,
+	/* Then it is made anew: the kernel asks a peer that was cut off for a while
+	 * less and less often, up to minutes apart. */
+	CONNECT_TIMEOUT_MS = 2000,
 	IDENTITY_SIZE = 5
 };
 
@@ -258,6 +261,7 @@ connect_link(struct dyn_transport *self, uint32_t index, int plane,
 	allow_ipv6(socket, address);
 	set_number(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
 	set_number(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+	set_number(socket, ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS);
 	open_source(&link->dealer, socket);
 	monitor = open_monitor(self, socket, index, plane);
 	if (monitor != NULL)
