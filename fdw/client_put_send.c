@@ -16,7 +16,7 @@ enum
 	LOOK_AHEAD = 8192,			/* writes for other nodes than one that is busy */
 	SILENT_MS = 1500,			/* then another owner is asked for a few writes */
 	FEW_OPS = 16,				/* more, ... */
-	FEW_BYTES = 1024 * 1024,	/* ... or larger ones, may take their time */
+	FEW_BYTES = 256 * 1024,		/* ... or larger ones, may take their time */
 	OWNERS_TRIED = 3,			/* even so, within DYN_OP_LIMIT_MS */
 	ROUND_PAUSE_MS = 100,
 	ROUNDS_MAX = 8
@@ -96,13 +96,14 @@ static int
 choose_stand_in(const Put *put, PutState *state, bool checked)
 {
 	int			nnodes = dynfdw_cluster_node_count(put->cluster);
+	int			first = checked ? state->partition : MyProcPid;
 
 	if (state->tried != 0 || state->was_lost || state->handed_on ||
 		!are_owners_away(put, state, checked))
 		return -1;
 	for (int i = 0; i < nnodes; i++)
 	{
-		int			node = (i + (checked ? state->partition : MyProcPid)) % nnodes;
+		int			node = (i + first) % nnodes;
 
 		if (!dynfdw_node_usable(put->cluster, node) ||
 			comes_last(put, node, checked))
