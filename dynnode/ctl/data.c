@@ -10,7 +10,8 @@
 
 enum
 {
-	OVERLOAD_TRIES = 5 /* in some 2 s */
+	PUT_TRIES = 5,       /* in some 2 s */
+	DRIFT_DIVISOR = 1000 /* clocks differ by less than this part */
 };
 
 /* ---------------------------------------------------------------- receipts */
@@ -248,32 +249,51 @@ parse_context(struct ctl *self, ProtobufCBinaryData *out)
 	return true;
 }
 
+/* Did nobody store it, and may the same node soon? */
 static bool
-is_overload(enum dyn_status status, const Dyn__PutReply *reply)
+is_for_now(enum dyn_status status, const Dyn__PutReply *reply)
 {
 	if (status == DYN_STATUS_OK && reply->n_results == 1)
 		status = (enum dyn_status) reply->results[0]->status;
-	return status == DYN_STATUS_OVERLOAD;
+	return status == DYN_STATUS_OVERLOAD || status == DYN_STATUS_LATE;
 }
 
-/* A node that has no room now has passed the write on to nobody: the same one
- * again, some moments later. */
+/* It may not begin to act when nobody waits for it any more: until when, by the
+ * clock that the node tells now. */
+static bool
+bound_time(struct ctl *self, Dyn__PutRequest *request)
+{
+	uint64_t timeout_ms = (uint64_t) self->arguments.timeout_ms;
+	const Dyn__Welcome *welcome = ctl_hello(self, self->client);
+
+	if (welcome == NULL)
+		return false;
+	request->process = welcome->process;
+	request->act_until_ms =
+		welcome->uptime_ms + timeout_ms - timeout_ms / DRIFT_DIVISOR;
+	return true;
+}
+
+/* A node that has no room now, or found it too late, has passed the write on to
+ * nobody: the same one again, some moments later. */
 static const Dyn__PutReply *
-ask_to_put(struct ctl *self, const Dyn__PutRequest *request)
+ask_to_put(struct ctl *self, Dyn__PutRequest *request)
 {
 	const char *text = "";
 	void *reply = NULL;
-	enum dyn_status status;
+	enum dyn_status status = DYN_STATUS_INTERNAL;
 
-	for (unsigned try = 0; try < OVERLOAD_TRIES; try++)
+	for (unsigned try = 0; try < PUT_TRIES; try++)
 	{
 		if (try > 0)
 			usleep((50000U << try) + (unsigned) getpid() % 50000);
+		if (!bound_time(self, request))
+			return NULL;
 		status =
 			dyn_client_ask(self->client, (uint32_t) self->arguments.timeout_ms,
 						   DYN_MESSAGE_PUT, &request->base,
 						   DYN_MESSAGE_PUT_REPLY, &self->arena, &reply, &text);
-		if (!is_overload(status, reply))
+		if (!is_for_now(status, reply))
 			break;
 	}
 	if (status == DYN_STATUS_OK)

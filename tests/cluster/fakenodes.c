@@ -234,7 +234,7 @@ write_down(struct program *self, int which, const Dyn__PutRequest *request,
 			fprintf(self->log, "%02x", op->request_id.data[byte]);
 		fprintf(self->log, " %d %" PRId64 " %s %zu %zu %s\n", op->retry,
 				(int64_t) (request->act_until_ms - node->clock_offset_ms),
-				request->process == 0                 ? "none"
+				request->process == 0               ? "none"
 				: request->process == node->process ? "right"
 													: "wrong",
 				request->n_ops, bytes, word);
@@ -254,8 +254,8 @@ answer_put(struct program *self, struct fake *node, zmq_msg_t *route,
 		result.status = status_of(word);
 		result.text = "as planned";
 		reply.n_results = count;
-		reply.results = dyn_arena_allocate(&self->arena,
-										   count * sizeof(*reply.results));
+		reply.results =
+			dyn_arena_allocate(&self->arena, count * sizeof(*reply.results));
 		for (size_t i = 0; i < count; i++)
 			reply.results[i] = &result;
 	}
@@ -385,8 +385,8 @@ main(int argc, char **argv)
 		zmq_pollitem_t items[NODES];
 
 		for (int i = 0; i < NODES; i++)
-			items[i] = (zmq_pollitem_t){ self.nodes[i].socket, 0, ZMQ_POLLIN,
-										 0 };
+			items[i] =
+				(zmq_pollitem_t){ self.nodes[i].socket, 0, ZMQ_POLLIN, 0 };
 		/* Sockets may be exchanged meanwhile: one frame, and look again. */
 		if (zmq_poll(items, NODES, -1) <= 0)
 			continue;
