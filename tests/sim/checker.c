@@ -88,18 +88,64 @@ violation(struct check *self, const char *rule, const char *what, uint32_t vid,
 	self->report(self->context, rule, text);
 }
 
+static bool
+has_vid(const struct dyn_vids *vids, uint32_t vid)
+{
+	for (uint32_t i = 0; i < vids->count; i++)
+		if (vids->items[i] == vid)
+			return true;
+	return false;
+}
+
+/* Did none of those who replaced this version of an exact write, up to the
+ * other one, replace its retry? */
+static bool
+is_residue(const struct check *self, uint32_t vid, uint32_t other)
+{
+	uint32_t replaced = 0;
+
+	if (!op_of(self, vid)->exact || self->history->is_residue == NULL)
+		return false;
+	for (uint32_t v = vid + 1; v < self->key->vid_count; v++)
+	{
+		const struct dyn_history_op *op = op_of(self, v);
+
+		if (!(has_vid(&op->seen, vid) ||
+			  (op->mode == DYN_HISTORY_REPLACE && has(past(self, v), vid))) ||
+			(v != other && !has(past(self, other), v)))
+			continue;
+		replaced++;
+		if (!self->history->is_residue(self->history->residue_context,
+									   self->key_index, vid,
+									   self->key->vid_ops[v]))
+			return false;
+	}
+	return replaced > 0;
+}
+
 /* What comes back of a write that may stand twice is no violation. */
 static void
 came_back(struct check *self, const char *rule, const char *what, uint32_t vid,
 		  uint32_t other, uint32_t op)
 {
-	if (op_of(self, vid)->repeated)
+	if (is_residue(self, vid, other))
+		self->counts->residues++;
+	else if (op_of(self, vid)->repeated)
 		self->counts->repeats++;
 	else
 		violation(self, rule, what, vid, other, op);
 }
 
 /* ----------------------------------------------------------------- closure */
+
+/* None of its attempts acts any more. */
+static uint64_t
+acted_until(const struct dyn_history_op *op)
+{
+	if (op->repeated)
+		return UINT64_MAX;
+	return op->acts_until_ms > op->end_ms ? op->acts_until_ms : op->end_ms;
+}
 
 /* Was v acknowledged before `begin`, so that R of a reader met its W? */
 static bool
@@ -172,8 +218,8 @@ static bool
 spread_replace(struct check *self, uint64_t *set,
 			   const struct dyn_history_op *op)
 {
-	uint32_t count = count_begun(self, NULL, self->key->vid_count,
-								 op->repeated ? UINT64_MAX : op->end_ms);
+	uint32_t count =
+		count_begun(self, NULL, self->key->vid_count, acted_until(op));
 	bool grew = false;
 
 	for (uint32_t i = 0; i <= count / 64; i++)
@@ -317,7 +363,7 @@ check_over(struct check *self, const struct dyn_vids *vids, uint64_t begin_ms,
 			continue;
 		op = op_of(self, vids->items[i]);
 		if (op->result == DYN_HISTORY_OK && !op->repeated &&
-			begin_ms > late_ms && op->end_ms + ttl_ms < begin_ms - late_ms)
+			begin_ms > late_ms && acted_until(op) + ttl_ms < begin_ms - late_ms)
 			violation(self, "T1", "its time was up", vids->items[i], 0, index);
 	}
 }
@@ -333,7 +379,7 @@ is_older(const struct check *self, const struct dyn_history_op *op,
 
 	return op->result == DYN_HISTORY_OK && !op->repeated &&
 		   differ_ms < other->begin_ms &&
-		   op->end_ms < other->begin_ms - differ_ms;
+		   acted_until(op) < other->begin_ms - differ_ms;
 }
 
 /* May this be what is left after v? Nothing is left by deletes only. */

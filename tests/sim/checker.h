@@ -38,7 +38,11 @@
  *     T1 over         none is returned whose time was up before the read began
  *
  * A write with `repeated` set may stand under two dots; a version of it that
- * comes back is counted as a repeat, not as a violation.
+ * comes back is counted as a repeat, not as a violation.  One that is `exact`
+ * comes back in one case only: all who replaced it had read its first attempt's
+ * copy, and not that of its retry, which stays (model/object.h).  That is a
+ * residue, and counted, when the write was not acknowledged yet as they read
+ * it, or R + W <= N; else a violation.
  *
  *-------------------------------------------------------------------------
  */
@@ -58,6 +62,7 @@ struct dyn_checker_counts
 	uint64_t reads;
 	uint64_t reads_strict;
 	uint64_t repeats;       /* applied twice, within what is documented */
+	uint64_t residues;      /* stayed, as who replaced it had not read it */
 	uint64_t reads_stepped; /* a strict read went behind an unacknowledged
 							 * write that the client had seen */
 	/* Reads that missed a write acknowledged before they began, as R + W <= N

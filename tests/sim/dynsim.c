@@ -111,11 +111,13 @@ replay_once(const struct options *options, const struct dyn_swarm *swarm,
 		dyn_run_print_faults(outcome);
 	printf("seed %" PRIu64 ": trace %016" PRIx64 ", %" PRIu64 " steps, "
 		   "%" PRIu64 " actions, %" PRIu64 " strikes, %" PRIu64
-		   " writes acknowledged%s, %" PRIu64 " violations%s%s\n",
+		   " writes acknowledged, %" PRIu64 " residues%s, %" PRIu64
+		   " violations%s%s\n",
 		   options->seed, outcome->trace, outcome->steps, outcome->actions,
 		   outcome->strikes, outcome->counts.writes_acknowledged,
-		   swarm->lmdb ? ", on LMDB" : "", outcome->violations,
-		   outcome->violations ? "; the first: " : "", outcome->text);
+		   outcome->counts.residues, swarm->lmdb ? ", on LMDB" : "",
+		   outcome->violations, outcome->violations ? "; the first: " : "",
+		   outcome->text);
 	fflush(stdout);
 }
 

@@ -16,8 +16,11 @@
 	X(frame_delayed) /* far beyond the usual */                                \
 	X(frame_blocked) /* by a partition */                                      \
 	X(frame_clogged)                                                           \
-	X(frame_newer)   /* with fields and flags of a later version */            \
-	X(frame_unknown) /* of a type or version that does not exist yet */        \
+	X(frame_retransmitted) /* by a kernel, when the cut was over */            \
+	X(frame_in_socket)     /* of a stopped process */                          \
+	X(frame_overflowed)    /* ... which was full */                            \
+	X(frame_newer)         /* with fields and flags of a later version */      \
+	X(frame_unknown)       /* of a type or version that does not exist yet */  \
 	/* links */                                                                \
 	X(link_clogged)                                                            \
 	X(link_broken)                                                             \
@@ -39,7 +42,11 @@
 	X(crash_at_reply)                                                          \
 	X(restart_storm)                                                           \
 	X(pause)                                                                   \
-	X(clock_rate) /* starts with a clock that is 10 % off or more */           \
+	X(halt_with_put)    /* a pause, with a PUT in the socket */                \
+	X(halt_at_load)     /* ... with a PUT's record on its way from disk */     \
+	X(halt_at_store)    /* ... with its commit under way */                    \
+	X(cut_off_with_put) /* from the other nodes, not from clients */           \
+	X(clock_rate)       /* starts with a clock that is 10 % off or more */     \
 	X(wall_jump)                                                               \
 	X(wall_jump_back)                                                          \
 	/* stores */                                                               \
@@ -64,7 +71,13 @@
 	X(retry)                                                                   \
 	X(retry_late)                                                              \
 	X(client_hung_up)                                                          \
-	X(request_cancelled)
+	X(request_cancelled)                                                       \
+	X(client_severed)   /* its connection broke */                             \
+	X(attempt_given_up) /* by a client that acts as the extension */           \
+	X(attempt_marked)                                                          \
+	X(attempt_late) /* refused: its time was up */                             \
+	X(handed_on)    /* to a node that owns nothing of the key */               \
+	X(followed)     /* a client replaces what it has just written */
 
 enum dyn_fault
 {

@@ -43,6 +43,8 @@ heal(struct dyn_world *self)
 		dyn_world_end_full(self, i);
 		if (node->paused_until_ms > self->now_ms)
 			node->paused_until_ms = self->now_ms;
+		node->late_ms = 0;
+		dyn_simnet_woken(self, i);
 		/* A store's dice were thrown at its start: start it anew. */
 		if (node->node != NULL &&
 			(self->swarm.io_error_rate > 0 || self->swarm.abort_rate > 0 ||
@@ -256,6 +258,8 @@ check_history(struct dyn_world *self)
 		if (op < self->write_capacity && self->writes[op].used)
 			dyn_sim_write_rest(self, op);
 	dyn_sim_judge_repeats(self);
+	self->history.is_residue = dyn_whitebox_is_residue;
+	self->history.residue_context = self;
 	dyn_checker_run(&self->history, (uint8_t) self->swarm.n, report, self,
 					&self->counts);
 }

@@ -69,6 +69,11 @@ struct dyn_history_op
 	/* Sent again while its first attempt may still have been under way, or
 	 * after a restart: it may have been applied twice. */
 	bool repeated;
+	/* Its attempts said until when they may act, and its retries have a name
+	 * of their own: it is one write, however often it was sent.  Until then
+	 * one of its attempts may have acted; 0 = until its end. */
+	bool exact;
+	uint64_t acts_until_ms;
 	uint64_t begin_ms;
 	uint64_t end_ms; /* UINT64_MAX without an answer */
 };
@@ -85,8 +90,15 @@ struct dyn_history_key
 	bool has_final;
 };
 
+/* Did the write `by`, which had seen this version of an exact write, see its
+ * first attempt's copy only, and not the one of its retries, which stays? */
+typedef bool (*dyn_history_residue)(void *context, uint32_t key, uint32_t vid,
+									uint32_t by);
+
 struct dyn_history
 {
+	dyn_history_residue is_residue; /* NULL: nobody knows */
+	void *residue_context;
 	struct dyn_history_op *ops;
 	uint32_t op_count;
 	uint32_t op_capacity;

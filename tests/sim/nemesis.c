@@ -2,6 +2,8 @@
 
 #include "tests/sim/simnet.h"
 
+#include <string.h>
+
 static uint32_t
 period(const struct dyn_world *world, uint32_t kind)
 {
@@ -87,6 +89,22 @@ storm(struct dyn_world *world, struct dyn_simrandom *random)
 	}
 }
 
+void
+dyn_nemesis_stop(struct dyn_world *world, uint32_t node, uint64_t ms)
+{
+	struct dyn_simnode *self = &world->nodes[node];
+
+	self->paused_until_ms = world->now_ms + ms;
+	if (world->swarm.socket_frames == 0)
+		return;
+	/* Frames first, or the timers. */
+	self->late_ms = dyn_simrandom_below(&self->random, 2) *
+					dyn_simrandom_below(&self->random, 20);
+	dyn_world_push(world, self->paused_until_ms, DYN_WORLD_WOKEN, node, 0,
+				   NULL);
+	dyn_simnet_stopped(world, node);
+}
+
 static void
 pause(struct dyn_world *world, struct dyn_simrandom *random)
 {
@@ -103,8 +121,63 @@ pause(struct dyn_world *world, struct dyn_simrandom *random)
 		if ((who >> node & 1) == 0 || world->nodes[node].node == NULL)
 			continue;
 		dyn_world_fault(world, DYN_FAULT_pause);
-		world->nodes[node].paused_until_ms = world->now_ms + ms;
+		dyn_nemesis_stop(world, node, ms);
 	}
+}
+
+/* ---- just when a put is under way ---- */
+
+/* Mostly as long as makes a client go on, sometimes longer than anybody
+ * remembers it. */
+static void
+halt(struct dyn_world *world, uint32_t node, struct dyn_simrandom *random)
+{
+	struct dyn_simnode *self = &world->nodes[node];
+	uint64_t most_ms = world->swarm.halt_ms_max;
+
+	if (most_ms > 5000 && dyn_simrandom_below(random, 3) != 0)
+		most_ms = 5000;
+	self->halt =
+		(uint8_t) dyn_simrandom_between(random, DYN_HALT_PUT, DYN_HALT_CUT);
+	self->halt_count = (uint32_t) dyn_simrandom_between(random, 1, 3);
+	self->halt_ms = 1 + dyn_simrandom_below(random, most_ms);
+}
+
+/* Its clients reach it, the other nodes do not. */
+static void
+cut_off(struct dyn_world *world, uint32_t node, uint64_t ms)
+{
+	dyn_simnet_cuts cuts;
+
+	memset(cuts, 0, sizeof(cuts));
+	for (uint32_t other = 0; other < world->swarm.node_count; other++)
+		cuts[node][other] = cuts[other][node] = other != node;
+	dyn_simnet_cut(world, cuts, 3, world->now_ms + ms);
+}
+
+void
+dyn_nemesis_halt_now(struct dyn_world *world, uint32_t node,
+					 enum dyn_halt moment)
+{
+	static const enum dyn_fault faults[] = { 0, DYN_FAULT_halt_with_put,
+											 DYN_FAULT_halt_at_load,
+											 DYN_FAULT_halt_at_store,
+											 DYN_FAULT_cut_off_with_put };
+	struct dyn_simnode *self = &world->nodes[node];
+	uint8_t halt = self->halt;
+
+	if (halt == DYN_HALT_NOT || world->calm ||
+		(halt == DYN_HALT_CUT ? DYN_HALT_PUT : halt) != (uint8_t) moment ||
+		self->paused_until_ms > world->now_ms || --self->halt_count > 0)
+		return;
+	self->halt = DYN_HALT_NOT;
+	dyn_world_fault(world, faults[halt]);
+	dyn_world_say(world, "node %u is halted (%u) for %u ms", node, halt,
+				  (unsigned) self->halt_ms);
+	if (halt == DYN_HALT_CUT)
+		cut_off(world, node, self->halt_ms);
+	else
+		dyn_nemesis_stop(world, node, self->halt_ms);
 }
 
 /* Some seconds, an hour, or years, either way; or right again. */
@@ -191,6 +264,9 @@ strike_node(struct dyn_world *world, enum dyn_nemesis kind, uint32_t node,
 		case DYN_NEMESIS_CLONE:
 			(void) dyn_nemesis_clone(world, node, random);
 			break;
+		case DYN_NEMESIS_HALT:
+			halt(world, node, random);
+			break;
 		case DYN_NEMESIS_CRASH_ALL:
 		case DYN_NEMESIS_STORM:
 		case DYN_NEMESIS_PAUSE:
@@ -241,6 +317,7 @@ strike(struct dyn_world *world, enum dyn_nemesis kind,
 		case DYN_NEMESIS_EMPTY:
 		case DYN_NEMESIS_ROLLBACK:
 		case DYN_NEMESIS_CLONE:
+		case DYN_NEMESIS_HALT:
 			if (world->nodes[node].node != NULL)
 				strike_node(world, kind, node, random);
 			break;

@@ -33,7 +33,8 @@
 	X(DAMAGE, damage_period_ms)                                                \
 	X(EMPTY, empty_period_ms)                                                  \
 	X(ROLLBACK, rollback_period_ms)                                            \
-	X(CLONE, clone_period_ms)
+	X(CLONE, clone_period_ms)                                                  \
+	X(HALT, halt_period_ms)
 
 enum dyn_nemesis
 {
@@ -51,6 +52,22 @@ enum dyn_snipe
 	DYN_SNIPE_SEND,  /* a REPLICATE */
 	DYN_SNIPE_REPLY  /* an answer to a client */
 };
+
+/* At what a node stands still. */
+enum dyn_halt
+{
+	DYN_HALT_NOT,
+	DYN_HALT_PUT,   /* a client's PUT is in its socket */
+	DYN_HALT_LOAD,  /* ... was begun, and waits for its record */
+	DYN_HALT_STORE, /* ... waits for its commit */
+	DYN_HALT_CUT    /* as PUT, but only the other nodes are out of reach */
+};
+
+/* It stands still for so long. */
+void dyn_nemesis_stop(struct dyn_world *world, uint32_t node, uint64_t ms);
+/* The moment has come, if it was waited for. */
+void dyn_nemesis_halt_now(struct dyn_world *world, uint32_t node,
+						  enum dyn_halt moment);
 
 void dyn_nemesis_begin(struct dyn_world *world);
 void dyn_nemesis_strike(struct dyn_world *world, uint32_t kind);

@@ -1,5 +1,8 @@
 #include "tests/sim/play.h"
 
+#include "core/state.h"
+#include "tests/sim/simclient_state.h"
+
 #include <string.h>
 
 uint32_t
@@ -30,6 +33,37 @@ dyn_play_delete(struct dyn_world *world, uint32_t node, uint32_t key,
 	struct dyn_sim_put write = { .key = key, .read = read };
 
 	return dyn_sim_do_put(world, node, &write);
+}
+
+uint32_t
+dyn_play_write(struct dyn_world *world, uint32_t key,
+			   enum dyn_history_mode mode, uint32_t value_count,
+			   const struct dyn_sim_result *read)
+{
+	struct dyn_slice none = { 0 };
+
+	return dyn_sim_new_write(world, DYN_SIM_OPERATOR, key, mode, value_count,
+							 read ? read->context : none,
+							 read ? &read->vids : NULL, 0);
+}
+
+void
+dyn_play_attempt(struct dyn_world *world, uint32_t node, uint32_t op,
+				 bool is_retry, uint64_t ms)
+{
+	struct dyn_simclient *self = dyn_simclient_of(world, DYN_SIM_OPERATOR);
+	const struct dyn_simnode *to = &world->nodes[node];
+	struct dyn_simwrite *write = &world->writes[op];
+	struct dyn_sim_bound bound = {
+		.process = to->node->start_id,
+		.act_until_ms = dyn_simnode_clock(world, node) - to->clock_base_ms + ms
+	};
+
+	write->is_bounded = true;
+	write->is_marked = is_retry;
+	write->acts_until_ms[is_retry] = world->now_ms + ms;
+	dyn_sim_send_put(world, self->index, &self->attempts, node, &op, 1,
+					 (uint32_t) ms + 1000, &bound);
 }
 
 struct dyn_sim_result

@@ -30,6 +30,14 @@ struct dyn_sim_result dyn_play_delete(struct dyn_world *world, uint32_t node,
 									  uint32_t key,
 									  const struct dyn_sim_result *read);
 
+/* A write, and one attempt at it, as a client makes it that waits for so long:
+ * it says until when it may act.  The answer comes when it comes. */
+uint32_t dyn_play_write(struct dyn_world *world, uint32_t key,
+						enum dyn_history_mode mode, uint32_t value_count,
+						const struct dyn_sim_result *read);
+void dyn_play_attempt(struct dyn_world *world, uint32_t node, uint32_t op,
+					  bool is_retry, uint64_t ms);
+
 /* Read at R, and write one value with what was read. */
 struct dyn_sim_result dyn_play_update(struct dyn_world *world, uint32_t node,
 									  uint32_t key);
@@ -64,6 +72,18 @@ void dyn_kv679_dataloss_fb2(struct dyn_world *world);
 void dyn_kv679_tombstone(struct dyn_world *world);
 void dyn_kv679_tombstone2(struct dyn_world *world);
 void dyn_kv679_uid(struct dyn_world *world);
+
+/* ---- late.c: attempts at writes ---- */
+void dyn_late_insert_and_delete(struct dyn_world *world);
+void dyn_late_retransmitted(struct dyn_world *world);
+void dyn_late_unseen_insert_and_delete(struct dyn_world *world);
+void dyn_late_unseen_update_and_update(struct dyn_world *world);
+void dyn_late_retry_after_forgetting(struct dyn_world *world);
+void dyn_late_after_its_load(struct dyn_world *world);
+void dyn_late_handed_on(struct dyn_world *world);
+void dyn_late_one_of_two_values(struct dyn_world *world);
+void dyn_late_twins_go_together(struct dyn_world *world);
+void dyn_late_stamp_of_a_twin(struct dyn_world *world);
 
 /* ---- equal.c: anti-entropy ---- */
 void dyn_equal_without_reads(struct dyn_world *world);

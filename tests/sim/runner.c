@@ -177,6 +177,7 @@ add_counts(struct dyn_checker_counts *sum,
 	add(&sum->reads, counts->reads);
 	add(&sum->reads_strict, counts->reads_strict);
 	add(&sum->repeats, counts->repeats);
+	add(&sum->residues, counts->residues);
 	add(&sum->reads_stepped, counts->reads_stepped);
 	add(&sum->reads_stale, counts->reads_stale);
 }
@@ -351,11 +352,12 @@ dyn_run_print(const struct dyn_run_result *result, double seconds)
 		   "%" PRIu64 " steps, %" PRIu64 " faults, %" PRIu64
 		   " writes acknowledged, %" PRIu64 " unknown, %" PRIu64
 		   " reads (%" PRIu64 " strict), %" PRIu64 " repeats, %" PRIu64
-		   " run twice, %.1f s; %" PRIu64 " seeds failed, %" PRIu64
-		   " violations\n",
+		   " residues, %" PRIu64 " run twice, %.1f s; %" PRIu64
+		   " seeds failed, %" PRIu64 " violations\n",
 		   result->done, (double) sum->simulated_ms / 3600000,
 		   (double) sum->node_ms / 3600000, sum->steps, count_faults(sum),
 		   sum->counts.writes_acknowledged, sum->counts.writes_unknown,
 		   sum->counts.reads, sum->counts.reads_strict, sum->counts.repeats,
-		   result->twice, seconds, result->failed, sum->violations);
+		   sum->counts.residues, result->twice, seconds, result->failed,
+		   sum->violations);
 }

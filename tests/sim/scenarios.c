@@ -519,6 +519,7 @@ read_may_miss(struct dyn_world *world)
 
 #define REFILL "key_count=30"
 #define REAP   "reap_ms=1000,grace_ms=2000,anti_entropy_ms=1000,scrub_ms=3000"
+#define LATE   "socket_frames=10000,anti_entropy_ms=1000"
 #define FIVE   "node_count=5,n=5,r=2,w=2"
 #define NINE                                                                   \
 	"node_count=9,r=3,w=3,partition_count=256,key_count=4096,client_count=9,"  \
@@ -607,6 +608,22 @@ static const struct
 	  "ttl_ms=8000" },
 	{ "who_is_gone_hides_no_row", dyn_skewed_coordinator_gone,
 	  "ttl_ms=30000" },
+	{ "a_late_insert_after_a_delete", dyn_late_insert_and_delete, LATE },
+	{ "a_retransmitted_insert_after_a_delete", dyn_late_retransmitted,
+	  LATE ",retransmit_rate=1000000" },
+	{ "an_unseen_insert_after_a_delete", dyn_late_unseen_insert_and_delete,
+	  LATE },
+	{ "an_unseen_update_after_an_update", dyn_late_unseen_update_and_update,
+	  LATE },
+	{ "a_retry_that_all_have_forgotten", dyn_late_retry_after_forgetting,
+	  LATE },
+	{ "a_put_that_is_late_when_it_was_loaded", dyn_late_after_its_load, LATE },
+	{ "a_put_that_was_handed_on_late", dyn_late_handed_on,
+	  LATE ",node_count=4" },
+	{ "one_of_two_values_is_deleted", dyn_late_one_of_two_values, LATE },
+	{ "twins_go_together", dyn_late_twins_go_together, LATE ",r=1,w=1" },
+	{ "lastwrite_the_stamp_of_a_twin", dyn_late_stamp_of_a_twin,
+	  LATE ",lww=1,r=1,w=1" },
 	{ "lastwrite_one_is_left", dyn_lastwrite_one_is_left, "lww=1" },
 	{ "lastwrite_delete", dyn_lastwrite_delete, "lww=1" },
 	{ "lastwrite_chain", dyn_lastwrite_chain, "lww=1" },

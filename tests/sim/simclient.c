@@ -1,4 +1,5 @@
 #include "tests/sim/simclient_state.h"
+#include "tests/sim/simext.h"
 #include "tests/sim/simnet.h"
 #include "tests/sim/simview.h"
 #include "tests/sim/whitebox.h"
@@ -73,6 +74,7 @@ dyn_simclient_new(struct dyn_world *world, uint32_t index)
 
 	self->index = index;
 	self->random = dyn_simrandom_stream(world->seed, 1000 + index);
+	dyn_simext_init(world, self);
 	self->memories =
 		dyn_sim_allocate(world->history.key_count * sizeof(*self->memories));
 	dyn_arena_init(&self->result_arena, dyn_allocator_malloc(), 1024);
@@ -163,7 +165,7 @@ send_writes(struct dyn_world *world, struct dyn_simclient *self)
 	action->attempt_count++;
 	attempt = dyn_sim_send_put(world, self->index, &self->attempts,
 							   dyn_simclient_some_node(world, self), ops, count,
-							   remaining_ms);
+							   remaining_ms, NULL);
 	action->correlations[0] = attempt->correlation;
 	if (action->attempt_count > 1)
 		dyn_world_fault(world, DYN_FAULT_retry);
@@ -195,7 +197,8 @@ add_write(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
 		(memory->vids.count < 10 && chance(self, world->swarm.blind_rate));
 	bool fresh = memory->used && (world->now_ms - memory->at_ms < FRESH_MS ||
 								  chance(self, world->swarm.stale_rate));
-	uint32_t value_count = chance(self, 50000) && !world->swarm.lww ? 2 : 1;
+	uint32_t value_count =
+		chance(self, world->swarm.two_rate) && !world->swarm.lww ? 2 : 1;
 	struct dyn_slice context = { 0 };
 	struct dyn_vids row = { &self->memories[key].row_vid, 1, 1 };
 	const struct dyn_vids *seen = NULL;
@@ -222,6 +225,8 @@ add_write(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
 	action->keys[action->count] = key;
 	action->ops[action->count++] = dyn_sim_new_write(
 		world, self->index, key, mode, value_count, context, seen, w);
+	if (!blind)
+		world->writes[action->ops[action->count - 1]].read_op = memory->op;
 	if (seen == &row)
 		dyn_history_beside(&world->history, action->ops[action->count - 1],
 						   &memory->vids);
@@ -246,6 +251,11 @@ begin_writes(struct dyn_world *world, struct dyn_simclient *self)
 
 		if (!add_write(world, self, key, w))
 			unread[unread_count++] = key;
+	}
+	if (action->count > 0 && self->is_extension)
+	{
+		dyn_simext_put(world, self);
+		return;
 	}
 	if (action->count > 0)
 	{
@@ -379,13 +389,16 @@ begin(struct dyn_world *world, struct dyn_simclient *self)
 	if (world->calm || (world->swarm.actions_max > 0 &&
 						world->action_count >= world->swarm.actions_max))
 		return;
-	if (!self->has_ring)
+	if (!self->has_ring && !self->is_extension)
 	{
 		say_hello(world, self);
 		return;
 	}
+	if (self->is_extension && dyn_simext_begin(world, self))
+		return;
 	world->action_count++;
-	if (chance(self, world->swarm.late_retry_rate) && retry_late(world, self))
+	if (!self->is_extension && chance(self, world->swarm.late_retry_rate) &&
+		retry_late(world, self))
 		return;
 	if (chance(self, world->swarm.write_rate))
 	{
@@ -410,10 +423,16 @@ dyn_simclient_wake(struct dyn_world *world, uint32_t index, uint64_t what)
 
 	if (what != self->timer || index == DYN_SIM_OPERATOR)
 		return;
+	if (self->action.kind == DYN_ACTION_OWN_PUT)
+	{
+		dyn_simext_put_go(world, self);
+		return;
+	}
 	if (self->action.abandoned)
 	{
 		dyn_world_fault(world, DYN_FAULT_client_hung_up);
 		dyn_simnet_hang_up(world, index);
+		dyn_simext_forget(self);
 	}
 	switch (self->action.kind)
 	{
@@ -426,12 +445,31 @@ dyn_simclient_wake(struct dyn_world *world, uint32_t index, uint64_t what)
 		case DYN_ACTION_PUT:
 			after_attempt(world, self);
 			break;
+		case DYN_ACTION_OWN_PUT:
+			break;
 		case DYN_ACTION_GET:
 		case DYN_ACTION_DIRECT:
 		case DYN_ACTION_SCAN:
-			dyn_simread_give_up(world, self);
+			dyn_simread_late(world, self);
 			break;
 	}
+}
+
+static void
+take(struct dyn_world *world, struct dyn_simclient *self,
+	 const struct dyn_attempt *attempt, uint32_t node,
+	 const struct dyn_envelope *env, const ProtobufCMessage *body)
+{
+	if (self->is_extension)
+		dyn_simext_hear(world, self, node, env, body);
+	if (attempt->type == DYN_MESSAGE_PUT && self->is_extension)
+		dyn_simext_put_take(world, self, attempt, env, body);
+	else if (attempt->type == DYN_MESSAGE_PUT)
+		take_put(world, self, attempt, env, body);
+	else if (attempt->type != DYN_MESSAGE_HELLO)
+		dyn_simread_take(world, self, env, body);
+	else if (env->type == DYN_MESSAGE_WELCOME)
+		take_welcome(world, self, (const Dyn__Welcome *) body);
 }
 
 void
@@ -463,15 +501,8 @@ dyn_simclient_take(struct dyn_world *world, uint32_t index, uint32_t node,
 							dyn_message_name(env.type));
 	else if (index == DYN_SIM_OPERATOR)
 		dyn_simsync_take(world, self, &env, body);
-	else if (attempt->type == DYN_MESSAGE_PUT)
-		take_put(world, self, attempt, &env, body);
-	else if (attempt->type == DYN_MESSAGE_HELLO)
-	{
-		if (env.type == DYN_MESSAGE_WELCOME)
-			take_welcome(world, self, (const Dyn__Welcome *) body);
-	}
 	else
-		dyn_simread_take(world, self, &env, body);
+		take(world, self, attempt, node, &env, body);
 	dyn_arena_destroy(&arena);
 }
 

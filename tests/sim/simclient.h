@@ -29,7 +29,12 @@ struct dyn_simwrite
 	uint32_t maybe_count; /* attempts without a definite no */
 	uint64_t first_ms;
 	uint64_t last_ms;
-	bool repeated; /* see history.h */
+	bool repeated;   /* see history.h */
+	bool is_bounded; /* each attempt says until when it may act */
+	bool is_marked;  /* ... and the next one is a retry */
+	/* ... those that are not marked, and those that are, in the world's time */
+	uint64_t acts_until_ms[2];
+	uint32_t read_op; /* whose context it carries; UINT32_MAX = none */
 };
 
 void dyn_simclient_new(struct dyn_world *world, uint32_t index);
@@ -41,6 +46,12 @@ void dyn_simclient_wake(struct dyn_world *world, uint32_t index, uint64_t what);
 /* A frame came back from a node. */
 void dyn_simclient_take(struct dyn_world *world, uint32_t index, uint32_t node,
 						struct dyn_slice frame);
+
+/* The connection to a node broke, and the client notices. */
+void dyn_simclient_lost(struct dyn_world *world, uint32_t index, uint32_t node);
+
+/* Does it act as the extension? */
+bool dyn_simclient_is_extension(const struct dyn_world *world, uint32_t index);
 
 /* A tagged frame was handed to a node, or doubled by the network. */
 void dyn_simclient_delivered(struct dyn_world *world, uint64_t tag,
@@ -62,6 +73,8 @@ uint32_t dyn_simclient_answered(struct dyn_world *world, uint32_t index,
 
 const struct dyn_simwrite *dyn_simwrite_of(const struct dyn_world *world,
 										   uint32_t op);
+/* Is it judged exactly? (history.h) */
+bool dyn_simwrite_is_exact(const struct dyn_world *world, uint32_t op);
 /* NULL when no client sent it. */
 const struct dyn_simwrite *
 dyn_simwrite_find(const struct dyn_world *world,

@@ -17,6 +17,7 @@
 struct dyn_memory
 {
 	bool used;
+	uint32_t op; /* of the history */
 	uint64_t at_ms;
 	uint8_t *context; /* encoded, of the whole object */
 	uint32_t context_size;
@@ -32,6 +33,7 @@ enum dyn_action_kind
 	DYN_ACTION_NONE,
 	DYN_ACTION_HELLO,
 	DYN_ACTION_PUT,
+	DYN_ACTION_OWN_PUT, /* simext.h */
 	DYN_ACTION_GET,
 	DYN_ACTION_DIRECT, /* R replicas, one object and hashes */
 	DYN_ACTION_SCAN
@@ -46,6 +48,7 @@ struct dyn_action
 	bool decided[DYN_SIM_BATCH_MAX];
 	uint32_t attempt_count;
 	uint64_t correlations[DYN_REPLICAS_MAX]; /* awaited */
+	uint8_t own_r;                           /* of a GET; 0 = the cluster's */
 	bool late;                               /* a retry of what was finished */
 	bool abandoned;                          /* hangs up when the timer comes */
 
@@ -77,6 +80,52 @@ struct dyn_action
 	uint16_t run_last[DYN_REPLICAS_MAX];
 };
 
+/* ---- of a client that acts as the extension (simext.h) ---- */
+
+struct dyn_simext_node
+{
+	bool is_up;   /* it has said WELCOME on this connection */
+	bool greeted; /* HELLO is on its way */
+	uint64_t greeted_ms;
+	uint64_t process;
+	uint64_t clock_ms; /* as it told it ... */
+	uint64_t told_ms;  /* ... at this time */
+	uint64_t suspect_until_ms;
+	uint64_t refused_since_ms; /* it has no room since; 0 = it takes */
+	uint64_t not_before_ms;
+	uint64_t pause_ms;
+};
+
+/* One write of the action, as PutState in fdw/client_put.h. */
+struct dyn_simext_put
+{
+	uint16_t partition;
+	uint8_t tried; /* slots */
+	uint8_t late;  /* times in a row that a node said LATE */
+	int8_t slot;   /* of the present attempt; -1 = with no owner */
+	bool handed_on;
+	bool was_lost;
+	bool done;
+	bool queued;
+	uint64_t first_sent_ms; /* of those that may have acted; 0 = none */
+};
+
+struct dyn_simext_frame
+{
+	uint64_t correlation; /* 0 = free */
+	uint32_t node;
+	uint32_t indexes[DYN_SIM_BATCH_MAX];
+	uint32_t count;
+	uint64_t give_up_ms;
+};
+
+enum dyn_follow
+{
+	DYN_FOLLOW_NOT,
+	DYN_FOLLOW_READ, /* what was just written is read, ... */
+	DYN_FOLLOW_WRITE /* ... then replaced */
+};
+
 struct dyn_simclient
 {
 	uint32_t index;
@@ -97,6 +146,20 @@ struct dyn_simclient
 	/* simview.c */
 	struct dyn_told_view told[DYN_SIM_NODES_MAX];
 	int64_t wall_offset_ms;
+
+	/* simext.h */
+	bool is_extension;
+	uint32_t pid;
+	uint32_t turn;
+	enum dyn_follow follow;
+	uint32_t follow_key;
+	uint64_t follow_ms;
+	struct dyn_simext_node nodes[DYN_SIM_NODES_MAX];
+	struct dyn_simext_put puts[DYN_SIM_BATCH_MAX]; /* by place in the action */
+	struct dyn_simext_frame frames[DYN_SIM_BATCH_MAX];
+	uint64_t put_deadline_ms;
+	uint64_t resume_at_ms;
+	uint64_t leave_at_ms;
 
 	/* simsync.c */
 	uint64_t awaited;
@@ -127,6 +190,9 @@ void dyn_simread_end(struct dyn_world *world, uint32_t op,
 /* R owners of the partition, in the action; false when the client knows none. */
 bool dyn_simread_owners(struct dyn_world *world, struct dyn_simclient *self,
 						uint16_t partition);
+
+/* No answer in time: another way, or no more. */
+void dyn_simread_late(struct dyn_world *world, struct dyn_simclient *self);
 
 /* No answer in time: what was begun is UNKNOWN. */
 void dyn_simread_give_up(struct dyn_world *world, struct dyn_simclient *self);

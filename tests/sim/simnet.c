@@ -1,5 +1,6 @@
 #include "tests/sim/simnet.h"
 
+#include "tests/sim/nemesis.h"
 #include "tests/sim/newer.h"
 #include "tests/sim/simclient.h"
 
@@ -11,8 +12,19 @@ enum
 	PEERS_MAX = 64,
 	LINKS_MAX =
 		DYN_SIM_NODES_MAX * PEERS_MAX + DYN_SIM_CLIENTS_MAX * DYN_SIM_NODES_MAX,
-	PARTITIONS_MAX = 8, /* at the same time; the first is dyn_simnet_block's */
+	PARTITIONS_MAX = 8,  /* at the same time; the first is dyn_simnet_block's */
+	RETRANSMIT_MS = 200, /* the first time; each one twice as long */
+	RETRANSMIT_MS_MAX = 30000,
+	SILENT_MS_MIN = 3000, /* ZeroMQ's heartbeats, at clients */
+	SILENT_MS_MAX = 4000,
 	BOTH_PLANES = 1 << DYN_PLANE_DATA | 1 << DYN_PLANE_CONTROL
+};
+
+struct list
+{
+	struct frame *first;
+	struct frame *last;
+	uint32_t count;
 };
 
 /* Link numbers: node * PEERS_MAX + peer, then one for each client and node. */
@@ -26,7 +38,10 @@ struct link
 	uint32_t generation; /* counts the connections */
 	uint32_t from_life;
 	uint32_t to_life;
+	bool is_severed;        /* of a client: it breaks, whatever happens */
 	uint64_t last_ms[2][2]; /* by way (there, back) and plane: keeps order */
+	struct list held[2][2]; /* ... stopped by a partition */
+	uint32_t tries[2][2];   /* ... so often */
 	struct dyn_simrandom random;
 };
 
@@ -43,11 +58,13 @@ struct dyn_simnet
 	struct partition partitions[PARTITIONS_MAX];
 	uint64_t partition_serial;
 	uint64_t clogged_until_ms[DYN_SIM_ENDPOINTS_MAX][DYN_SIM_ENDPOINTS_MAX];
+	struct list sockets[DYN_SIM_NODES_MAX]; /* of nodes that stand still */
 };
 
 /* A frame on its way. */
 struct frame
 {
+	struct frame *next; /* in a list */
 	uint32_t link;
 	uint32_t generation;
 	uint32_t to_life;
@@ -68,11 +85,85 @@ dyn_simnet_new(uint64_t seed)
 	return self;
 }
 
+/* ---------------------------------------------------------- frames that wait */
+
+static void
+append(struct list *list, struct frame *frame)
+{
+	frame->next = NULL;
+	if (list->last != NULL)
+		list->last->next = frame;
+	else
+		list->first = frame;
+	list->last = frame;
+	list->count++;
+}
+
+/* The first one; NULL when there is none. */
+static struct frame *
+take_first(struct list *list)
+{
+	struct frame *frame = list->first;
+
+	if (frame == NULL)
+		return NULL;
+	list->first = frame->next;
+	if (list->first == NULL)
+		list->last = NULL;
+	list->count--;
+	return frame;
+}
+
+static void
+drop_all(struct list *list)
+{
+	struct frame *frame;
+
+	while ((frame = take_first(list)) != NULL)
+		free(frame);
+}
+
 void
 dyn_simnet_free(struct dyn_simnet **self)
 {
-	free(*self);
+	struct dyn_simnet *net = *self;
+
+	for (uint32_t i = 0; i < LINKS_MAX; i++)
+		for (uint32_t k = 0; k < 4; k++)
+			drop_all(&net->links[i].held[k / 2][k % 2]);
+	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
+		drop_all(&net->sockets[i]);
+	free(net);
 	*self = NULL;
+}
+
+/* ------------------------------------------------------------- what is there */
+
+/* Who looks at requests. */
+struct look
+{
+	struct dyn_world *world;
+	void (*look)(void *context, uint32_t to, struct dyn_slice frame);
+	void *context;
+};
+
+static void
+show(const struct look *self, const struct frame *frame)
+{
+	uint32_t to = self->world->net->links[frame->link].to;
+
+	if (!frame->back && dyn_simnode_is_up(self->world, to) &&
+		self->world->nodes[to].life == frame->to_life)
+		self->look(self->context, to,
+				   (struct dyn_slice){ frame->bytes, frame->size });
+}
+
+static void
+show_all(const struct look *self, const struct list *list)
+{
+	for (const struct frame *frame = list->first; frame != NULL;
+		 frame = frame->next)
+		show(self, frame);
 }
 
 void
@@ -81,19 +172,17 @@ dyn_simnet_each_request(struct dyn_world *world,
 									 struct dyn_slice frame),
 						void *context)
 {
-	for (uint32_t i = 0; i < world->queue.count; i++)
-	{
-		const struct dyn_simevent *event = &world->queue.items[i];
-		struct frame *frame = event->data;
-		uint32_t to;
+	const struct look self = { world, look, context };
 
-		if (event->kind != DYN_WORLD_FRAME || frame == NULL || frame->back)
-			continue;
-		to = world->net->links[frame->link].to;
-		if (dyn_simnode_is_up(world, to) &&
-			world->nodes[to].life == frame->to_life)
-			look(context, to, (struct dyn_slice){ frame->bytes, frame->size });
-	}
+	for (uint32_t i = 0; i < world->queue.count; i++)
+		if (world->queue.items[i].kind == DYN_WORLD_FRAME &&
+			world->queue.items[i].data != NULL)
+			show(&self, world->queue.items[i].data);
+	for (uint32_t i = 0; i < DYN_SIM_NODES_MAX; i++)
+		show_all(&self, &world->net->sockets[i]);
+	for (uint32_t i = 0; i < LINKS_MAX; i++)
+		for (uint32_t plane = 0; plane < 2; plane++)
+			show_all(&self, &world->net->links[i].held[0][plane]);
 }
 
 void
@@ -107,6 +196,12 @@ static bool
 is_client(uint32_t endpoint)
 {
 	return endpoint >= DYN_SIM_NODES_MAX;
+}
+
+static uint32_t
+client_link(uint32_t client, uint32_t node)
+{
+	return DYN_SIM_NODES_MAX * PEERS_MAX + client * DYN_SIM_NODES_MAX + node;
 }
 
 static bool
@@ -200,14 +295,13 @@ arrival(struct dyn_world *world, struct link *link, bool back,
 	return at_ms;
 }
 
-static void
-launch(struct dyn_world *world, uint32_t number, bool back,
-	   enum dyn_plane plane, uint32_t generation, uint64_t tag,
-	   struct dyn_slice bytes)
+static struct frame *
+new_frame(const struct dyn_world *world, uint32_t number, bool back,
+		  enum dyn_plane plane, uint32_t generation, uint64_t tag,
+		  struct dyn_slice bytes)
 {
-	struct link *link = &world->net->links[number];
+	const struct link *link = &world->net->links[number];
 	struct frame *frame = malloc(sizeof(*frame) + bytes.size);
-	uint64_t at_ms = arrival(world, link, back, plane);
 
 	if (frame == NULL)
 		abort();
@@ -219,6 +313,19 @@ launch(struct dyn_world *world, uint32_t number, bool back,
 							 .tag = tag,
 							 .size = (uint32_t) bytes.size };
 	memcpy(frame->bytes, bytes.data, bytes.size);
+	return frame;
+}
+
+static void
+launch(struct dyn_world *world, uint32_t number, bool back,
+	   enum dyn_plane plane, uint32_t generation, uint64_t tag,
+	   struct dyn_slice bytes)
+{
+	struct link *link = &world->net->links[number];
+	uint64_t at_ms = arrival(world, link, back, plane);
+	struct frame *frame =
+		new_frame(world, number, back, plane, generation, tag, bytes);
+
 	if (bytes.size > 0 &&
 		chance(world, link, world->swarm.damage_rate, DYN_FAULT_frame_damaged))
 	{
@@ -229,6 +336,78 @@ launch(struct dyn_world *world, uint32_t number, bool back,
 	dyn_world_push(world, at_ms, DYN_WORLD_FRAME, 0, 0, frame);
 }
 
+/* ---- what a partition stops, and a kernel sends again ---- */
+
+static void
+try_again(struct dyn_world *world, uint32_t number, bool back,
+		  enum dyn_plane plane)
+{
+	uint32_t *tries = &world->net->links[number].tries[back][plane];
+	uint64_t ms = (uint64_t) RETRANSMIT_MS << *tries;
+
+	if (ms >= RETRANSMIT_MS_MAX)
+		ms = RETRANSMIT_MS_MAX;
+	else
+		++*tries;
+	dyn_world_push(
+		world, world->now_ms + ms, DYN_WORLD_RETRANSMIT, 0,
+		(uint64_t) number << 2 | (uint64_t) back << 1 | (uint64_t) plane, NULL);
+}
+
+/* Is it kept by the sender's kernel, behind what waits there already? */
+static bool
+hold(struct dyn_world *world, uint32_t number, bool back, enum dyn_plane plane,
+	 uint32_t generation, uint64_t tag, struct dyn_slice bytes, bool blocked)
+{
+	struct link *link = &world->net->links[number];
+	struct list *held = &link->held[back][plane];
+	bool behind = held->last != NULL && held->last->generation == generation;
+
+	if (!behind &&
+		(!blocked || world->calm ||
+		 !dyn_simrandom_chance(&link->random, world->swarm.retransmit_rate)))
+		return false;
+	if (held->first == NULL)
+	{
+		link->tries[back][plane] = 0;
+		try_again(world, number, back, plane);
+	}
+	append(held, new_frame(world, number, back, plane, generation, tag, bytes));
+	return true;
+}
+
+static void
+let_go(struct dyn_world *world, uint32_t number, bool back,
+	   enum dyn_plane plane)
+{
+	struct link *link = &world->net->links[number];
+	struct frame *frame;
+
+	while ((frame = take_first(&link->held[back][plane])) != NULL)
+	{
+		dyn_world_fault(world, DYN_FAULT_frame_retransmitted);
+		dyn_world_push(world, arrival(world, link, back, plane),
+					   DYN_WORLD_FRAME, 0, 0, frame);
+	}
+}
+
+void
+dyn_simnet_retransmit(struct dyn_world *world, uint64_t what)
+{
+	uint32_t number = (uint32_t) (what >> 2);
+	bool back = (what >> 1 & 1) != 0;
+	enum dyn_plane plane = (enum dyn_plane)(what & 1);
+	const struct link *link = &world->net->links[number];
+
+	if (link->held[back][plane].first == NULL)
+		return;
+	if (is_blocked(world, back ? link->to : link->from,
+				   back ? link->from : link->to, plane))
+		try_again(world, number, back, plane);
+	else
+		let_go(world, number, back, plane);
+}
+
 static void
 post_as_is(struct dyn_world *world, uint32_t number, bool back,
 		   enum dyn_plane plane, uint32_t generation, uint64_t tag,
@@ -237,15 +416,20 @@ post_as_is(struct dyn_world *world, uint32_t number, bool back,
 	struct link *link = &world->net->links[number];
 	uint32_t from = back ? link->to : link->from;
 	uint32_t to = back ? link->from : link->to;
+	bool blocked = is_blocked(world, from, to, plane);
 
-	if (is_blocked(world, from, to, plane))
-	{
+	if (blocked)
 		dyn_world_fault(world, DYN_FAULT_frame_blocked);
+	if (hold(world, number, back, plane, generation, tag, bytes, blocked) ||
+		blocked)
 		return;
-	}
 	if (chance(world, link, world->swarm.drop_rate, DYN_FAULT_frame_dropped))
 		return;
 	launch(world, number, back, plane, generation, tag, bytes);
+	/* A connection doubles nothing: whoever counts on that is judged by it. */
+	if (is_client(link->from) && !back &&
+		dyn_simclient_is_extension(world, link->from - DYN_SIM_NODES_MAX))
+		return;
 	if (chance(world, link, world->swarm.duplicate_rate,
 			   DYN_FAULT_frame_doubled))
 	{
@@ -320,8 +504,7 @@ void
 dyn_simnet_client_send(struct dyn_world *world, uint32_t client, uint32_t node,
 					   struct dyn_slice frame, uint64_t tag)
 {
-	uint32_t number =
-		DYN_SIM_NODES_MAX * PEERS_MAX + client * DYN_SIM_NODES_MAX + node;
+	uint32_t number = client_link(client, node);
 	struct link *link = &world->net->links[number];
 	const struct dyn_simnode *to = &world->nodes[node];
 
@@ -340,6 +523,34 @@ dyn_simnet_client_send(struct dyn_world *world, uint32_t client, uint32_t node,
 
 /* ----------------------------------------------------------------- arriving */
 
+/* The process stands still: the frame waits in its socket, while there is
+ * room.  False when it does not. */
+static bool
+wait_in_socket(struct dyn_world *world, uint32_t node,
+			   struct dyn_simevent *event)
+{
+	const struct dyn_simnode *self = &world->nodes[node];
+	struct list *socket = &world->net->sockets[node];
+
+	if (self->paused_until_ms <= world->now_ms)
+		return false;
+	if (world->swarm.socket_frames == 0)
+	{
+		dyn_world_push(world, self->paused_until_ms, DYN_WORLD_FRAME, 0, 0,
+					   event->data);
+		event->data = NULL;
+	}
+	else if (socket->count < world->swarm.socket_frames)
+	{
+		dyn_world_fault(world, DYN_FAULT_frame_in_socket);
+		append(socket, event->data);
+		event->data = NULL;
+	}
+	else
+		dyn_world_fault(world, DYN_FAULT_frame_overflowed);
+	return true;
+}
+
 static void
 arrive_at_node(struct dyn_world *world, struct dyn_simevent *event,
 			   const struct link *link)
@@ -350,13 +561,11 @@ arrive_at_node(struct dyn_world *world, struct dyn_simevent *event,
 
 	if (!dyn_simnode_is_up(world, link->to) || node->life != frame->to_life)
 		return;
-	if (node->paused_until_ms > world->now_ms)
-	{
-		dyn_world_push(world, node->paused_until_ms, DYN_WORLD_FRAME, 0, 0,
-					   frame);
-		event->data = NULL;
+	if (frame->tag != 0 && frame->size > 5 &&
+		frame->bytes[5] == DYN_MESSAGE_PUT)
+		dyn_nemesis_halt_now(world, link->to, DYN_HALT_PUT);
+	if (wait_in_socket(world, link->to, event))
 		return;
-	}
 	message.message.source =
 		is_client(link->from) ? DYN_SOURCE_CLIENT : DYN_SOURCE_NODE;
 	message.message.route =
@@ -387,13 +596,8 @@ arrive_back(struct dyn_world *world, struct dyn_simevent *event,
 	node = &world->nodes[link->from];
 	if (!dyn_simnode_is_up(world, link->from) || node->life != link->from_life)
 		return;
-	if (node->paused_until_ms > world->now_ms)
-	{
-		dyn_world_push(world, node->paused_until_ms, DYN_WORLD_FRAME, 0, 0,
-					   frame);
-		event->data = NULL;
+	if (wait_in_socket(world, link->from, event))
 		return;
-	}
 	message.message.source = DYN_SOURCE_PEER;
 	message.message.peer_index = link->peer_index;
 	message.message.frame = bytes;
@@ -411,6 +615,25 @@ dyn_simnet_arrive(struct dyn_world *world, struct dyn_simevent *event)
 	else
 		arrive_at_node(world, event, link);
 	dyn_simnet_drop(event);
+}
+
+/* It goes on: all that waits is taken, in its order, until it stands still
+ * again. */
+void
+dyn_simnet_woken(struct dyn_world *world, uint32_t node)
+{
+	struct list waiting = world->net->sockets[node];
+	struct frame *frame;
+
+	if (world->nodes[node].paused_until_ms > world->now_ms)
+		return;
+	world->net->sockets[node] = (struct list){ 0 };
+	while ((frame = take_first(&waiting)) != NULL)
+	{
+		struct dyn_simevent event = { .kind = DYN_WORLD_FRAME, .data = frame };
+
+		dyn_simnet_arrive(world, &event);
+	}
 }
 
 /* -------------------------------------------------------------- connections */
@@ -462,16 +685,18 @@ dyn_simnet_connect(struct dyn_world *world, uint32_t node, uint32_t peer_index,
 	for (uint32_t to = 0; to < DYN_SIM_NODES_MAX; to++)
 		if (dyn_slice_equal(address, dyn_slice_of(world->nodes[to].address)))
 		{
-			uint32_t generation = link->generation + 1;
-			struct dyn_simrandom random = link->random;
+			struct link old = *link;
 
 			*link = (struct link){ .used = true,
 								   .from = node,
 								   .to = to,
 								   .peer_index = peer_index,
-								   .generation = generation,
+								   .generation = old.generation + 1,
 								   .from_life = world->nodes[node].life,
-								   .random = random };
+								   .random = old.random };
+			/* The kernel goes on for a process that is no more. */
+			memcpy(link->held, old.held, sizeof(link->held));
+			memcpy(link->tries, old.tries, sizeof(link->tries));
 			try_later(world, number, 50);
 			return;
 		}
@@ -511,12 +736,72 @@ dyn_simnet_try(struct dyn_world *world, uint64_t what)
 	tell(world, link, DYN_EVENT_PEER_UP);
 }
 
+/* ---- of clients that act as the extension ---- */
+
+static void
+client_loses_later(struct dyn_world *world, uint32_t number, uint64_t ms_min,
+				   uint64_t ms_max)
+{
+	struct link *link = &world->net->links[number];
+
+	if (link->used && is_client(link->from) &&
+		dyn_simclient_is_extension(world, link->from - DYN_SIM_NODES_MAX))
+		dyn_world_push(world,
+					   world->now_ms +
+						   dyn_simrandom_between(&link->random, ms_min, ms_max),
+					   DYN_WORLD_LINK_LOST, 0, link_event(number, link), NULL);
+}
+
+/* Is it broken, or has ZeroMQ heard no heartbeat for so long? */
+static void
+client_may_lose(struct dyn_world *world, uint64_t what)
+{
+	struct link *link = &world->net->links[(uint32_t) what];
+	uint32_t node = link->to;
+
+	if (!link->used || link->generation != (uint32_t) (what >> 32) ||
+		(!link->is_severed && dyn_simnode_is_up(world, node) &&
+		 world->nodes[node].life == link->to_life &&
+		 world->nodes[node].paused_until_ms <= world->now_ms &&
+		 !is_blocked(world, link->from, node, DYN_PLANE_DATA) &&
+		 !is_blocked(world, node, link->from, DYN_PLANE_DATA)))
+		return;
+	link->used = link->is_up = link->is_severed = false;
+	link->generation++;
+	dyn_simclient_lost(world, link->from - DYN_SIM_NODES_MAX, node);
+}
+
+void
+dyn_simnet_sever(struct dyn_world *world, uint32_t client, uint32_t node,
+				 uint64_t ms)
+{
+	uint32_t number = client_link(client, node);
+
+	dyn_world_fault(world, DYN_FAULT_client_severed);
+	world->net->links[number].is_severed = true;
+	client_loses_later(world, number, ms, ms);
+}
+
+void
+dyn_simnet_stopped(struct dyn_world *world, uint32_t node)
+{
+	for (uint32_t client = 0; client < DYN_SIM_CLIENTS_MAX; client++)
+		client_loses_later(world, client_link(client, node), SILENT_MS_MIN,
+						   SILENT_MS_MAX);
+}
+
 void
 dyn_simnet_lost(struct dyn_world *world, uint64_t what)
 {
 	uint32_t number;
-	struct link *link = link_of_event(world, what, &number);
+	struct link *link;
 
+	if (is_client(world->net->links[(uint32_t) what].from))
+	{
+		client_may_lose(world, what);
+		return;
+	}
+	link = link_of_event(world, what, &number);
 	if (link == NULL || !link->is_up)
 		return;
 	if (world->nodes[link->from].paused_until_ms > world->now_ms)
@@ -554,6 +839,9 @@ lose_cut_links(struct dyn_world *world, const struct partition *partition)
 	{
 		struct link *link = &world->net->links[i];
 
+		if (link->used && (partition->cuts[link->from][link->to] ||
+						   partition->cuts[link->to][link->from]))
+			client_loses_later(world, i, SILENT_MS_MIN, SILENT_MS_MAX);
 		if (link->used &&
 			(partition->cuts[link->from][link->to] ||
 			 partition->cuts[link->to][link->from]) &&
@@ -612,6 +900,9 @@ dyn_simnet_heal(struct dyn_world *world)
 	memset(world->net->partitions, 0, sizeof(world->net->partitions));
 	memset(world->net->clogged_until_ms, 0,
 		   sizeof(world->net->clogged_until_ms));
+	for (uint32_t i = 0; i < LINKS_MAX; i++)
+		for (uint32_t k = 0; k < 4; k++)
+			let_go(world, i, k / 2, (enum dyn_plane)(k % 2));
 }
 
 void
@@ -639,7 +930,7 @@ dyn_simnet_break(struct dyn_world *world, uint32_t node, uint32_t peer)
 void
 dyn_simnet_hang_up(struct dyn_world *world, uint32_t client)
 {
-	uint32_t first = DYN_SIM_NODES_MAX * PEERS_MAX + client * DYN_SIM_NODES_MAX;
+	uint32_t first = client_link(client, 0);
 
 	for (uint32_t i = first; i < first + DYN_SIM_NODES_MAX; i++)
 	{
@@ -651,6 +942,7 @@ dyn_simnet_hang_up(struct dyn_world *world, uint32_t client)
 void
 dyn_simnet_node_down(struct dyn_world *world, uint32_t node)
 {
+	drop_all(&world->net->sockets[node]);
 	for (uint32_t i = 0; i < LINKS_MAX; i++)
 	{
 		struct link *link = &world->net->links[i];
@@ -658,7 +950,10 @@ dyn_simnet_node_down(struct dyn_world *world, uint32_t node)
 		if (!link->used)
 			continue;
 		if (link->to == node)
+		{
 			lose_later(world, i, 0, 60);
+			client_loses_later(world, i, 0, 60);
+		}
 		if (link->from == node)
 		{
 			link->is_up = false;

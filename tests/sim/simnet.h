@@ -10,6 +10,11 @@
  * arrive.  Frames may be dropped, delayed, doubled or damaged at any time;
  * partitions work in one direction.
  *
+ * What kernels and stopped processes do, where the seed has it: frames that a
+ * partition stops are sent again when it is over, though their sender may have
+ * hung up long ago; and frames for a node that stands still wait in its socket,
+ * until it wakes and takes them in their order.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_TESTS_SIMNET_H
@@ -40,6 +45,18 @@ void dyn_simnet_client_send(struct dyn_world *world, uint32_t client,
 /* Which client a route leads to; false when it leads to a node. */
 bool dyn_simnet_route_client(const struct dyn_world *world, uint64_t route,
 							 uint32_t *client);
+
+/* It breaks this connection so soon after what it has sent last. */
+void dyn_simnet_sever(struct dyn_world *world, uint32_t client, uint32_t node,
+					  uint64_t ms);
+
+/* A node stands still, or goes on: clients notice the one, frames wait for the
+ * other. */
+void dyn_simnet_stopped(struct dyn_world *world, uint32_t node);
+void dyn_simnet_woken(struct dyn_world *world, uint32_t node);
+
+/* A kernel tries again (DYN_WORLD_RETRANSMIT). */
+void dyn_simnet_retransmit(struct dyn_world *world, uint64_t what);
 
 /* Events of the queue. */
 void dyn_simnet_arrive(struct dyn_world *world, struct dyn_simevent *event);

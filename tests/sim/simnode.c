@@ -20,6 +20,7 @@
 enum
 {
 	STEPS_AT_ONCE_MAX = 100000, /* of one node in one millisecond */
+	MILLION = 1000000,
 	MADE_OF_A_KEY = 4,          /* so often its object, at most */
 	MADE_OF_A_FRAME = 4,        /* unpacked, passed on, answered */
 	HELD_OF_WRITTEN = 2,        /* so often what room.h counts of it */
@@ -41,7 +42,7 @@ dyn_simnode_clock(const struct dyn_world *world, uint32_t index)
 	const struct dyn_simnode *self = &world->nodes[index];
 
 	return self->clock_base_ms +
-		   (world->now_ms - self->started_at_ms) * self->clock_per_mille / 1000;
+		   (world->now_ms - self->started_at_ms) * self->clock_ppm / MILLION;
 }
 
 /* When a node's clock will show this time. */
@@ -56,7 +57,7 @@ world_time(const struct dyn_simnode *self, uint64_t clock_ms)
 		return self->started_at_ms;
 	passed = clock_ms - self->clock_base_ms;
 	return self->started_at_ms +
-		   (passed * 1000 + self->clock_per_mille - 1) / self->clock_per_mille;
+		   (passed * MILLION + self->clock_ppm - 1) / self->clock_ppm;
 }
 
 void
@@ -72,8 +73,8 @@ dyn_simnode_plan(struct dyn_world *world, uint32_t index)
 	store_ms = dyn_simstore_deadline(self->store);
 	if (store_ms < at_ms)
 		at_ms = store_ms;
-	if (at_ms < self->paused_until_ms)
-		at_ms = self->paused_until_ms;
+	if (at_ms < self->paused_until_ms + self->late_ms)
+		at_ms = self->paused_until_ms + self->late_ms;
 	if (at_ms < world->now_ms)
 		at_ms = world->now_ms;
 	if (at_ms >= self->wake_at_ms)
@@ -206,13 +207,24 @@ static void
 perform_all(struct dyn_world *world, uint32_t index)
 {
 	struct dyn_effects *effects = &world->nodes[index].effects;
+	bool loads = false;
+	bool stores = false;
 
 	for (uint32_t i = 0; i < effects->count; i++)
 	{
 		perform(world, index, &effects->items[i]);
 		if (world->nodes[index].snipe != DYN_SNIPE_NOT)
 			aim(world, index, &effects->items[i]);
+		if (effects->items[i].type == DYN_EFFECT_LOAD)
+			loads = true;
+		if (effects->items[i].type == DYN_EFFECT_STORE &&
+			effects->items[i].store.writes[0].table != DYN_TABLE_META)
+			stores = true;
 	}
+	if (loads)
+		dyn_nemesis_halt_now(world, index, DYN_HALT_LOAD);
+	if (stores)
+		dyn_nemesis_halt_now(world, index, DYN_HALT_STORE);
 	dyn_effects_reset(effects);
 }
 
@@ -561,11 +573,18 @@ dyn_simnode_start(struct dyn_world *world, uint32_t index)
 	self->wake_serial++;
 	self->started_at_ms = world->now_ms;
 	self->clock_base_ms = dyn_simrandom_below(&self->random, 1000000000);
-	self->clock_per_mille = (uint32_t) dyn_simrandom_between(
-		&self->random, world->swarm.clock_slowest, world->swarm.clock_fastest);
-	if (self->clock_per_mille <= 900 || self->clock_per_mille >= 1100)
+	self->clock_ppm = 1000 * (uint32_t) dyn_simrandom_between(
+								 &self->random, world->swarm.clock_slowest,
+								 world->swarm.clock_fastest);
+	if (self->clock_ppm <= 900000 || self->clock_ppm >= 1100000)
 		dyn_world_fault(world, DYN_FAULT_clock_rate);
+	if (world->swarm.drift_ppm != 0)
+		self->clock_ppm += (uint32_t) dyn_simrandom_below(
+							   &self->random, 2 * world->swarm.drift_ppm + 1) -
+						   world->swarm.drift_ppm;
 	self->snipe = DYN_SNIPE_NOT;
+	self->halt = DYN_HALT_NOT;
+	self->late_ms = 0;
 	open_store(world, index);
 	boot(world, index);
 	dyn_whitebox_drift(world, index);

@@ -3,9 +3,11 @@
  */
 #include "model/hash.h"
 #include "tests/sim/simclient_state.h"
+#include "tests/sim/simext.h"
 #include "tests/sim/simview.h"
 #include "tests/sim/whitebox.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +28,7 @@ keep(uint8_t **to, uint32_t *size, struct dyn_slice bytes)
 
 static void
 remember(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
-		 const struct dyn_object *object, struct dyn_arena *arena)
+		 uint32_t op, const struct dyn_object *object, struct dyn_arena *arena)
 {
 	struct dyn_memory *memory = &self->memories[key];
 	struct dyn_slice bytes;
@@ -41,6 +43,7 @@ remember(struct dyn_world *world, struct dyn_simclient *self, uint32_t key,
 		return;
 	memory->used = true;
 	memory->at_ms = world->now_ms;
+	memory->op = op;
 	keep(&memory->context, &memory->context_size, bytes);
 	memory->has_row = count > 0;
 	if (count == 0)
@@ -81,12 +84,17 @@ dyn_simread_note(struct dyn_world *world, struct dyn_simclient *self,
 									key);
 				continue;
 			}
-			dyn_world_say(world, "  client %u op %u reads key %u version %u",
-						  self->index, op, key, vid);
+			dyn_world_say(world,
+						  "  client %u op %u reads key %u version %u (%" PRIx64
+						  ".%" PRIu64 ":%" PRIu64 ")",
+						  self->index, op, key, vid,
+						  object.versions[i].dot.actor.start,
+						  object.versions[i].dot.actor.epoch,
+						  object.versions[i].dot.counter);
 			dyn_history_return(&world->history, op, vid);
 			dyn_vids_add(&self->memories[key].vids, vid);
 		}
-		remember(world, self, key, &object, &arena);
+		remember(world, self, key, op, &object, &arena);
 	}
 	dyn_arena_destroy(&arena);
 	return ok;
@@ -112,47 +120,94 @@ dyn_simread_give_up(struct dyn_world *world, struct dyn_simclient *self)
 
 /* ---------------------------------------------------------- coordinated get */
 
-void
-dyn_simread_get(struct dyn_world *world, struct dyn_simclient *self)
+/* Ask a coordinator for the keys of the action. */
+static struct dyn_attempt *
+ask(struct dyn_world *world, struct dyn_simclient *self, uint32_t node)
 {
 	struct dyn_action *action = &self->action;
 	Dyn__GetRequest request = DYN__GET_REQUEST__INIT;
 	ProtobufCBinaryData keys[DYN_SIM_BATCH_MAX];
 	char texts[DYN_SIM_BATCH_MAX][32];
+
+	for (uint32_t i = 0; i < action->count; i++)
+		keys[i] = dyn_bytes_of_slice(dyn_sim_key(action->keys[i], texts[i]));
+	request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_SIM_BUCKET));
+	request.r = action->own_r;
+	request.keys = keys;
+	request.n_keys = action->count;
+	return dyn_sim_send(world, self->index, &self->attempts, node,
+						DYN_MESSAGE_GET, &request.base, READ_MS);
+}
+
+static void
+cancel(struct dyn_world *world, struct dyn_simclient *self,
+	   struct dyn_attempt *attempt)
+{
+	Dyn__Cancel message = DYN__CANCEL__INIT;
+	uint64_t correlation = attempt->correlation;
+
+	dyn_world_fault(world, DYN_FAULT_request_cancelled);
+	attempt->cancelled = true;
+	message.n_correlations = 1;
+	message.correlations = &correlation;
+	dyn_sim_send(world, self->index, &self->attempts, attempt->node,
+				 DYN_MESSAGE_CANCEL, &message.base, 0)
+		->cancelled = true;
+}
+
+void
+dyn_simread_get(struct dyn_world *world, struct dyn_simclient *self)
+{
+	struct dyn_action *action = &self->action;
 	uint8_t r = (uint8_t) world->swarm.r;
 	struct dyn_attempt *attempt;
 
+	action->own_r = 0;
 	if (dyn_simrandom_chance(&self->random, world->swarm.own_quorum_rate))
-		request.r = r =
+		action->own_r = r =
 			(uint8_t) dyn_simrandom_between(&self->random, 1, world->swarm.n);
 	action->kind = DYN_ACTION_GET;
 	for (uint32_t i = 0; i < action->count; i++)
-	{
 		action->ops[i] = dyn_history_read(&world->history, action->keys[i],
 										  self->index, r, true, world->now_ms);
-		keys[i] = dyn_bytes_of_slice(dyn_sim_key(action->keys[i], texts[i]));
-	}
-	request.bucket = dyn_bytes_of_slice(dyn_slice_of(DYN_SIM_BUCKET));
-	request.keys = keys;
-	request.n_keys = action->count;
-	attempt = dyn_sim_send(world, self->index, &self->attempts,
-						   dyn_simclient_some_node(world, self),
-						   DYN_MESSAGE_GET, &request.base, READ_MS);
+	memset(action->correlations, 0, sizeof(action->correlations));
+	attempt = ask(world, self,
+				  self->is_extension ? dyn_simext_coordinator(world, self)
+									 : dyn_simclient_some_node(world, self));
 	action->correlations[0] = attempt->correlation;
-	dyn_simclient_await(world, self, READ_MS + 500);
+	dyn_simclient_await(world, self,
+						self->is_extension ? DYN_SIMEXT_COORDINATOR_MS
+										   : READ_MS + 500);
 	if (dyn_simrandom_chance(&self->random, 10000))
-	{
-		Dyn__Cancel cancel = DYN__CANCEL__INIT;
-		uint64_t correlation = attempt->correlation;
+		cancel(world, self, attempt);
+}
 
-		dyn_world_fault(world, DYN_FAULT_request_cancelled);
-		attempt->cancelled = true;
-		cancel.n_correlations = 1;
-		cancel.correlations = &correlation;
-		dyn_sim_send(world, self->index, &self->attempts, attempt->node,
-					 DYN_MESSAGE_CANCEL, &cancel.base, 0)
-			->cancelled = true;
+/* Somebody was silent: as the extension does it, a coordinator is asked, then
+ * another one as well; else the read is given up. */
+void
+dyn_simread_late(struct dyn_world *world, struct dyn_simclient *self)
+{
+	struct dyn_action *action = &self->action;
+
+	if (!self->is_extension || action->abandoned ||
+		action->kind == DYN_ACTION_SCAN ||
+		(action->kind == DYN_ACTION_GET && action->correlations[1] != 0))
+	{
+		dyn_simread_give_up(world, self);
+		return;
 	}
+	dyn_simext_note_silence(world, self);
+	self->turn++;
+	if (action->kind == DYN_ACTION_GET)
+	{
+		action->correlations[1] =
+			ask(world, self, dyn_simext_coordinator(world, self))->correlation;
+		dyn_simclient_timer(world, self, READ_MS);
+		return;
+	}
+	dyn_simread_end(world, action->ops[0], DYN_HISTORY_NO);
+	dyn_arena_destroy(&action->arena);
+	dyn_simread_get(world, self);
 }
 
 static void
@@ -195,7 +250,11 @@ dyn_simread_owners(struct dyn_world *world, struct dyn_simclient *self,
 {
 	struct dyn_action *action = &self->action;
 	uint8_t n = self->ring.replica_count;
-	uint8_t first = (uint8_t) dyn_simrandom_below(&self->random, n);
+	uint8_t first;
+
+	if (self->is_extension)
+		return dyn_simext_owners(world, self, partition);
+	first = (uint8_t) dyn_simrandom_below(&self->random, n);
 
 	action->owner_count = 0;
 	for (uint8_t i = 0; i < world->swarm.r; i++)
@@ -232,7 +291,7 @@ dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self)
 			world, self,
 			dyn_hash_partition(record.cell, self->ring.partition_count)))
 	{
-		dyn_simread_give_up(world, self);
+		dyn_simread_late(world, self);
 		return;
 	}
 	for (uint8_t i = 0; i < action->owner_count; i++)
@@ -248,7 +307,8 @@ dyn_simread_direct(struct dyn_world *world, struct dyn_simclient *self)
 						 DYN_MESSAGE_READ, &request.base, READ_MS)
 				->correlation;
 	}
-	dyn_simclient_await(world, self, READ_MS + 500);
+	dyn_simclient_await(
+		world, self, self->is_extension ? DYN_SIMEXT_HEDGE_MS : READ_MS + 500);
 }
 
 static void

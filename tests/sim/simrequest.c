@@ -154,6 +154,22 @@ make_room(struct dyn_world *world, uint32_t op)
 	return &world->writes[op];
 }
 
+static void
+say_context(const struct dyn_world *world, struct dyn_slice bytes)
+{
+	struct dyn_arena arena;
+	struct dyn_clock context;
+	char *text;
+
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	if (bytes.size != 0 &&
+		dyn_clock_decode(bytes, false, &arena.allocator, &context) ==
+			DYN_STATUS_OK &&
+		dyn_clock_format(&context, &arena.allocator, &text) == DYN_STATUS_OK)
+		dyn_world_say(world, "  with context %s", text);
+	dyn_arena_destroy(&arena);
+}
+
 uint32_t
 dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
 				  enum dyn_history_mode mode, uint32_t value_count,
@@ -174,7 +190,8 @@ dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
 									.key = key,
 									.mode = mode,
 									.w = w,
-									.first_ms = world->now_ms };
+									.first_ms = world->now_ms,
+									.read_op = UINT32_MAX };
 	dyn_world_say(world,
 				  "client %u makes op %u: key %u, %u values from version %u, "
 				  "mode %d, read %u versions",
@@ -182,6 +199,8 @@ dyn_sim_new_write(struct dyn_world *world, uint32_t client, uint32_t key,
 				  entry->seen.count);
 	for (uint32_t i = 0; i < entry->seen.count; i++)
 		dyn_world_say(world, "  read version %u", entry->seen.items[i]);
+	if (world->verbose)
+		say_context(world, context);
 	memcpy(write->request.bytes, bits, 16);
 	memcpy(write->request.bytes, &op, 4);
 	if (context.size > 0)
@@ -233,7 +252,8 @@ fill_put_op(struct dyn_world *world, uint32_t op, struct dyn_arena *arena,
 	message->request_id.len = 16;
 	message->context = dyn_bytes_of_slice(write->context);
 	message->mode = (Dyn__PutMode) write->mode;
-	message->retry = write->attempt_count > 0;
+	message->retry =
+		write->is_bounded ? write->is_marked : write->attempt_count > 0;
 	if (entry->kind == DYN_HISTORY_DELETE)
 		return;
 	message->n_values = entry->vid_count;
@@ -248,7 +268,8 @@ fill_put_op(struct dyn_world *world, uint32_t op, struct dyn_arena *arena,
 struct dyn_attempt *
 dyn_sim_send_put(struct dyn_world *world, uint32_t client,
 				 struct dyn_attempts *attempts, uint32_t node,
-				 const uint32_t *ops, uint32_t count, uint32_t remaining_ms)
+				 const uint32_t *ops, uint32_t count, uint32_t remaining_ms,
+				 const struct dyn_sim_bound *bound)
 {
 	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
 	Dyn__PutOp messages[DYN_SIM_BATCH_MAX];
@@ -261,13 +282,16 @@ dyn_sim_send_put(struct dyn_world *world, uint32_t client,
 	request.w = world->writes[ops[0]].w;
 	request.n_ops = count;
 	request.ops = pointers;
+	request.process = bound != NULL ? bound->process : 0;
+	request.act_until_ms = bound != NULL ? bound->act_until_ms : 0;
 	for (uint32_t i = 0; i < count; i++)
 	{
 		struct dyn_simwrite *write = &world->writes[ops[i]];
 
 		fill_put_op(world, ops[i], &arena, &messages[i]);
 		pointers[i] = &messages[i];
-		if (write->attempt_count > 0 && is_still_open(world, attempts, ops[i]))
+		if (write->attempt_count > 0 && !write->is_bounded &&
+			is_still_open(world, attempts, ops[i]))
 			write->repeated = true;
 		write->attempt_count++;
 		write->maybe_count++;
@@ -358,6 +382,31 @@ dyn_simclient_forward_doubled(struct dyn_world *world, struct dyn_slice frame)
 	dyn_arena_destroy(&arena);
 }
 
+/* Do clocks differ by less than the extension counts on?  (simext.c) */
+static bool
+can_be_exact(const struct dyn_world *world)
+{
+	return world->swarm.clock_slowest == 1000 &&
+		   world->swarm.clock_fastest == 1000 && world->swarm.drift_ppm <= 500;
+}
+
+bool
+dyn_simwrite_is_exact(const struct dyn_world *world, uint32_t op)
+{
+	const struct dyn_simwrite *write = &world->writes[op];
+
+	return write->is_bounded && !write->repeated && can_be_exact(world);
+}
+
+static bool
+has_crashed(const struct dyn_world *world, uint64_t from_ms, uint64_t until_ms)
+{
+	for (uint64_t i = 0; i < world->crash_count; i++)
+		if (world->crashes_ms[i] >= from_ms && world->crashes_ms[i] <= until_ms)
+			return true;
+	return false;
+}
+
 void
 dyn_sim_judge_repeats(struct dyn_world *world)
 {
@@ -368,15 +417,21 @@ dyn_sim_judge_repeats(struct dyn_world *world)
 	{
 		const struct dyn_simwrite *write =
 			op < world->write_capacity ? &world->writes[op] : NULL;
+		struct dyn_history_op *entry = &world->history.ops[op];
 
-		if (write == NULL || !write->used ||
-			(write->attempt_count < 2 && !write->repeated))
+		if (write == NULL || !write->used)
 			continue;
-		world->history.ops[op].repeated =
-			write->repeated || write->last_ms > write->first_ms + remembered_ms;
-		for (uint64_t i = 0; i < world->crash_count; i++)
-			if (world->crashes_ms[i] >= write->first_ms &&
-				world->crashes_ms[i] <= write->last_ms + AFTERMATH_MS)
-				world->history.ops[op].repeated = true;
+		entry->exact = dyn_simwrite_is_exact(world, op);
+		if (entry->exact)
+			entry->acts_until_ms =
+				write->acts_until_ms[write->acts_until_ms[1] >
+									 write->acts_until_ms[0]];
+		else if (write->attempt_count > 1 || write->repeated)
+			entry->repeated =
+				write->repeated ||
+				(write->is_bounded && write->attempt_count > 1) ||
+				write->last_ms > write->first_ms + remembered_ms ||
+				has_crashed(world, write->first_ms,
+							write->last_ms + AFTERMATH_MS);
 	}
 }

@@ -12,7 +12,7 @@
 
 enum
 {
-	DYN_SIM_ATTEMPTS = 128,
+	DYN_SIM_ATTEMPTS = 512,
 	DYN_SIM_BATCH_MAX = 16,
 	DYN_SIM_OPERATOR = DYN_SIM_CLIENTS_MAX - 1 /* the client of simsync.c */
 };
@@ -70,11 +70,19 @@ uint32_t dyn_sim_new_write(struct dyn_world *world, uint32_t client,
 						   uint32_t value_count, struct dyn_slice context,
 						   const struct dyn_vids *seen, uint8_t w);
 
-/* Send these writes in one PUT. */
+/* Until when it may act, by the clock of the node that is asked. */
+struct dyn_sim_bound
+{
+	uint64_t process;
+	uint64_t act_until_ms;
+};
+
+/* Send these writes in one PUT; bound: or NULL. */
 struct dyn_attempt *dyn_sim_send_put(struct dyn_world *world, uint32_t client,
 									 struct dyn_attempts *attempts,
 									 uint32_t node, const uint32_t *ops,
-									 uint32_t count, uint32_t remaining_ms);
+									 uint32_t count, uint32_t remaining_ms,
+									 const struct dyn_sim_bound *bound);
 
 /* A node's word on one write of an attempt. */
 void dyn_sim_write_answer(struct dyn_world *world, uint32_t op,

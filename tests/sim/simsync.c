@@ -53,7 +53,7 @@ dyn_sim_do_put(struct dyn_world *world, uint32_t node,
 								put->read ? &put->read->vids : NULL, put->w);
 	await(world, self,
 		  dyn_sim_send_put(world, self->index, &self->attempts, node,
-						   &result.op, 1, SYNC_MS),
+						   &result.op, 1, SYNC_MS, NULL),
 		  &result);
 	dyn_sim_write_rest(world, result.op);
 	return result;

@@ -176,8 +176,8 @@ draw_nodes(struct dyn_swarm *self, dice d)
 		self->down_ms_max = between(d, 20000, 120000);
 	self->pause_period_ms = sometimes(d, 40, 10000, 240000);
 	self->pause_ms_max = between(d, 50, 8000);
-	self->clock_slowest = 1000 - sometimes(d, 40, 10, 500);
-	self->clock_fastest = 1000 + sometimes(d, 40, 10, 1000);
+	self->clock_slowest = 1000 - sometimes(d, 20, 10, 500);
+	self->clock_fastest = 1000 + sometimes(d, 20, 10, 1000);
 	self->wall_period_ms = sometimes(d, 40, 20000, 300000);
 	self->wall_jump_s = between(d, 0, 1) ? 3600 : 315360000;
 }
@@ -242,6 +242,34 @@ draw_skew(struct dyn_swarm *self, dice d)
 	self->clock_slowest = self->clock_fastest = 1000;
 }
 
+/* Clients that act as the extension, in most runs, and what makes their
+ * attempts late: processes that stand still, kernels that go on, connections
+ * that break, cuts beyond what anybody remembers. */
+static void
+draw_attempts(struct dyn_swarm *self, dice d)
+{
+	bool long_ones = between(d, 0, 3) == 0;
+
+	self->extension_rate = sometimes(d, 85, 300000, 1000000);
+	if (between(d, 0, 1) == 0 && self->extension_rate != 0)
+		self->extension_rate = 1000000;
+	self->follow_rate = sometimes(d, 90, 100000, 900000);
+	self->two_rate = between(d, 0, 3) ? 50000 : between(d, 100000, 600000);
+	self->retransmit_rate = sometimes(d, 60, 100000, 1000000);
+	self->sever_rate = sometimes(d, 40, 1000, 50000);
+	self->socket_frames = between(d, 0, 9) ? 10000 : between(d, 1, 50);
+	self->halt_period_ms = sometimes(d, 70, 3000, 60000);
+	self->halt_ms_max = between(d, 2000, 10000);
+	self->drift_ppm = sometimes(d, 50, 1, 400);
+	if (self->skew_ms_max != 0)
+		self->drift_ppm = 0;
+	if (!long_ones)
+		return;
+	self->halt_ms_max = between(d, 10000, 120000);
+	self->pause_ms_max = between(d, 10000, 120000);
+	self->partition_ms_max = between(d, 40000, 120000);
+}
+
 void
 dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 {
@@ -258,6 +286,7 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	struct dyn_simrandom memory = dyn_simrandom_stream(seed, 0x6d656d6f);
 	struct dyn_simrandom hints = dyn_simrandom_stream(seed, 0x68696e74);
 	struct dyn_simrandom skew = dyn_simrandom_stream(seed, 0x736b6577);
+	struct dyn_simrandom attempts = dyn_simrandom_stream(seed, 0x61747470);
 
 	dyn_swarm_calm(self);
 	draw_cluster(self, &cluster);
@@ -288,4 +317,5 @@ dyn_swarm_draw(struct dyn_swarm *self, uint64_t seed)
 	self->newer = sometimes(&newer, 20, 1, (1U << DYN_SIM_ENDPOINTS_MAX) - 1);
 	self->unknown_rate = sometimes(&newer, 50, 100, 50000);
 	self->hints_max = sometimes(&hints, 25, 1, 20);
+	draw_attempts(self, &attempts);
 }

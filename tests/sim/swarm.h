@@ -65,6 +65,9 @@
 	X(late_retry_rate, 0)                                                      \
 	X(abandon_rate, 0)    /* clients that hang up before the answer */         \
 	X(own_quorum_rate, 0) /* requests with an R or W of their own */           \
+	X(two_rate, 50000)    /* puts of two values */                             \
+	X(extension_rate, 0)  /* clients that act as the extension (simext.h) */   \
+	X(follow_rate, 0)     /* writes whose client replaces them at once */      \
 	/* network */                                                              \
 	X(delay_ms_min, 0)                                                         \
 	X(delay_ms_max, 2)                                                         \
@@ -82,6 +85,9 @@
 	X(partition_period_ms, 0)                                                  \
 	X(partition_ms_max, 5000)                                                  \
 	X(partition_shapes, 0) /* bits by enum dyn_shape; 0 = all */               \
+	X(retransmit_rate, 0)  /* cut connections whose kernels go on trying */    \
+	X(sever_rate, 0)       /* puts behind which the connection breaks */       \
+	X(socket_frames, 0) /* wait for a stopped process; 0 = each by itself */   \
 	/* nodes */                                                                \
 	X(crash_period_ms, 0)                                                      \
 	X(crash_all_period_ms, 0)                                                  \
@@ -90,8 +96,11 @@
 	X(down_ms_max, 1000)                                                       \
 	X(pause_period_ms, 0)                                                      \
 	X(pause_ms_max, 1000)                                                      \
+	X(halt_period_ms, 0) /* pauses and cuts just when a put is under way */    \
+	X(halt_ms_max, 5000)                                                       \
 	X(clock_slowest, 1000) /* monotonic clocks run at so many per mille */     \
 	X(clock_fastest, 1000)                                                     \
+	X(drift_ppm, 0)      /* ... and are off by so many millionths */           \
 	X(wall_period_ms, 0) /* wall clocks jump */                                \
 	X(wall_jump_s, 3600)                                                       \
 	X(skew_ms_max, 0) /* ... or are apart by so much, all the time */          \

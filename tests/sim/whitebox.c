@@ -10,6 +10,11 @@
 #include <string.h>
 #include <uthash.h>
 
+enum
+{
+	CLOCK_STEP_MS = 2 /* clocks show whole milliseconds */
+};
+
 /* All that is known of one dot. */
 struct dyn_known_dot
 {
@@ -23,7 +28,8 @@ struct dyn_known_dot
 	} id;
 	struct dyn_request_id request;
 	uint64_t value_hash;
-	uint32_t write; /* of the history; UINT32_MAX = nobody's */
+	uint32_t write;    /* of the history; UINT32_MAX = nobody's */
+	uint64_t first_ms; /* it was met */
 };
 
 struct dyn_whitebox *
@@ -178,6 +184,25 @@ learn_dot(struct dyn_world *world, uint32_t node,
 	dyn_world_violation(world, "C2", "node %u has a write of nobody", node);
 }
 
+/* W10: a coordinator sends what it makes in the step that makes it. */
+static void
+check_time(struct dyn_world *world, uint32_t node, uint32_t op,
+		   struct dyn_dot dot)
+{
+	const struct dyn_simwrite *write;
+	uint64_t until_ms;
+
+	if (op == UINT32_MAX || !dyn_simwrite_is_exact(world, op))
+		return;
+	write = dyn_simwrite_of(world, op);
+	until_ms = write->acts_until_ms[dot.actor.epoch == 0];
+	if (world->now_ms > until_ms + CLOCK_STEP_MS)
+		dyn_world_violation(world, "W10",
+							"node %u acts on op %u (key %u) %" PRIu64
+							" ms after its client has left it",
+							node, op, write->key, world->now_ms - until_ms);
+}
+
 static void
 note_version(struct dyn_world *world, uint32_t node, uint32_t key,
 			 const struct dyn_version *version, bool stored)
@@ -196,7 +221,10 @@ note_version(struct dyn_world *world, uint32_t node, uint32_t key,
 		known->id = wanted.id;
 		known->request = version->request;
 		known->value_hash = value_hash;
+		known->first_ms = world->now_ms;
 		learn_dot(world, node, version, known);
+		if (!stored)
+			check_time(world, node, known->write, version->dot);
 	}
 	else if (known->value_hash != value_hash ||
 			 dyn_request_id_compare(&known->request, &version->request) != 0)
@@ -207,6 +235,87 @@ note_version(struct dyn_world *world, uint32_t node, uint32_t key,
 							wanted.id.counter);
 	if (stored && known->write != UINT32_MAX)
 		self->writes[known->write].takers |= 1U << node;
+}
+
+/* ---------------------------------------------- what a retry left behind */
+
+/* The dots of one version: that of its retries, and those of attempts that were
+ * not marked. */
+struct dots_of
+{
+	struct dyn_dot retried;
+	uint64_t retried_ms; /* when it was met; UINT64_MAX = it was not */
+	const struct dyn_clock *context;
+	bool covers_other; /* the context does, of the unmarked attempts */
+};
+
+static void
+look_at_dot(const struct dyn_whitebox *self, uint32_t key, struct dyn_dot dot,
+			uint64_t value_hash, struct dots_of *out)
+{
+	struct dyn_known_dot *known;
+	struct dyn_known_dot wanted = { .id = { dot.actor.start, dot.actor.epoch,
+											dot.counter, key } };
+
+	HASH_FIND(hh, self->dots, &wanted.id, sizeof(wanted.id), known);
+	if (known == NULL || known->value_hash != value_hash)
+		return;
+	if (dot.actor.epoch != 0)
+	{
+		out->covers_other |= dyn_clock_covers(out->context, dot);
+		return;
+	}
+	out->retried = dot;
+	out->retried_ms = known->first_ms;
+}
+
+/* Had the write been acknowledged, so that who read then must have met it? */
+static bool
+was_to_be_met(const struct dyn_world *world, uint32_t op, uint32_t by)
+{
+	const struct dyn_history_op *write = &world->history.ops[op];
+	const struct dyn_history_op *reader = &world->history.ops[by];
+	uint32_t read_op = dyn_simwrite_of(world, by)->read_op;
+	uint8_t r = reader->check_quorum;
+
+	if (read_op != UINT32_MAX)
+	{
+		reader = &world->history.ops[read_op];
+		r = reader->quorum;
+	}
+	return write->result == DYN_HISTORY_OK &&
+		   write->end_ms < reader->begin_ms &&
+		   write->quorum + r > (uint8_t) world->swarm.n;
+}
+
+bool
+dyn_whitebox_is_residue(void *context, uint32_t key, uint32_t vid, uint32_t by)
+{
+	struct dyn_world *world = context;
+	const struct dyn_whitebox *self = world->whitebox;
+	uint32_t op = world->history.keys[key].vid_ops[vid];
+	const struct dyn_simwrite *replacing = dyn_simwrite_of(world, by);
+	uint8_t buffer[DYN_SIM_VALUE_MAX];
+	uint64_t value_hash =
+		dyn_hash_bytes(dyn_sim_value(world, key, vid, buffer));
+	struct dyn_clock seen = { 0 };
+	struct dots_of dots = { .retried_ms = UINT64_MAX, .context = &seen };
+
+	dyn_arena_reset(&world->whitebox->arena);
+	if (replacing->context.size != 0 &&
+		dyn_clock_decode(replacing->context, false, &self->arena.allocator,
+						 &seen) != DYN_STATUS_OK)
+		return false;
+	for (uint32_t i = 0;
+		 op < self->write_capacity && i < self->writes[op].count; i++)
+		look_at_dot(self, key, self->writes[op].items[i], value_hash, &dots);
+	if (dots.retried_ms == UINT64_MAX ||
+		dyn_clock_covers(&seen, dots.retried) || was_to_be_met(world, op, by))
+		return false;
+	/* What a replacing write met, only its coordinator knows. */
+	return dots.covers_other ||
+		   (world->history.ops[by].mode == DYN_HISTORY_REPLACE &&
+			dots.retried_ms >= world->history.ops[by].begin_ms);
 }
 
 /* Does the record say of the object what is true? */

@@ -17,6 +17,7 @@
  *     W8 owners say no "not found" rests on owners only (simread.c)
  *     W9 hints         as many are counted as are on disk, and no more
  *                      than hints_max (simnode.c)
+ *     W10 left         no attempt begins to act after its client has left it
  *     C5 bound         no write is two rows, so there are never more rows than
  *                      writers who had not read each other
  *     C6 converged     at the end all owners' records are equal
@@ -83,6 +84,11 @@ uint32_t dyn_whitebox_holders(const struct dyn_world *world, uint32_t write,
 
 /* Is a version of this write live on any disk? */
 bool dyn_whitebox_is_stored(const struct dyn_world *world, uint32_t write);
+
+/* The residue of history.h, by the context of `by` against the dots of the
+ * version: of this world. */
+bool dyn_whitebox_is_residue(void *world, uint32_t key, uint32_t vid,
+							 uint32_t by);
 
 /* An object that a client was given: W3. */
 void dyn_whitebox_object(struct dyn_world *world, uint32_t key,

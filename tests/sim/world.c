@@ -158,6 +158,12 @@ handle(struct dyn_world *self, struct dyn_simevent *event)
 		case DYN_WORLD_MEND:
 			dyn_simnet_mend(self, event->who, event->what);
 			break;
+		case DYN_WORLD_WOKEN:
+			dyn_simnet_woken(self, event->who);
+			break;
+		case DYN_WORLD_RETRANSMIT:
+			dyn_simnet_retransmit(self, event->what);
+			break;
 	}
 }
 

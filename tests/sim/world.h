@@ -52,7 +52,9 @@ enum dyn_world_event
 	DYN_WORLD_CRASH,     /* who: node; what: how long it stays down */
 	DYN_WORLD_SHOT,      /* who: node; what: its life when it was aimed at */
 	DYN_WORLD_FLAP,      /* see dyn_nemesis_flap_again */
-	DYN_WORLD_MEND       /* who, what: see dyn_simnet_mend */
+	DYN_WORLD_MEND,      /* who, what: see dyn_simnet_mend */
+	DYN_WORLD_WOKEN,     /* who: node, after a pause: its socket */
+	DYN_WORLD_RETRANSMIT /* what: see dyn_simnet_retransmit */
 };
 
 struct dyn_whitebox;
@@ -75,7 +77,8 @@ struct dyn_simnode
 	uint64_t full_until_ms;
 	uint64_t started_at_ms; /* of the world's time */
 	uint64_t clock_base_ms; /* what its clock showed then */
-	uint32_t clock_per_mille;
+	uint32_t clock_ppm;     /* its speed */
+	uint64_t late_ms;       /* after a pause, its timers */
 	int64_t wall_offset_ms;
 	struct dyn_simrandom random;  /* of its starts */
 	struct dyn_simdisk *snapshot; /* an older copy of its disk */
@@ -88,6 +91,9 @@ struct dyn_simnode
 	uint8_t snipe;        /* enum dyn_snipe: crash then */
 	uint32_t snipe_count; /* ... at so many of these from now */
 	uint64_t snipe_delay_ms;
+	uint8_t halt; /* enum dyn_halt: stand still then */
+	uint32_t halt_count;
+	uint64_t halt_ms;
 	bool hints_lost; /* behind its back */
 	bool dying;      /* stop it when the step is over */
 };

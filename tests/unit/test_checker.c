@@ -242,6 +242,82 @@ test_a_repeated_write_that_comes_back_is_counted(void **state)
 	assert_true(story.counts.repeats > 0);
 }
 
+/* Who replaced the first version had read its first attempt's copy only. */
+static bool
+is_of_the_first_attempt(void *context, uint32_t key, uint32_t vid, uint32_t by)
+{
+	const uint32_t *read_op = context;
+
+	assert_int_equal(key, 0);
+	assert_int_equal(vid, 0);
+	return by == *read_op;
+}
+
+/* A write that was retried, one that had read it, a later one that had, too. */
+static const char *
+judge_a_retried_write(struct story *story, uint32_t residue_op,
+					  bool is_replaced_twice)
+{
+	uint32_t vids[3];
+
+	begin(story);
+	vids[0] = put(story, DYN_HISTORY_UNKNOWN, NULL, 0);
+	vids[1] = put(story, DYN_HISTORY_OK, vids, 1);
+	vids[2] = put(story, DYN_HISTORY_OK, vids, is_replaced_twice ? 2 : 0);
+	story->history.ops[0].exact = true;
+	story->history.is_residue = is_of_the_first_attempt;
+	story->history.residue_context = &residue_op;
+	if (is_replaced_twice)
+		vids[1] = vids[2];
+	end_with(story, vids, is_replaced_twice ? 2 : 3);
+	return judge(story);
+}
+
+static void
+test_a_retry_that_nobody_has_read_may_stay(void **state)
+{
+	struct story story;
+
+	(void) state;
+	assert_string_equal(judge_a_retried_write(&story, 1, false), "");
+	assert_true(story.counts.residues > 0);
+	assert_int_equal(story.counts.repeats, 0);
+}
+
+static void
+test_a_retry_that_was_replaced_stays_away(void **state)
+{
+	struct story story;
+
+	(void) state;
+	assert_string_equal(judge_a_retried_write(&story, UINT32_MAX, false),
+						"C4 C3 ");
+	/* The one knew the first attempt only, but the other one the retry. */
+	assert_string_equal(judge_a_retried_write(&story, 1, true), "C4 C3 ");
+}
+
+/* The last write wins: an attempt may act until its client has left it, though
+ * the write has ended. */
+static void
+test_an_attempt_acts_until_its_client_has_left_it(void **state)
+{
+	struct story story;
+	uint32_t vids[2];
+
+	(void) state;
+	for (uint64_t until_ms = 0; until_ms < 20; until_ms += 10)
+	{
+		begin(&story);
+		story.history.lww = true;
+		vids[0] = put(&story, DYN_HISTORY_OK, NULL, 0);
+		vids[1] = put(&story, DYN_HISTORY_OK, NULL, 0);
+		story.history.ops[0].exact = true;
+		story.history.ops[0].acts_until_ms = until_ms;
+		end_with(&story, vids, 1);
+		assert_string_equal(judge(&story), until_ms == 0 ? "L2 " : "");
+	}
+}
+
 static void
 test_a_row_stands_for_what_its_neighbours_replaced(void **state)
 {
@@ -681,6 +757,9 @@ main(void)
 		cmocka_unit_test(test_a_read_of_too_few_owners_may_miss_a_write),
 		cmocka_unit_test(test_a_replacing_write_explains_what_it_met),
 		cmocka_unit_test(test_a_repeated_write_that_comes_back_is_counted),
+		cmocka_unit_test(test_a_retry_that_nobody_has_read_may_stay),
+		cmocka_unit_test(test_a_retry_that_was_replaced_stays_away),
+		cmocka_unit_test(test_an_attempt_acts_until_its_client_has_left_it),
 		cmocka_unit_test(test_a_row_stands_for_what_its_neighbours_replaced),
 		cmocka_unit_test(test_a_lost_write_is_named),
 		cmocka_unit_test(test_a_write_lost_behind_a_concurrent_one_is_named),
