@@ -620,6 +620,22 @@ dyn_object_rows(const struct dyn_object *self,
 
 /* ------------------------------------------------------------------- hash */
 
+/*
+ * Retries of one write that know nothing of each other make one dot, each at a
+ * time of its own, and where these have met the greater one stays: whoever has
+ * the lesser one must hear of it.
+ */
+static uint64_t
+hash_time(const struct dyn_version *version, uint64_t hash)
+{
+	uint64_t parts[3] = { version->written_at_ms, version->expires_at_ms,
+						  version->flags };
+
+	return version->dot.actor.epoch == 0
+			   ? XXH3_64bits_withSeed(parts, sizeof(parts), hash)
+			   : hash;
+}
+
 uint64_t
 dyn_object_hash(const struct dyn_object *self, struct dyn_slice key)
 {
@@ -639,7 +655,8 @@ dyn_object_hash(const struct dyn_object *self, struct dyn_slice key)
 							  XXH3_64bits(version->value.data,
 										  version->value.size) };
 
-		hash = XXH3_64bits_withSeed(parts, sizeof(parts), hash);
+		hash = hash_time(version,
+						 XXH3_64bits_withSeed(parts, sizeof(parts), hash));
 	}
 	return hash ? hash : 1;
 }

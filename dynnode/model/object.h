@@ -181,7 +181,8 @@ bool dyn_object_has_request(const struct dyn_object *self,
 
 /*
  * The hash that replicas compare: XXH3 over key, sorted live dots and value
- * hashes; not over the context, so that pruning causes no repair.  A
+ * hashes, and the times of retried writes (two retries have one dot, and each
+ * its time); not over the context, so that pruning causes no repair.  A
  * tombstone is hashed with its canonical context, under a tag: it never
  * equals the hash of another delete, and 0 stands for an absent key.
  */

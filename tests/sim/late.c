@@ -44,6 +44,13 @@ cut_off(struct dyn_world *world, uint32_t node, bool cut)
 		}
 }
 
+static void
+join(struct dyn_world *world, uint32_t node, uint32_t other)
+{
+	dyn_simnet_block(world, node, other, false);
+	dyn_simnet_block(world, other, node, false);
+}
+
 static bool
 is_acknowledged(const struct dyn_world *world, uint32_t op)
 {
@@ -307,4 +314,38 @@ dyn_late_stamp_of_a_twin(struct dyn_world *world)
 	cut_off(world, node.c, false);
 	dyn_play_pass(world, LATER_MS);
 	EXPECT(dyn_play_has(world, node.a, KEY, &write));
+}
+
+/* ... and two retries that know nothing of each other have one name, and each
+ * its stamp: all owners go by the same one. */
+void
+dyn_late_stamps_of_retries(struct dyn_world *world)
+{
+	struct owners node = owners_of(world);
+	uint32_t op = dyn_play_write(world, KEY, DYN_HISTORY_SIBLING, 1, NULL);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+		cut_off(world, i, true);
+	dyn_play_attempt(world, node.a, op, true, SILENT_MS);
+	dyn_play_pass(world, SOON_MS);
+	EXPECT(dyn_play_put(world, node.b, KEY, NULL).status == DYN_STATUS_OK);
+	dyn_play_pass(world, SOON_MS);
+	dyn_play_attempt(world, node.c, op, true, SILENT_MS);
+	dyn_play_pass(world, SOON_MS);
+	/* They meet one after the other. */
+	join(world, node.a, node.b);
+	dyn_play_pass(world, LATER_MS);
+	join(world, node.b, node.c);
+	dyn_play_pass(world, LATER_MS);
+	join(world, node.a, node.c);
+	dyn_play_pass(world, LATER_MS);
+	for (uint32_t i = 0; i < world->swarm.node_count; i++)
+	{
+		struct dyn_sim_result read = dyn_sim_do_get(world, i, KEY, 1);
+
+		count += dyn_vids_has(&read.vids, world->history.ops[op].first_vid);
+		dyn_sim_result_free(&read);
+	}
+	EXPECT(count == 0 || count == world->swarm.node_count);
 }

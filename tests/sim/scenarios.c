@@ -624,6 +624,8 @@ static const struct
 	{ "twins_go_together", dyn_late_twins_go_together, LATE ",r=1,w=1" },
 	{ "lastwrite_the_stamp_of_a_twin", dyn_late_stamp_of_a_twin,
 	  LATE ",lww=1,r=1,w=1" },
+	{ "lastwrite_the_stamps_of_retries", dyn_late_stamps_of_retries,
+	  LATE ",lww=1,r=1,w=1" },
 	{ "lastwrite_one_is_left", dyn_lastwrite_one_is_left, "lww=1" },
 	{ "lastwrite_delete", dyn_lastwrite_delete, "lww=1" },
 	{ "lastwrite_chain", dyn_lastwrite_chain, "lww=1" },

@@ -396,6 +396,9 @@ are_equal(const struct dyn_world *world, uint32_t key, uint32_t node,
 		if (dyn_dot_compare(a.versions[i].dot, b.versions[i].dot) != 0 ||
 			dyn_request_id_compare(&a.versions[i].request,
 								   &b.versions[i].request) != 0 ||
+			a.versions[i].written_at_ms != b.versions[i].written_at_ms ||
+			a.versions[i].expires_at_ms != b.versions[i].expires_at_ms ||
+			a.versions[i].flags != b.versions[i].flags ||
 			!dyn_slice_equal(a.versions[i].value, b.versions[i].value))
 			return false;
 	return true;
