@@ -53,6 +53,7 @@ struct judge
 	struct dyn_history history;
 	bool tells;
 	uint64_t violation_count;
+	uint32_t final_names; /* of the final state's that the journal knows */
 	struct
 	{
 		char name[8];
@@ -247,9 +248,16 @@ judge_all(struct judge *self, const struct dyn_final *final,
 {
 	self->violation_count = 0;
 	dyn_history_destroy(&self->history);
-	dyn_journal_to_history(&self->journal, arguments->key_count,
+	dyn_journal_to_history(&self->journal, arguments->key_count, final->n,
 						   arguments->relaxed_from_us, arguments->stand_ins,
 						   &self->history);
+	while (self->final_names < final->name_count)
+	{
+		const struct dyn_journal_name *name =
+			&final->names[self->final_names++];
+
+		dyn_journal_know(&self->journal, name->token, name->start);
+	}
 	for (uint32_t key = 0; key < arguments->key_count; key++)
 		take_final(self, final, key);
 	dyn_checker_run(&self->history, (uint8_t) final->n, report, self, counts);
@@ -357,13 +365,15 @@ main(int argc, char **argv)
 	printf("{\"violations\": %" PRIu64 ", \"acknowledged\": %" PRIu64
 		   ", \"unknown\": %" PRIu64 ", \"reads\": %" PRIu64
 		   ", \"reads_strict\": %" PRIu64 ", \"repeats\": %" PRIu64
-		   ", \"converged_ms\": %" PRIu64 ", \"repaired_keys\": %u"
+		   ", \"residues\": %" PRIu64 ", \"converged_ms\": %" PRIu64
+		   ", \"repaired_keys\": %u"
 		   ", \"reaped_ms\": %" PRIu64
 		   ", \"live_versions\": %u, \"siblings_max\": %u, ",
 		   judge.violation_count, counts.writes_acknowledged,
 		   counts.writes_unknown, counts.reads, counts.reads_strict,
-		   counts.repeats, final.converged_ms, final.repaired_count,
-		   arguments.reaped_ms, version_count, siblings_max);
+		   counts.repeats, counts.residues, final.converged_ms,
+		   final.repaired_count, arguments.reaped_ms, version_count,
+		   siblings_max);
 	tell_rules(&judge);
 	printf("}\n");
 	dyn_final_destroy(&final);

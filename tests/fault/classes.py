@@ -16,6 +16,8 @@ from nodes import (POWER_CUT, PROGRAMS, STORE_FAILED, Node, Trouble,
                    copy_data)
 
 CLASSES = {}
+# How long somebody is away whose clients go to others after a second and a half
+LATE_S = ((0.1, 1.6), (1.6, 2.5), (1.6, 2.5), (2.5, 5), (2.5, 5), (5, 8))
 CGROUP = "/sys/fs/cgroup/memory"
 
 
@@ -31,6 +33,9 @@ class Class:
         self.keys = options.pop("keys", 200)
         self.flags = options.pop("flags", [])
         self.missing = options.pop("missing", lambda: None)
+        self.size = options.pop("size", 5)  # nodes
+        # SQL sessions that change at once what they have written.
+        self.owners = options.pop("owners", 0)
         # Of the SQL sessions' writes.
         self.delete_rate = options.pop("delete_rate", 0.15)
         # Must everything that was deleted be gone from all disks at the end?
@@ -101,7 +106,7 @@ def kill_all(round_):
         round_.sleep(0.5, 1.5)
 
 
-@fault_class()
+@fault_class(owners=4)
 def pause(round_):
     """SIGSTOP of one or two nodes, then SIGCONT."""
     for _ in range(2):
@@ -113,6 +118,20 @@ def pause(round_):
         for node in nodes:
             node.resume()
         round_.sleep(0.2, 1.0)
+
+
+@fault_class(owners=8, size=3)
+def late_pause(round_):
+    """SIGSTOP of one of three nodes, which finds writes in its socket when it
+    goes on, while what was written elsewhere meanwhile is replaced and deleted.
+    As long as DURATION says."""
+    while round_.time_is_left():
+        node = round_.pick()
+        round_.say("SIGSTOP of %s" % node)
+        node.pause()
+        round_.sleep(*round_.random.choice(LATE_S))
+        node.resume()
+        round_.sleep(0.5, 1.5)
 
 
 # -------------------------------------------------------------------- networks
@@ -129,7 +148,7 @@ def cut_both(network, a, b):
     network.cut(b, a)
 
 
-@fault_class(network=True)
+@fault_class(network=True, owners=4)
 def isolate(round_):
     """One node hears nobody and is heard by nobody, clients or not."""
     few, many = some_side(round_, 1)
@@ -139,7 +158,7 @@ def isolate(round_):
     round_.sleep(2, 5)
 
 
-@fault_class(network=True)
+@fault_class(network=True, owners=4)
 def halves(round_):
     """Two nodes here, three there; clients reach both halves."""
     few, many = some_side(round_, 2)
@@ -148,7 +167,7 @@ def halves(round_):
     round_.sleep(2, 5)
 
 
-@fault_class(network=True)
+@fault_class(network=True, owners=4)
 def one_way(round_):
     """Frames get from some nodes to the others, but not back."""
     few, many = some_side(round_, round_.random.choice((1, 2)))
@@ -159,7 +178,7 @@ def one_way(round_):
     round_.sleep(2, 5)
 
 
-@fault_class(network=True)
+@fault_class(network=True, owners=4)
 def bridge(round_):
     """Two halves that only one node in the middle can talk to."""
     few, many = some_side(round_, 2)
@@ -172,6 +191,64 @@ def bridge(round_):
 @fault_class()
 def partition(round_):
     """One of isolate, halves, one_way, bridge, by lot."""
+
+
+# A node that does not know yet that it is alone lets its client wait, until the
+# client goes to another one.
+UNAWARE = ["--heartbeat-ms", "1500", "--silence-ms", "5000"]
+
+
+def late_cuts(round_):
+    """As long as DURATION says."""
+    network = round_.cluster.network
+    while round_.time_is_left():
+        few, many = some_side(round_, 1)
+        lot = round_.random.random()
+        if lot < 0.2:
+            round_.say("nothing from %s to the others" % few)
+            network.cut(few, many)
+        elif lot < 0.8:
+            round_.say("nothing between %s and the others" % few)
+            cut_both(network, few, many)
+        else:
+            round_.say("nothing between %s and clients" % few)
+            cut_both(network, few, [0])
+        round_.sleep(*round_.random.choice(LATE_S))
+        network.say("heal")
+        round_.sleep(0.5, 1.5)
+
+
+@fault_class(network=True, owners=8, size=3, flags=UNAWARE)
+def late_cut(round_):
+    """One of three nodes is cut off, from the others but not from clients or
+    the other way round, while what was written elsewhere meanwhile is replaced
+    and deleted.  As long as DURATION says."""
+    late_cuts(round_)
+
+
+# Whoever remembers the id of a request forgets it half a minute and this after
+# it was begun.
+FORGETFUL = ["--request-timeout-ms", "2500"]
+
+
+@fault_class(network=True, owners=8, size=3, flags=UNAWARE + FORGETFUL)
+def late_long(round_):
+    """One of three nodes is stopped, or cut off from the others, for longer
+    than the ids of requests are remembered.  A minute, or as long as DURATION
+    says."""
+    while True:
+        few, many = some_side(round_, 1)
+        if round_.random.random() < 0.4:
+            round_.say("SIGSTOP of node %d" % few[0])
+            round_.cluster.nodes[few[0] - 1].pause()
+        else:
+            round_.say("nothing between %s and the others" % few)
+            cut_both(round_.cluster.network, few, many)
+        round_.sleep(36, 45)
+        round_.cluster.heal()
+        round_.sleep(1, 5)
+        if not round_.time_is_left():
+            break
 
 
 @fault_class(network=True)
@@ -819,7 +896,8 @@ def storm(round_):
 
 
 # What `make check` runs: together they must stay below three minutes.
-DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "partition", "lossy",
+DEFAULT = ["kill_one", "kill_two", "kill_all", "pause", "late_pause",
+           "partition", "late_cut", "lossy",
            "full_disk", "failing_sync", "power_cut", "clock_jump",
            "corrupt_records", "emptied", "rolled_back", "hints_lost",
            "deletes", "lying_disks"]

@@ -140,6 +140,26 @@ has_token(const struct dyn_tokens *tokens, struct dyn_token token)
 	return false;
 }
 
+static void
+note_name(struct dyn_final *self, struct dyn_token token,
+		  const struct dyn_version *version)
+{
+	uint64_t start =
+		dyn_object_retry_dot(&version->request, version->value).actor.start;
+
+	for (uint32_t i = self->name_count; i-- > 0;)
+		if (self->names[i].start == start)
+			return;
+	if (self->name_count == self->name_capacity)
+	{
+		self->name_capacity = 2 * self->name_capacity + 1024;
+		self->names = dyn_sim_grow(self->names,
+								   self->name_capacity * sizeof(*self->names));
+	}
+	self->names[self->name_count++] =
+		(struct dyn_journal_name){ .token = token, .start = start };
+}
+
 /* Twins have one value, so they are one here. */
 static void
 take_object(struct dyn_final *self, uint32_t key, struct dyn_slice bytes)
@@ -162,6 +182,8 @@ take_object(struct dyn_final *self, uint32_t key, struct dyn_slice bytes)
 			k->strange = true;
 		else if (!has_token(&k->tokens, token))
 			dyn_tokens_add(&k->tokens, token);
+		if (!k->strange)
+			note_name(self, token, &object.versions[i]);
 	}
 }
 
@@ -376,6 +398,7 @@ dyn_final_destroy(struct dyn_final *self)
 	for (uint32_t key = 0; key < self->key_count; key++)
 		dyn_tokens_destroy(&self->keys[key].tokens);
 	free(self->keys);
+	free(self->names);
 	dyn_ring_destroy(&self->ring);
 	dyn_arena_destroy(&self->arena);
 }

@@ -42,6 +42,11 @@ struct dyn_final
 	uint32_t key_count;
 	struct dyn_arena arena;
 
+	/* Of what is live, or was: what its retry is called. */
+	struct dyn_journal_name *names;
+	uint32_t name_count;
+	uint32_t name_capacity;
+
 	uint64_t converged_ms;   /* from the first look to equal owners */
 	uint32_t repaired_count; /* keys that had to be read at r = N */
 };

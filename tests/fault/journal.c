@@ -1,5 +1,6 @@
 #include "tests/fault/journal.h"
 
+#include "model/arena.h"
 #include "tests/sim/simdisk.h"
 
 #include <errno.h>
@@ -7,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+enum
+{
+	/* A client whose connection breaks leaves an attempt that may still act. */
+	ACTS_US = 5 * 1000 * 1000
+};
 
 void
 dyn_tokens_add(struct dyn_tokens *self, struct dyn_token token)
@@ -72,6 +79,30 @@ void
 dyn_journal_again(FILE *file, struct dyn_token op)
 {
 	fprintf(file, "A %u.%u\n", op.client, op.count);
+}
+
+void
+dyn_journal_context(FILE *file, struct dyn_token op, uint64_t read_us,
+					struct dyn_slice clock)
+{
+	struct dyn_arena arena;
+	struct dyn_clock context;
+	char *text;
+
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	if (dyn_clock_decode(clock, false, &arena.allocator, &context) ==
+			DYN_STATUS_OK &&
+		dyn_clock_format(&context, &arena.allocator, &text) == DYN_STATUS_OK)
+		fprintf(file, "X %u.%u %" PRIu64 " %s\n", op.client, op.count, read_us,
+				text);
+	dyn_arena_destroy(&arena);
+}
+
+void
+dyn_journal_name(FILE *file, struct dyn_token op, struct dyn_dot name)
+{
+	fprintf(file, "V %u.%u %016" PRIx64 "\n", op.client, op.count,
+			name.actor.start);
 }
 
 void
@@ -201,6 +232,51 @@ take_end(struct dyn_journal_op *op, char kind, const char *at)
 	return op->kind != DYN_HISTORY_READ || take_tokens(&at, &op->seen);
 }
 
+void
+dyn_journal_know(struct dyn_journal *self, struct dyn_token token,
+				 uint64_t start)
+{
+	if (self->name_count == self->name_capacity)
+	{
+		self->name_capacity =
+			self->name_capacity ? 2 * self->name_capacity : 1024;
+		self->names = dyn_sim_grow(self->names,
+								   self->name_capacity * sizeof(*self->names));
+	}
+	self->names[self->name_count++] =
+		(struct dyn_journal_name){ .token = token, .start = start };
+}
+
+static bool
+take_name(struct dyn_journal *self, struct dyn_token token, const char *at)
+{
+	char *end;
+	uint64_t start = strtoull(at, &end, 16);
+
+	if (end == at)
+		return false;
+	dyn_journal_know(self, token, start);
+	return true;
+}
+
+/* One more clock that it carried: a line. */
+static bool
+take_context(struct dyn_journal_op *op, const char *at)
+{
+	size_t old_size;
+	size_t size;
+
+	if (op == NULL || !take_number(&at, &op->read_us))
+		return false;
+	while (*at == ' ')
+		at++;
+	old_size = op->contexts ? strlen(op->contexts) : 0;
+	size = strlen(at);
+	op->contexts = dyn_sim_grow(op->contexts, old_size + size + 1);
+	memcpy(op->contexts + old_size, at, size + 1);
+	return true;
+}
+
 /* The operation that a later line of the same file speaks of: one of the
  * last, for a client has few at a time. */
 static struct dyn_journal_op *
@@ -221,7 +297,7 @@ take_line(struct dyn_journal *self, const char *line, uint32_t first)
 	struct dyn_token name;
 	struct dyn_journal_op *op;
 
-	if (strlen(line) < 3 || strchr("PDGAONU", kind) == NULL ||
+	if (strlen(line) < 3 || strchr("PDGAONUXV", kind) == NULL ||
 		!take_token(&at, &name))
 		return false;
 	if (strchr("PDG", kind) != NULL)
@@ -236,7 +312,11 @@ take_line(struct dyn_journal *self, const char *line, uint32_t first)
 		*op = (struct dyn_journal_op){ .name = name };
 		return take_begin(op, kind, at);
 	}
+	if (kind == 'V')
+		return take_name(self, name, at);
 	op = find_open(self, name, first);
+	if (kind == 'X')
+		return take_context(op, at);
 	if (kind != 'A')
 		return take_end(op, kind, at);
 	if (op != NULL)
@@ -332,7 +412,11 @@ end_op(const struct dyn_journal_op *op, bool stand_ins,
 {
 	struct dyn_history_op *to = &history->ops[op->index];
 
-	to->repeated = op->again;
+	/* However often it was sent, it is one write; only, until then one of its
+	 * attempts may begin to act. */
+	to->exact = true;
+	to->acts_until_ms =
+		op->end_us == UINT64_MAX ? UINT64_MAX : op->end_us + ACTS_US;
 	if (op->told_owners && op->owners < to->quorum)
 		to->quorum = (uint8_t) op->owners;
 	if (!op->told_owners && stand_ins)
@@ -357,8 +441,77 @@ number_writes(struct dyn_journal *self, uint32_t key_count)
 	free(counts);
 }
 
+/* What cannot be read excuses nothing. */
+static bool
+covers(const char *contexts, struct dyn_dot dot)
+{
+	struct dyn_arena arena;
+	bool found = false;
+
+	dyn_arena_init(&arena, dyn_allocator_malloc(), 4096);
+	while (*contexts != 0 && !found)
+	{
+		struct dyn_slice text = { (const uint8_t *) contexts,
+								  strcspn(contexts, "\n") };
+		struct dyn_clock clock;
+
+		found =
+			dyn_clock_parse(text, &arena.allocator, &clock) != DYN_STATUS_OK ||
+			dyn_clock_covers(&clock, dot);
+		contexts += text.size + (contexts[text.size] == '\n');
+	}
+	dyn_arena_destroy(&arena);
+	return found;
+}
+
+/* May a read of `by` have missed the retry's copy? */
+static bool
+may_be_missed(const struct dyn_journal *self, const struct dyn_journal_op *op,
+			  const struct dyn_journal_op *by)
+{
+	return self->stand_ins || op->w + by->r <= self->n ||
+		   op->result != DYN_HISTORY_OK || op->end_us >= by->read_us;
+}
+
+static const struct dyn_journal_op *
+write_of(const struct dyn_journal *self, uint32_t key, uint32_t vid)
+{
+	for (uint32_t i = 0; i < self->count; i++)
+		if (self->ops[i].key == key && self->ops[i].vid == vid &&
+			self->ops[i].kind != DYN_HISTORY_READ)
+			return &self->ops[i];
+	return NULL;
+}
+
+/* dyn_history_residue. */
+static bool
+is_residue(void *context, uint32_t key, uint32_t vid, uint32_t by_index)
+{
+	const struct dyn_journal *self = context;
+	const struct dyn_journal_op *by = &self->ops[by_index];
+	const struct dyn_journal_op *op = write_of(self, key, vid);
+	bool is_named = false;
+
+	if (op == NULL || by->contexts == NULL || !may_be_missed(self, op, by))
+		return false;
+	for (uint32_t i = 0; i < self->name_count; i++)
+	{
+		const struct dyn_journal_name *name = &self->names[i];
+		struct dyn_dot dot = { .actor = { .start = name->start },
+							   .counter = 1 };
+
+		if (name->token.client != op->name.client ||
+			name->token.count != op->name.count)
+			continue;
+		if (covers(by->contexts, dot))
+			return false;
+		is_named = true;
+	}
+	return is_named;
+}
+
 void
-dyn_journal_to_history(struct dyn_journal *self, uint32_t key_count,
+dyn_journal_to_history(struct dyn_journal *self, uint32_t key_count, uint32_t n,
 					   uint64_t relaxed_from_us, bool stand_ins,
 					   struct dyn_history *history)
 {
@@ -370,7 +523,11 @@ dyn_journal_to_history(struct dyn_journal *self, uint32_t key_count,
 	for (uint32_t i = 0; i < self->count; i++)
 		sorted[i] = &self->ops[i];
 	qsort(sorted, self->count, sizeof(*sorted), compare_names);
+	self->n = n;
+	self->stand_ins = stand_ins;
 	dyn_history_init(history, key_count);
+	history->is_residue = is_residue;
+	history->residue_context = self;
 	number_writes(self, key_count);
 	for (uint32_t i = 0; i < self->count; i++)
 	{
@@ -418,7 +575,9 @@ dyn_journal_destroy(struct dyn_journal *self)
 	{
 		dyn_tokens_destroy(&self->ops[i].seen);
 		dyn_tokens_destroy(&self->ops[i].beside);
+		free(self->ops[i].contexts);
 	}
+	free(self->names);
 	free(self->ops);
 	*self = (struct dyn_journal){ 0 };
 }

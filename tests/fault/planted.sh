@@ -27,6 +27,8 @@ row_clock_covers_a_sibling                       kill_one halves
 blind_write_replaces                             kill_one
 create_checks_itself_only                        kill_one halves
 reap_without_all_owners                          deletes
+closure_missing                                  late_cut late_pause
+retry_under_an_own_dot                           late_cut late_pause
 '
 
 # plant NAME...: a copy of the tree with these patches, built

@@ -91,6 +91,81 @@ dyn_workload_rest(struct dyn_workload *self, struct dyn_client_process *client)
 					 dyn_client_below(client, 2 * self->think_us + 1);
 }
 
+/* -------------------------------------------------------------------- clocks */
+
+static void
+say_hello(struct dyn_workload *self, uint32_t node)
+{
+	Dyn__Hello hello = DYN__HELLO__INIT;
+
+	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
+	hello.agent = "fault load";
+	self->clocks[node].asked_us = dyn_journal_now_us();
+	dyn_links_send(&self->links, node, DYN_MESSAGE_HELLO, ++self->correlation,
+				   1000, &hello.base);
+}
+
+/* A node whose clock is known; others are asked for it.  Or -1. */
+static int
+some_bounded_node(struct dyn_workload *self, struct dyn_client_process *client)
+{
+	uint32_t first = dyn_workload_some_node(self, client);
+
+	for (uint32_t i = 0; i < self->links.count; i++)
+	{
+		uint32_t node = (first + i) % self->links.count;
+
+		if (self->clocks[node].process != 0)
+			return (int) node;
+		if (dyn_journal_now_us() - self->clocks[node].asked_us > HELLO_US)
+			say_hello(self, node);
+	}
+	return -1;
+}
+
+static void
+take_clock(struct dyn_workload *self, uint32_t node, uint64_t clock_ms)
+{
+	if (clock_ms == 0)
+		return;
+	self->clocks[node].clock_ms = clock_ms;
+	self->clocks[node].heard_us = dyn_journal_now_us();
+}
+
+static void
+take_clocks(struct dyn_workload *self, uint32_t node,
+			const struct dyn_envelope *env, const ProtobufCMessage *body)
+{
+	const Dyn__PutReply *put = (const Dyn__PutReply *) body;
+	bool is_late = false;
+
+	if (env->type == DYN_MESSAGE_PUT_REPLY)
+	{
+		take_clock(self, node, put->clock_ms);
+		is_late =
+			put->n_results == 1 && put->results[0]->status == DYN_STATUS_LATE;
+	}
+	else if (env->type == DYN_MESSAGE_GET_REPLY)
+		take_clock(self, node, ((const Dyn__GetReply *) body)->clock_ms);
+	else if (env->type == DYN_MESSAGE_READ_REPLY)
+		take_clock(self, node, ((const Dyn__ReadReply *) body)->clock_ms);
+	else if (env->type == DYN_MESSAGE_ERROR)
+		is_late = ((const Dyn__Error *) body)->status == DYN_STATUS_LATE;
+	/* Perhaps it is another process than the one that we know. */
+	if (is_late)
+		self->clocks[node].process = 0;
+}
+
+/* By the node's clock, which has gone on since it told it, or a little more. */
+static uint64_t
+act_until_ms(const struct dyn_node_clock *clock, uint64_t give_up_us)
+{
+	uint64_t age_us = dyn_journal_now_us() - clock->heard_us;
+	uint64_t until_us = give_up_us - clock->heard_us - age_us / 1000;
+
+	return clock->clock_ms + until_us / 1000;
+}
+
 /* -------------------------------------------------------------------- writes */
 
 static void
@@ -130,6 +205,18 @@ note_ack(struct dyn_workload_stats *stats, uint64_t begin_us)
 }
 
 static void
+name_retry(struct dyn_workload *self, const struct dyn_client_process *client,
+		   const Dyn__PutOp *op)
+{
+	struct dyn_request_id id;
+
+	memcpy(id.bytes, op->request_id.data, sizeof(id.bytes));
+	dyn_journal_name(
+		self->journal, client->op,
+		dyn_object_retry_dot(&id, dyn_slice_of_bytes(op->values[0])));
+}
+
+static void
 send_put(struct dyn_workload *self, struct dyn_client_process *client)
 {
 	Dyn__PutRequest request = DYN__PUT_REQUEST__INIT;
@@ -138,6 +225,7 @@ send_put(struct dyn_workload *self, struct dyn_client_process *client)
 	static char value_text[DYN_FAULT_VALUE_SIZE_MAX];
 	ProtobufCBinaryData value;
 	char key_text[16];
+	int node = some_bounded_node(self, client);
 	uint32_t id[4] = { 0x66617530, client->op.client, client->op.count,
 					   (uint32_t) client->begin_us };
 
@@ -158,11 +246,19 @@ send_put(struct dyn_workload *self, struct dyn_client_process *client)
 	request.ops = &ops;
 	client->correlations[0] = ++self->correlation;
 	client->due_us = dyn_journal_now_us() + PUT_MS * 1000 + DYN_GRACE_US;
+	if (node >= 0)
+	{
+		request.process = self->clocks[node].process;
+		request.act_until_ms =
+			act_until_ms(&self->clocks[node], client->due_us);
+	}
 	if (client->sent_count > client->refused_count)
 		dyn_journal_again(self->journal, client->op);
-	if (dyn_links_send(&self->links, dyn_workload_some_node(self, client),
-					   DYN_MESSAGE_PUT, client->correlations[0], PUT_MS,
-					   &request.base))
+	if (!client->is_delete && client->sent_count == 0)
+		name_retry(self, client, &op);
+	if (node >= 0 &&
+		dyn_links_send(&self->links, (uint32_t) node, DYN_MESSAGE_PUT,
+					   client->correlations[0], PUT_MS, &request.base))
 		client->sent_count++;
 	else
 		end_write(self, client);
@@ -220,6 +316,9 @@ begin_write(struct dyn_workload *self, struct dyn_client_process *client)
 	client->begin_us = dyn_journal_now_us();
 	dyn_journal_write(self->journal, client->op, client->is_delete, client->key,
 					  client->mode, self->w, self->r, seen, beside);
+	if (seen != NULL)
+		dyn_journal_context(self->journal, client->op, memory->read_us,
+							client->context);
 	send_put(self, client);
 	/* Read again before the next write that stands on a read: a context
 	 * used twice makes siblings, which is right, and explodes. */
@@ -284,19 +383,8 @@ take_put(struct dyn_workload *self, struct dyn_client_process *client,
 /* ---------------------------------------------------------------------- life */
 
 static void
-say_hello(struct dyn_workload *self, struct dyn_client_process *client)
-{
-	Dyn__Hello hello = DYN__HELLO__INIT;
-
-	hello.version_min = hello.version_max = DYN_PROTOCOL_VERSION;
-	hello.agent = "fault load";
-	dyn_links_send(&self->links, dyn_workload_some_node(self, client),
-				   DYN_MESSAGE_HELLO, ++self->correlation, 1000, &hello.base);
-	client->due_us = dyn_journal_now_us() + HELLO_US;
-}
-
-static void
-take_welcome(struct dyn_workload *self, const Dyn__Welcome *welcome)
+take_welcome(struct dyn_workload *self, uint32_t node,
+			 const Dyn__Welcome *welcome)
 {
 	struct dyn_allocator allocator = dyn_allocator_malloc();
 
@@ -304,6 +392,8 @@ take_welcome(struct dyn_workload *self, const Dyn__Welcome *welcome)
 		dyn_ring_decode(dyn_slice_of_bytes(welcome->ring), &allocator,
 						&self->ring) == DYN_STATUS_OK)
 		self->has_ring = true;
+	self->clocks[node].process = welcome->process;
+	take_clock(self, node, welcome->uptime_ms);
 }
 
 static void
@@ -311,7 +401,8 @@ begin(struct dyn_workload *self, struct dyn_client_process *client)
 {
 	if (!self->has_ring)
 	{
-		say_hello(self, client);
+		say_hello(self, dyn_workload_some_node(self, client));
+		client->due_us = dyn_journal_now_us() + HELLO_US;
 		return;
 	}
 	client->key = dyn_client_chance(client, HOT_RATE)
@@ -357,9 +448,10 @@ dyn_workload_take(void *workload, uint32_t node, const struct dyn_envelope *env,
 
 	if (env->type == DYN_MESSAGE_WELCOME)
 	{
-		take_welcome(self, (const Dyn__Welcome *) body);
+		take_welcome(self, node, (const Dyn__Welcome *) body);
 		return;
 	}
+	take_clocks(self, node, env, body);
 	for (uint32_t i = 0; env->correlation != 0 && i < self->client_count; i++)
 	{
 		struct dyn_client_process *client = &self->clients[i];

@@ -7,7 +7,8 @@
  * read of the key before (all siblings, or one row's clock), on nothing, or
  * they check or replace (CREATE, GUARDED, REPLACE); some are deletes.  Reads
  * are coordinated GETs, or go to R owners directly as the extension's do.  A
- * write without an answer may be sent again to another node.
+ * write without an answer may be sent again to another node; each attempt says
+ * until when it may act, by the clock that the node has told.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +26,15 @@ enum
 	DYN_GRACE_US = 300 * 1000 /* for an answer to arrive after its deadline */
 };
 
+/* What a node has told last of its clock (Welcome). */
+struct dyn_node_clock
+{
+	uint64_t process; /* 0: nothing */
+	uint64_t clock_ms;
+	uint64_t heard_us;
+	uint64_t asked_us;
+};
+
 /* What a client remembers of its last read of a key. */
 struct dyn_memory
 {
@@ -34,6 +44,7 @@ struct dyn_memory
 	bool has_row;
 	struct dyn_slice row; /* malloc'ed: the clock of one row */
 	struct dyn_token row_token;
+	uint64_t read_us; /* when that read began */
 };
 
 enum dyn_client_state
@@ -55,7 +66,7 @@ struct dyn_client_process
 	uint64_t due_us; /* next action, or the operation's end */
 
 	/* PUTS */
-	uint64_t begin_us;
+	uint64_t begin_us; /* of a read, too */
 	bool is_delete;
 	enum dyn_history_mode mode;
 	uint32_t fill;
@@ -94,6 +105,7 @@ struct dyn_workload
 	struct dyn_links links;
 	struct dyn_ring ring;
 	bool has_ring;
+	struct dyn_node_clock clocks[DYN_LINKS_MAX];
 	FILE *journal;
 	uint32_t key_count;
 	uint32_t n;

@@ -49,10 +49,22 @@ remember_row(struct dyn_client_process *client, struct dyn_memory *memory,
 	memory->has_row = true;
 }
 
+/* Of what SQL sessions write only those who read objects know it. */
+static void
+note_name(struct dyn_workload *self, struct dyn_token token,
+		  const struct dyn_version *version)
+{
+	if (token.client >= self->client_count)
+		dyn_journal_name(
+			self->journal, token,
+			dyn_object_retry_dot(&version->request, version->value));
+}
+
 /* Take an object in: false when it is none, or holds what nobody made. The
  * name of such a value is one that no write has. */
 static bool
-note(struct dyn_client_process *client, struct dyn_slice bytes)
+note(struct dyn_workload *self, struct dyn_client_process *client,
+	 struct dyn_slice bytes)
 {
 	static const struct dyn_token nobody = { UINT32_MAX, UINT32_MAX };
 	struct dyn_memory *memory = &client->memories[client->key];
@@ -75,9 +87,12 @@ note(struct dyn_client_process *client, struct dyn_slice bytes)
 			if (!dyn_fault_value_parse(object.versions[i].value, client->key,
 									   &token))
 				token = nobody;
+			else
+				note_name(self, token, &object.versions[i]);
 			dyn_tokens_add(&memory->tokens, token);
 		}
 		memory->used = true;
+		memory->read_us = client->begin_us;
 		keep(&memory->context, context);
 		remember_row(client, memory, &object, &arena);
 	}
@@ -91,7 +106,8 @@ begin_read(struct dyn_workload *self, struct dyn_client_process *client,
 {
 	client->state = state;
 	client->op.count++;
-	client->due_us = dyn_journal_now_us() + READ_MS * 1000 + DYN_GRACE_US;
+	client->begin_us = dyn_journal_now_us();
+	client->due_us = client->begin_us + READ_MS * 1000 + DYN_GRACE_US;
 	memset(client->correlations, 0, sizeof(client->correlations));
 	dyn_journal_read(self->journal, client->op, client->key, self->r);
 }
@@ -121,7 +137,7 @@ end_read(struct dyn_workload *self, struct dyn_client_process *client,
 {
 	static const struct dyn_tokens none = { 0 };
 
-	if (object.data != NULL && !note(client, object))
+	if (object.data != NULL && !note(self, client, object))
 	{
 		dyn_workload_fail_read(self, client);
 		return;

@@ -19,6 +19,7 @@ struct fixture
 {
 	struct dyn_journal journal;
 	struct dyn_history history;
+	uint64_t residues;
 	char rules[256]; /* those that were broken, in order */
 };
 
@@ -55,12 +56,13 @@ judge(struct fixture *self, bool stand_ins, const struct dyn_token *live)
 	struct dyn_vids vids = { 0 };
 	struct dyn_checker_counts counts;
 
-	dyn_journal_to_history(&self->journal, 10, 0, stand_ins, &self->history);
+	dyn_journal_to_history(&self->journal, 10, 3, 0, stand_ins, &self->history);
 	if (live != NULL)
 		dyn_vids_add(&vids, dyn_journal_find(&self->journal, *live)->vid);
 	dyn_history_final(&self->history, 7, &vids);
 	self->rules[0] = 0;
 	dyn_checker_run(&self->history, 3, report, self, &counts);
+	self->residues = counts.residues;
 	free(vids.items);
 	dyn_history_destroy(&self->history);
 	return self->rules;
@@ -169,10 +171,75 @@ answers_count_for_the_owners_that_they_tell_of(void **state)
 	}
 }
 
+/* 1.1 is deleted by somebody who has read it, and is there at the end. */
+static void
+what_its_deleter_has_not_met_may_stay(void **state)
+{
+	static const struct
+	{
+		const char *history;
+		bool stays;
+	} cases[] = {
+		/* as it was under way, the first attempt's copy only */
+		{ "P 1.1 7 0 2 2 100 - -\nV 1.1 000000000000abcd\nA 1.1\n"
+		  "D 2.1 7 0 2 2 150 1.1 -\nX 2.1 140 {0000000000000005.1:1}\n"
+		  "O 2.1 170 2 -\nO 1.1 200 2 -\n",
+		  true },
+		/* the retry's, too */
+		{ "P 1.1 7 0 2 2 100 - -\nV 1.1 000000000000abcd\nA 1.1\n"
+		  "D 2.1 7 0 2 2 150 1.1 -\nX 2.1 140 {0000000000000005.1:1,000000000000abcd.0:1}\n"
+		  "O 2.1 170 2 -\nO 1.1 200 2 -\n",
+		  false },
+		/* that, by another of its rows */
+		{ "P 1.1 7 0 2 2 100 - -\nV 1.1 000000000000abcd\nA 1.1\n"
+		  "D 2.1 7 0 2 2 150 1.1 -\nX 2.1 140 {0000000000000005.1:1}\nX 2.1 140 {000000000000abcd.0:1}\n"
+		  "O 2.1 170 2 -\nO 1.1 200 2 -\n",
+		  false },
+		/* it had been acknowledged: then whoever reads meets both */
+		{ "P 1.1 7 0 2 2 100 - -\nV 1.1 000000000000abcd\nA 1.1\n"
+		  "O 1.1 130 2 -\nD 2.1 7 0 2 2 150 1.1 -\nX 2.1 140 {0000000000000005.1:1}\n"
+		  "O 2.1 170 2 -\n",
+		  false },
+		/* ... but not with R + W <= N */
+		{ "P 1.1 7 0 2 1 100 - -\nV 1.1 000000000000abcd\nA 1.1\n"
+		  "O 1.1 130 2 -\nD 2.1 7 0 2 1 150 1.1 -\nX 2.1 140 {0000000000000005.1:1}\n"
+		  "O 2.1 170 2 -\n",
+		  true },
+		/* nobody knows what its retry is called, or what the deleter carried */
+		{ "P 1.1 7 0 2 2 100 - -\nA 1.1\n"
+		  "D 2.1 7 0 2 2 150 1.1 -\nX 2.1 140 {0000000000000005.1:1}\n"
+		  "O 2.1 170 2 -\nO 1.1 200 2 -\n",
+		  false },
+		{ "P 1.1 7 0 2 2 100 - -\nV 1.1 000000000000abcd\nA 1.1\n"
+		  "D 2.1 7 0 2 2 150 1.1 -\nO 2.1 170 2 -\nO 1.1 200 2 -\n",
+		  false },
+		/* one who replaced it did meet the retry's */
+		{ "P 1.1 7 0 2 2 100 - -\nV 1.1 000000000000abcd\nA 1.1\n"
+		  "D 2.1 7 0 2 2 150 1.1 -\nX 2.1 140 {0000000000000005.1:1}\nO 2.1 170 2 -\n"
+		  "D 3.1 7 0 2 2 160 1.1 -\nX 3.1 155 {000000000000abcd.0:1}\n"
+		  "O 3.1 180 2 -\nO 1.1 200 2 -\n",
+		  false },
+	};
+	struct dyn_token live = { 1, 1 };
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		struct fixture self = { 0 };
+
+		assert_true(load(&self, cases[i].history));
+		assert_int_equal(judge(&self, false, &live)[0] == 0, cases[i].stays);
+		assert_true(self.residues != 0 || !cases[i].stays);
+		dyn_journal_destroy(&self.journal);
+	}
+}
+
 static void
 what_is_no_journal_is_refused(void **state)
 {
-	static const char *const bad[] = { "X 1.1 7 0\n",
+	static const char *const bad[] = { "Y 1.1 7 0\n",
+									   "X 1.1 7 {}\n",
+									   "V 1.1 -\n",
 									   "P 1 7 0 2 2 100 - -\n",
 									   "P 1.1 99999 0 2 2 100 - -\n",
 									   "P 1.1 7 0 2 2 100 - 1\n",
@@ -232,6 +299,7 @@ main(void)
 		cmocka_unit_test(a_read_may_return_a_write_that_began_after_it),
 		cmocka_unit_test(values_of_nobody_are_found),
 		cmocka_unit_test(answers_count_for_the_owners_that_they_tell_of),
+		cmocka_unit_test(what_its_deleter_has_not_met_may_stay),
 		cmocka_unit_test(what_is_no_journal_is_refused),
 		cmocka_unit_test(a_line_that_was_cut_off_is_left_out),
 		cmocka_unit_test(a_value_tells_who_made_it_and_is_whole),
