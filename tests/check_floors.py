@@ -122,10 +122,12 @@ def faults(floors, sources, objects, cut=frozenset()):
 
 
 def tree():
-    return (sorted(glob.glob(os.path.join(TOP, "dynnode/core/**/*.[ch]"),
-                             recursive=True)),
-            sorted(glob.glob(os.path.join(BUILD, "dynnode/core/**/*.o"),
-                             recursive=True)))
+    """Sources, and their objects: not those of files that are no more."""
+    sources = sorted(glob.glob(os.path.join(TOP, "dynnode/core/**/*.[ch]"),
+                               recursive=True))
+    objects = [os.path.join(BUILD, os.path.relpath(path, TOP)[:-1] + "o")
+               for path in sources if path.endswith(".c")]
+    return sources, [path for path in objects if os.path.exists(path)]
 
 
 PLANTED = {

@@ -1,14 +1,9 @@
 #include "core/call.h"
 
-#include "core/coord_put.h"
-#include "core/coord_read.h"
 #include "core/exchange.h"
 #include "core/filling.h"
-#include "core/handoff.h"
 #include "core/peer.h"
-#include "core/put_forward.h"
 #include "core/reap.h"
-#include "core/repair.h"
 #include "core/request.h"
 
 #include <stddef.h>
@@ -88,16 +83,9 @@ answer_reads(struct dyn_node *node, const struct dyn_call *self,
 		struct dyn_request *request = dyn_request_find(node, item->serial);
 		const Dyn__ReadResult *result = reply->results[i];
 
-		if (request != NULL && request->type == DYN_REQUEST_REPAIR)
-			dyn_repair_read(node, request, item->op,
-							(enum dyn_status) result->status, result->hash,
-							dyn_slice_of_bytes(result->object));
-		if (request == NULL || request->type == DYN_REQUEST_REPAIR)
-			continue;
-		if (result->remembered)
-			dyn_read_remembered(request, item->op, item->slot, result->other);
-		dyn_read_answer(node, request, item, (enum dyn_status) result->status,
-						dyn_slice_of_bytes(result->object), result->fence);
+		if (request != NULL)
+			request->kind->read_answered(node, request, item, result,
+										 (enum dyn_status) result->status);
 	}
 }
 
@@ -107,14 +95,8 @@ lose_read(struct dyn_node *node, const struct dyn_call_item *item,
 {
 	struct dyn_request *request = dyn_request_find(node, item->serial);
 
-	if (request == NULL)
-		return;
-	if (request->type == DYN_REQUEST_REPAIR)
-		dyn_repair_read(node, request, item->op,
-						status != DYN_STATUS_OK ? status : DYN_STATUS_NO_QUORUM,
-						0, (struct dyn_slice){ NULL, 0 });
-	else
-		dyn_read_lost(node, request, item, status);
+	if (request != NULL)
+		request->kind->read_answered(node, request, item, NULL, status);
 }
 
 /* --------------------------------------------------------------- REPLICATE */
@@ -142,14 +124,8 @@ answer_replicates(struct dyn_node *node, const struct dyn_call *self,
 		struct dyn_request *request = dyn_request_find(node, item->serial);
 		enum dyn_status status = (enum dyn_status) reply->statuses[i];
 
-		if (request == NULL)
-			continue;
-		if (request->type == DYN_REQUEST_HANDOFF)
-			dyn_handoff_answer(node, request, item->op, status);
-		else if (request->type == DYN_REQUEST_REPAIR)
-			dyn_repair_replicated(node, request, item->op, status);
-		else
-			dyn_write_answer(node, request, item, status);
+		if (request != NULL)
+			request->kind->replicated(node, request, item, false, status);
 	}
 }
 
@@ -159,17 +135,8 @@ lose_replicate(struct dyn_node *node, const struct dyn_call_item *item,
 {
 	struct dyn_request *request = dyn_request_find(node, item->serial);
 
-	if (request == NULL)
-		return;
-	if (request->type == DYN_REQUEST_HANDOFF)
-		dyn_handoff_answer(node, request, item->op, DYN_STATUS_UNKNOWN);
-	else if (request->type == DYN_REQUEST_REPAIR)
-		dyn_repair_replicated(node, request, item->op,
-							  status != DYN_STATUS_OK ? status
-													  : DYN_STATUS_NO_QUORUM);
-	else
-		dyn_write_answer(node, request, item,
-						 status != DYN_STATUS_OK ? status : DYN_STATUS_UNKNOWN);
+	if (request != NULL)
+		request->kind->replicated(node, request, item, true, status);
 }
 
 /* ------------------------------------------------------------ PUT, forwarded */
@@ -197,7 +164,9 @@ answer_forwards(struct dyn_node *node, const struct dyn_call *self,
 		struct dyn_request *request = dyn_request_find(node, item->serial);
 
 		if (request != NULL)
-			dyn_put_forward_answer(node, request, item->op, reply->results[i]);
+			request->kind->forwarded(
+				node, request, item, reply->results[i],
+				(enum dyn_status) reply->results[i]->status);
 	}
 }
 
@@ -208,7 +177,7 @@ lose_forward(struct dyn_node *node, const struct dyn_call_item *item,
 	struct dyn_request *request = dyn_request_find(node, item->serial);
 
 	if (request != NULL)
-		dyn_put_forward_lost(node, request, item->op, status);
+		request->kind->forwarded(node, request, item, NULL, status);
 }
 
 /* ------------------------------------- what has one item: TREE, LIST, COPY */

@@ -227,7 +227,7 @@ committed(struct dyn_node *node, const struct dyn_commit_item *item,
 				 (struct dyn_work){ 0, 0 }, item->ids, item->id_count);
 	else
 		settle_ids(node, item, status);
-	dyn_work_committed(node, item->work, status, carried);
+	dyn_request_committed(node, item->work, status, carried);
 }
 
 static void

@@ -5,7 +5,7 @@
  *
  * What operations make of their keys in one step, and the node's own records,
  * become one STORE effect at the step's end.  Its STORED event tells each
- * operation (work.h), the memory of requests (remember.h), and the keepers of the
+ * operation (request.h), the memory of requests (remember.h), and the keepers of the
  * node's own records, by the commit's token.
  *
  * A commit that is aborted wrote nothing.  An entry of it without later commits
@@ -24,7 +24,7 @@
 
 /*
  * Make this the key's object and commit it; the operation hears of the
- * outcome (dyn_work_committed).  When it is what the key holds already, there
+ * outcome (dyn_request_committed).  When it is what the key holds already, there
  * is nothing to write: true if that is on disk, else the operation hears with
  * the commit under way.  The object must live as long as the step's effects.
  */

@@ -183,8 +183,8 @@ dyn_get_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		   get->object.size != 0 ? DYN_STATUS_OK : DYN_STATUS_NOT_FOUND, NULL);
 }
 
-void
-dyn_get_expire(struct dyn_node *node, struct dyn_request *request)
+static void
+expire(struct dyn_node *node, struct dyn_request *request)
 {
 	uint32_t count = request->op_count;
 
@@ -202,3 +202,13 @@ dyn_get_expire(struct dyn_node *node, struct dyn_request *request)
 				   : "the time was up before it was asked for");
 	}
 }
+
+const struct dyn_request_kind dyn_get_kind = {
+	.name = "get",
+	.makes_objects = true,
+	.is_read = true,
+	.expire = expire,
+	.hedge = dyn_read_hedge,
+	.loaded = dyn_read_loaded,
+	.read_answered = dyn_read_answered,
+};

@@ -23,6 +23,8 @@ struct dyn_get_op
 	struct dyn_slice object;
 };
 
+extern const struct dyn_request_kind dyn_get_kind;
+
 void dyn_get_begin(struct dyn_node *node, struct dyn_request *request,
 				   const Dyn__GetRequest *message);
 
@@ -32,6 +34,5 @@ void dyn_get_read(struct dyn_node *node, struct dyn_request *request,
 /* OVERLOAD: there is no room for what it has read. */
 void dyn_get_refuse_for_now(struct dyn_node *node, struct dyn_request *request,
 							uint32_t op);
-void dyn_get_expire(struct dyn_node *node, struct dyn_request *request);
 
 #endif

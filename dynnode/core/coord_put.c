@@ -296,9 +296,9 @@ dyn_put_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 
 /* --------------------------------------------------------------- writing */
 
-void
-dyn_put_committed(struct dyn_node *node, struct dyn_request *request,
-				  uint32_t op, enum dyn_status status, bool carried)
+static void
+committed(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		  enum dyn_status status, bool carried)
 {
 	struct dyn_writing *writing = &request->puts[op].writing;
 	struct dyn_call_item item = { .op = op,
@@ -310,8 +310,9 @@ dyn_put_committed(struct dyn_node *node, struct dyn_request *request,
 	dyn_write_answer(node, request, &item, status);
 }
 
-void
-dyn_put_hedge(struct dyn_node *node, struct dyn_request *request)
+/* Look whether an owner is so late that a fallback should stand in. */
+static void
+hedge(struct dyn_node *node, struct dyn_request *request)
 {
 	for (uint32_t op = 0; op < request->op_count && !request->ended; op++)
 	{
@@ -323,10 +324,12 @@ dyn_put_hedge(struct dyn_node *node, struct dyn_request *request)
 		dyn_request_wake(node, request, next_ms);
 		dyn_put_written(node, request, op);
 	}
+	if (!request->ended)
+		dyn_read_hedge(node, request);
 }
 
-void
-dyn_put_expire(struct dyn_node *node, struct dyn_request *request)
+static void
+expire(struct dyn_node *node, struct dyn_request *request)
 {
 	uint32_t count = request->op_count;
 
@@ -351,3 +354,36 @@ dyn_put_expire(struct dyn_node *node, struct dyn_request *request)
 						   dyn_put_write_text(node, request, put));
 	}
 }
+
+static void
+replicated(struct dyn_node *node, struct dyn_request *request,
+		   const struct dyn_call_item *item, bool lost, enum dyn_status status)
+{
+	if (lost && status == DYN_STATUS_OK)
+		status = DYN_STATUS_UNKNOWN;
+	dyn_write_answer(node, request, item, status);
+}
+
+static void
+forwarded(struct dyn_node *node, struct dyn_request *request,
+		  const struct dyn_call_item *item, const Dyn__PutResult *result,
+		  enum dyn_status status)
+{
+	if (result != NULL)
+		dyn_put_forward_answer(node, request, item->op, result);
+	else
+		dyn_put_forward_lost(node, request, item->op, status);
+}
+
+const struct dyn_request_kind dyn_put_kind = {
+	.name = "put",
+	.makes_objects = true,
+	.expire = expire,
+	.hedge = hedge,
+	.apply = dyn_put_apply,
+	.committed = committed,
+	.loaded = dyn_read_loaded,
+	.read_answered = dyn_read_answered,
+	.replicated = replicated,
+	.forwarded = forwarded,
+};

@@ -87,20 +87,14 @@ struct dyn_put_op
 	const Dyn__Receipt *receipt; /* of a forwarded one */
 };
 
+extern const struct dyn_request_kind dyn_put_kind;
+
 void dyn_put_begin(struct dyn_node *node, struct dyn_request *request,
 				   const Dyn__PutRequest *message);
-void dyn_put_expire(struct dyn_node *node, struct dyn_request *request);
 
 /* READING ended. */
 void dyn_put_read(struct dyn_node *node, struct dyn_request *request,
 				  uint32_t op, bool enough);
-
-/* The own commit ended. carried: a later commit holds the same versions. */
-void dyn_put_committed(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, enum dyn_status status, bool carried);
-
-/* Look whether an owner is so late that a fallback should stand in. */
-void dyn_put_hedge(struct dyn_node *node, struct dyn_request *request);
 
 /* CHECKED: coordinate it here; own_slot -1: in place of an owner that is
  * away. */

@@ -13,8 +13,8 @@
 static struct dyn_read *
 read_of(struct dyn_request *request, uint32_t op)
 {
-	return request->type == DYN_REQUEST_GET ? &request->gets[op].read
-											: &request->puts[op].read;
+	return request->kind == &dyn_get_kind ? &request->gets[op].read
+										  : &request->puts[op].read;
 }
 
 /* Might an owner that has not answered remember the request? */
@@ -43,10 +43,21 @@ decide_if_certain(struct dyn_node *node, struct dyn_request *request,
 		(self->quorum.yes | self->missing) != self->quorum.all)
 		return;
 	self->decided = true;
-	if (request->type == DYN_REQUEST_GET)
+	if (request->kind == &dyn_get_kind)
 		dyn_get_read(node, request, op, state == DYN_QUORUM_REACHED);
 	else
 		dyn_put_read(node, request, op, state == DYN_QUORUM_REACHED);
+}
+
+/* A replica remembers the request; other: for another write. */
+static void
+note_remembered(struct dyn_read *self, uint8_t slot, bool other)
+{
+	if (self->decided)
+		return;
+	self->remembered = true;
+	self->remembered_by |= (uint8_t) (1U << slot);
+	self->other |= other;
 }
 
 /* Ask a slot's owner, or a fallback in its place. */
@@ -74,10 +85,9 @@ ask(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	/* Asked before the load is submitted, so that the load sees its write. */
 	if (self->request_id != NULL &&
 		dyn_remember_is_committed(&node->remember, self->request_id))
-		dyn_read_remembered(request, op, slot,
-							dyn_remember_is_other(&node->remember,
-												  self->request_id,
-												  self->request_mark));
+		note_remembered(self, slot,
+						dyn_remember_is_other(&node->remember, self->request_id,
+											  self->request_mark));
 	dyn_load_read(node, request->bucket, self->key,
 				  fallback ? DYN_LOAD_HINT : DYN_LOAD_OBJECT,
 				  (struct dyn_work){ request->serial, op }, slot);
@@ -347,23 +357,10 @@ take_failure(struct dyn_node *node, struct dyn_request *request,
 static void
 refuse_for_now(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 {
-	if (request->type == DYN_REQUEST_GET)
+	if (request->kind == &dyn_get_kind)
 		dyn_get_refuse_for_now(node, request, op);
 	else
 		dyn_put_refuse_for_now(node, request, op);
-}
-
-void
-dyn_read_remembered(struct dyn_request *request, uint32_t op, uint8_t slot,
-					bool other)
-{
-	struct dyn_read *self = read_of(request, op);
-
-	if (self->decided)
-		return;
-	self->remembered = true;
-	self->remembered_by |= (uint8_t) (1U << slot);
-	self->other |= other;
 }
 
 /* Owners mostly hold the same.  False when there is no room for it. */
@@ -380,10 +377,10 @@ keep_object(struct dyn_node *node, struct dyn_request *request,
 	return true;
 }
 
-void
-dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
-				const struct dyn_call_item *item, enum dyn_status status,
-				struct dyn_slice object, uint64_t fence)
+static void
+answer(struct dyn_node *node, struct dyn_request *request,
+	   const struct dyn_call_item *item, enum dyn_status status,
+	   struct dyn_slice object, uint64_t fence)
 {
 	struct dyn_read *self = read_of(request, item->op);
 	uint8_t bit = (uint8_t) (1U << item->slot);
@@ -429,7 +426,7 @@ dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
 
 void
 dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-				uint8_t slot, bool fallback, const struct dyn_loaded *record)
+				uint8_t slot, bool is_hint, const struct dyn_loaded *record)
 {
 	static const enum dyn_status statuses[] = {
 		[DYN_LOADED_FOUND] = DYN_STATUS_OK,
@@ -438,9 +435,7 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		[DYN_LOADED_DOUBTED] = DYN_STATUS_CORRUPT,
 		[DYN_LOADED_IO_ERROR] = DYN_STATUS_IO_ERROR
 	};
-	struct dyn_call_item item = { .op = op,
-								  .slot = slot,
-								  .fallback = fallback };
+	struct dyn_call_item item = { .op = op, .slot = slot, .fallback = is_hint };
 	const struct dyn_read *self = read_of(request, op);
 	enum dyn_status status = statuses[record->state];
 
@@ -448,22 +443,28 @@ dyn_read_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	if (!dyn_building_answers(node, self->partition) &&
 		status != DYN_STATUS_CORRUPT)
 		status = DYN_STATUS_BUILDING;
-	if (fallback && dyn_fence_is_behind(node, self->partition))
+	if (is_hint && dyn_fence_is_behind(node, self->partition))
 		status = DYN_STATUS_FENCED;
-	dyn_read_answer(node, request, &item, status, record->object,
-					self->own_floor);
+	answer(node, request, &item, status, record->object, self->own_floor);
 }
 
 void
-dyn_read_lost(struct dyn_node *node, struct dyn_request *request,
-			  const struct dyn_call_item *item, enum dyn_status status)
+dyn_read_answered(struct dyn_node *node, struct dyn_request *request,
+				  const struct dyn_call_item *item,
+				  const Dyn__ReadResult *result, enum dyn_status status)
 {
 	struct dyn_read *self = read_of(request, item->op);
 
-	if (self->decided)
-		return;
-	take_failure(node, request, item, self, status);
-	top_up(node, request, item->op, self);
+	if (result != NULL && result->remembered)
+		note_remembered(self, item->slot, result->other);
+	if (result != NULL)
+		answer(node, request, item, status, dyn_slice_of_bytes(result->object),
+			   result->fence);
+	else if (!self->decided)
+	{
+		take_failure(node, request, item, self, status);
+		top_up(node, request, item->op, self);
+	}
 }
 
 void

@@ -58,7 +58,7 @@ struct dyn_read
 };
 
 /* Fill in key, request_id, owners_only and all_until_ms before.  The outcome
- * goes to dyn_get_read or dyn_put_read (by the request's type), maybe at
+ * goes to dyn_get_read or dyn_put_read (by the request's kind), maybe at
  * once. */
 void dyn_read_begin(struct dyn_node *node, struct dyn_request *request,
 					uint32_t op, uint16_t partition, uint8_t needed);
@@ -80,19 +80,13 @@ uint64_t dyn_read_fence(const struct dyn_node *node,
 void dyn_read_repair(struct dyn_node *node, struct dyn_request *request,
 					 const struct dyn_read *self, struct dyn_slice merged);
 
-void dyn_read_answer(struct dyn_node *node, struct dyn_request *request,
-					 const struct dyn_call_item *item, enum dyn_status status,
-					 struct dyn_slice object, uint64_t fence);
-/* An owner knows the request; other: as another one. */
-void dyn_read_remembered(struct dyn_request *request, uint32_t op, uint8_t slot,
-						 bool other);
-/* fallback: out of the table of hints. */
+/* For the kinds that read (struct dyn_request_kind). */
+void dyn_read_answered(struct dyn_node *node, struct dyn_request *request,
+					   const struct dyn_call_item *item,
+					   const Dyn__ReadResult *result, enum dyn_status status);
 void dyn_read_loaded(struct dyn_node *node, struct dyn_request *request,
-					 uint32_t op, uint8_t slot, bool fallback,
+					 uint32_t op, uint8_t slot, bool is_hint,
 					 const struct dyn_loaded *record);
-/* status OK = nothing is known. */
-void dyn_read_lost(struct dyn_node *node, struct dyn_request *request,
-				   const struct dyn_call_item *item, enum dyn_status status);
 void dyn_read_hedge(struct dyn_node *node, struct dyn_request *request);
 
 #endif

@@ -137,9 +137,9 @@ fill_items(struct dyn_node *node, uint16_t partition,
 	}
 }
 
-void
-dyn_copy_scanned(struct dyn_node *node, struct dyn_request *request,
-				 const struct dyn_event *event)
+static void
+scanned(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_event *event)
 {
 	const Dyn__CopyRequest *message = request->message;
 	uint16_t partition = (uint16_t) message->partition;
@@ -178,3 +178,9 @@ dyn_copy_scanned(struct dyn_node *node, struct dyn_request *request,
 					 request->correlation, &reply.base);
 	dyn_request_end(node, request);
 }
+
+const struct dyn_request_kind dyn_copy_kind = {
+	.name = "copy",
+	.is_paged = true,
+	.scanned = scanned,
+};

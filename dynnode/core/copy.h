@@ -14,10 +14,10 @@
 #include "core/event.h"
 #include "core/request.h"
 
+extern const struct dyn_request_kind dyn_copy_kind;
+
 void dyn_copy_begin(struct dyn_node *node, struct dyn_request *request,
 					const struct dyn_node_id *asker,
 					const Dyn__CopyRequest *message);
-void dyn_copy_scanned(struct dyn_node *node, struct dyn_request *request,
-					  const struct dyn_event *event);
 
 #endif

@@ -6,6 +6,8 @@
 #include "core/state.h"
 #include "model/hash.h"
 
+static const struct dyn_request_kind discard_kind;
+
 enum
 {
 	PAGE_ITEMS_MAX = 256,
@@ -58,8 +60,7 @@ read_page(struct dyn_node *node, struct dyn_request *request)
 static void
 begin(struct dyn_node *node, uint16_t partition)
 {
-	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_DISCARD, 0, NULL);
+	struct dyn_request *request = dyn_request_new(node, &discard_kind, 0, NULL);
 	struct dyn_discard *self =
 		dyn_arena_allocate(&request->arena, sizeof(*self));
 
@@ -154,9 +155,9 @@ count_to_go(const struct dyn_node *node, const struct dyn_discard *self,
 	return count;
 }
 
-void
-dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
-					const struct dyn_event *event)
+static void
+scanned(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_event *event)
 {
 	struct dyn_discard *self = request->discard;
 	uint32_t count = event->scanned.item_count;
@@ -200,9 +201,9 @@ dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
 	one_less(node, request);
 }
 
-void
-dyn_discard_apply(struct dyn_node *node, struct dyn_request *request,
-				  uint32_t op, struct dyn_key *key)
+static void
+apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	  struct dyn_key *key)
 {
 	struct dyn_key_value value = { 0 };
 
@@ -219,16 +220,25 @@ dyn_discard_apply(struct dyn_node *node, struct dyn_request *request,
 		one_less(node, request);
 }
 
-void
-dyn_discard_committed(struct dyn_node *node, struct dyn_request *request,
-					  enum dyn_status status)
+static void
+committed(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		  enum dyn_status status, bool carried)
 {
 	request->discard->failed |= status != DYN_STATUS_OK;
 	one_less(node, request);
 }
 
-void
-dyn_discard_expire(struct dyn_node *node, struct dyn_request *request)
+static void
+expire(struct dyn_node *node, struct dyn_request *request)
 {
 	end(node, request, false);
 }
+
+static const struct dyn_request_kind discard_kind = {
+	.name = "discard",
+	.is_paged = true,
+	.expire = expire,
+	.apply = apply,
+	.committed = committed,
+	.scanned = scanned,
+};

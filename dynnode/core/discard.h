@@ -20,12 +20,4 @@
 /* Start what can be started; at heartbeats. */
 void dyn_discard_tick(struct dyn_node *node);
 
-void dyn_discard_scanned(struct dyn_node *node, struct dyn_request *request,
-						 const struct dyn_event *event);
-void dyn_discard_apply(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, struct dyn_key *key);
-void dyn_discard_committed(struct dyn_node *node, struct dyn_request *request,
-						   enum dyn_status status);
-void dyn_discard_expire(struct dyn_node *node, struct dyn_request *request);
-
 #endif

@@ -85,6 +85,9 @@ const char *dyn_exchange_state(const struct dyn_node *node, int32_t peer_index,
 
 /* ---- the one that answers: exchange_answer.c ---- */
 
+extern const struct dyn_request_kind dyn_tree_kind;
+extern const struct dyn_request_kind dyn_list_kind;
+
 void dyn_exchange_answer_tree(struct dyn_node *node,
 							  struct dyn_request *request,
 							  const struct dyn_node_id *asker,
@@ -92,12 +95,6 @@ void dyn_exchange_answer_tree(struct dyn_node *node,
 void dyn_exchange_answer_list(struct dyn_node *node,
 							  struct dyn_request *request,
 							  const Dyn__ListRequest *message);
-void dyn_exchange_answer_tree_read(struct dyn_node *node,
-								   struct dyn_request *request,
-								   const struct dyn_event *event);
-void dyn_exchange_answer_scanned(struct dyn_node *node,
-								 struct dyn_request *request,
-								 const struct dyn_event *event);
 
 /* ---- both ---- */
 

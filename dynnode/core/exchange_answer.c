@@ -133,10 +133,9 @@ dyn_exchange_answer_tree(struct dyn_node *node, struct dyn_request *request,
 						   message->nodes, (uint32_t) message->n_nodes);
 }
 
-void
-dyn_exchange_answer_tree_read(struct dyn_node *node,
-							  struct dyn_request *request,
-							  const struct dyn_event *event)
+static void
+tree_read(struct dyn_node *node, struct dyn_request *request,
+		  const struct dyn_event *event)
 {
 	const Dyn__TreeRequest *message = request->message;
 	uint32_t count = (uint32_t) message->n_nodes;
@@ -260,9 +259,9 @@ compare(const struct dyn_list *theirs, const struct dyn_list *own,
 	}
 }
 
-void
-dyn_exchange_answer_scanned(struct dyn_node *node, struct dyn_request *request,
-							const struct dyn_event *event)
+static void
+scanned(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_event *event)
 {
 	struct dyn_arena *arena = &node->scratch;
 	Dyn__ListReply reply = DYN__LIST_REPLY__INIT;
@@ -306,3 +305,16 @@ dyn_exchange_answer_scanned(struct dyn_node *node, struct dyn_request *request,
 					 request->correlation, &reply.base);
 	dyn_request_end(node, request);
 }
+
+const struct dyn_request_kind dyn_tree_kind = {
+	.name = "tree",
+	.is_paged = true,
+	.tree_read = tree_read,
+};
+
+const struct dyn_request_kind dyn_list_kind = {
+	.name = "list",
+	.is_paged = true,
+	.scanned = scanned,
+	.tree_read = tree_read,
+};

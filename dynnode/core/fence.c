@@ -232,33 +232,6 @@ dyn_fence_next(const struct dyn_node *node, uint16_t partition)
 	return next + 1;
 }
 
-/* Could it still send an object, or bring one into this node's store? */
-static bool
-makes_objects(const struct dyn_request *request)
-{
-	switch (request->type)
-	{
-		case DYN_REQUEST_PUT:
-		case DYN_REQUEST_GET:
-		case DYN_REQUEST_HANDOFF:
-		case DYN_REQUEST_REPAIR:
-		case DYN_REQUEST_FILL:
-			return true;
-		case DYN_REQUEST_REPLICATE: /* marked by who made them */
-		case DYN_REQUEST_READ:
-		case DYN_REQUEST_SCAN:
-		case DYN_REQUEST_TREE:
-		case DYN_REQUEST_LIST:
-		case DYN_REQUEST_SCRUB:
-		case DYN_REQUEST_COPY: /* to whoever cannot say yes to a round */
-		case DYN_REQUEST_DISCARD:
-		case DYN_REQUEST_FENCE:
-		case DYN_REQUEST_REAP:
-			return false;
-	}
-	return true;
-}
-
 uint64_t
 dyn_fence_oldest(const struct dyn_node *node)
 {
@@ -266,7 +239,7 @@ dyn_fence_oldest(const struct dyn_node *node)
 	uint64_t oldest = UINT64_MAX;
 
 	for (request = node->requests; request != NULL; request = request->hh.next)
-		if (request->serial < oldest && makes_objects(request))
+		if (request->serial < oldest && request->kind->makes_objects)
 			oldest = request->serial;
 	return oldest;
 }

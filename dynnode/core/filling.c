@@ -8,6 +8,8 @@
 #include "core/replica.h"
 #include "model/hash.h"
 
+static const struct dyn_request_kind fill_kind;
+
 enum
 {
 	PAGE_ITEMS_MAX = 1024,
@@ -67,8 +69,7 @@ static void
 ask(struct dyn_node *node, uint32_t peer_index)
 {
 	struct dyn_filling *filling = &node->peers[peer_index]->filling;
-	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_FILL, 0, NULL);
+	struct dyn_request *request = dyn_request_new(node, &fill_kind, 0, NULL);
 	struct dyn_fill *self = dyn_arena_allocate(&request->arena, sizeof(*self));
 	struct dyn_call *call = dyn_call_new(node, peer_index, DYN_MESSAGE_COPY);
 	struct dyn_call_item item = { .serial = request->serial,
@@ -215,8 +216,8 @@ dyn_filling_lost(struct dyn_node *node, struct dyn_request *request,
 	fail_page(node, request);
 }
 
-void
-dyn_filling_expire(struct dyn_node *node, struct dyn_request *request)
+static void
+expire(struct dyn_node *node, struct dyn_request *request)
 {
 	fail_page(node, request);
 }
@@ -244,14 +245,15 @@ take_status(struct dyn_fill *self, enum dyn_status status)
 	}
 }
 
-void
-dyn_filling_stored(struct dyn_node *node, struct dyn_request *request,
-				   const struct dyn_request *part)
+/* What became of the records of one bucket in the page. */
+static void
+child_done(struct dyn_node *node, struct dyn_request *request,
+		   struct dyn_request *child)
 {
 	struct dyn_fill *self = request->fill;
 
-	for (uint32_t op = 0; op < part->op_count; op++)
-		take_status(self, part->replicas[op].status);
+	for (uint32_t op = 0; op < child->op_count; op++)
+		take_status(self, child->replicas[op].status);
 	if (--self->waiting == 0)
 		page_done(node, request);
 }
@@ -385,3 +387,11 @@ dyn_filling_answer(struct dyn_node *node, struct dyn_request *request,
 	if (--self->waiting == 0)
 		page_done(node, request);
 }
+
+static const struct dyn_request_kind fill_kind = {
+	.name = "fill",
+	.makes_objects = true,
+	.is_paged = true,
+	.expire = expire,
+	.child_done = child_done,
+};

@@ -28,9 +28,5 @@ void dyn_filling_answer(struct dyn_node *node, struct dyn_request *request,
 /* The owner did not answer (OK), or refused. */
 void dyn_filling_lost(struct dyn_node *node, struct dyn_request *request,
 					  enum dyn_status status);
-/* What became of the records of one bucket in the page. */
-void dyn_filling_stored(struct dyn_node *node, struct dyn_request *request,
-						const struct dyn_request *part);
-void dyn_filling_expire(struct dyn_node *node, struct dyn_request *request);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+static const struct dyn_request_kind handoff_kind;
+
 enum
 {
 	SLICE_ITEMS_MAX = 1024,
@@ -185,7 +187,7 @@ start(struct dyn_node *node, uint32_t peer_index)
 		!peer->writable || !dyn_peer_is_reachable(node, (int32_t) peer_index) ||
 		(!peer->hint_cursor.active && !find_partition(node, peer_index)))
 		return;
-	request = dyn_request_new(node, DYN_REQUEST_HANDOFF, 0, NULL);
+	request = dyn_request_new(node, &handoff_kind, 0, NULL);
 	self = dyn_arena_allocate(&request->arena, sizeof(*self));
 	*self = (struct dyn_handoff){
 		.peer_index = peer_index,
@@ -211,8 +213,8 @@ dyn_handoff_tick(struct dyn_node *node)
 	}
 }
 
-void
-dyn_handoff_end(struct dyn_node *node, struct dyn_request *request)
+static void
+end_slice(struct dyn_node *node, struct dyn_request *request)
 {
 	struct dyn_peer *peer = node->peers[request->handoff->peer_index];
 
@@ -238,7 +240,7 @@ decide(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 		return;
 	/* Who could not take this page gets a pause, until the next heartbeat. */
 	go_on = !self->failed;
-	dyn_handoff_end(node, request);
+	end_slice(node, request);
 	if (go_on)
 		start(node, peer_index);
 }
@@ -367,9 +369,9 @@ may_send(const struct dyn_node *node, const struct dyn_handoff *self,
 		   (count == 1 && peer->credit != 0 && peer->sending == 0);
 }
 
-void
-dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
-					const struct dyn_event *event)
+static void
+scanned(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_event *event)
 {
 	struct dyn_handoff *self = request->handoff;
 
@@ -382,7 +384,7 @@ dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
 	}
 	if (event->scanned.status != DYN_STATUS_OK || !may_send(node, self, event))
 	{
-		dyn_handoff_end(node, request);
+		end_slice(node, request);
 		return;
 	}
 	self->ops = dyn_arena_allocate(
@@ -396,7 +398,7 @@ dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
 		drop_damaged(node, request);
 		return;
 	}
-	dyn_handoff_end(node, request);
+	end_slice(node, request);
 	start(node, self->peer_index);
 }
 
@@ -411,12 +413,15 @@ was_delivered(const struct dyn_node *node, const struct dyn_handoff *self)
 	return self->fence == dyn_fence_floor(node, self->partition);
 }
 
-void
-dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
-				   uint32_t op, enum dyn_status status)
+static void
+replicated(struct dyn_node *node, struct dyn_request *request,
+		   const struct dyn_call_item *item, bool lost, enum dyn_status status)
 {
+	uint32_t op = item->op;
 	struct dyn_handoff_op *self = &request->handoff->ops[op];
 
+	if (lost)
+		status = DYN_STATUS_UNKNOWN;
 	dyn_credit_sent(node->peers[request->handoff->peer_index], self->size);
 	self->size = 0;
 	/* Until somebody replaces what is there: no reason to send it with every
@@ -436,9 +441,9 @@ dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
 }
 
 /* The hint without the slot that has it now, or none at all. */
-void
-dyn_handoff_apply(struct dyn_node *node, struct dyn_request *request,
-				  uint32_t op, struct dyn_key *key)
+static void
+apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	  struct dyn_key *key)
 {
 	struct dyn_handoff *handoff = request->handoff;
 	const struct dyn_handoff_op *self = &handoff->ops[op];
@@ -472,11 +477,22 @@ dyn_handoff_apply(struct dyn_node *node, struct dyn_request *request,
 		decide(node, request, op, true);
 }
 
-void
-dyn_handoff_committed(struct dyn_node *node, struct dyn_request *request,
-					  uint32_t op, enum dyn_status status)
+static void
+committed(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		  enum dyn_status status, bool carried)
 {
 	if (status == DYN_STATUS_OK && !request->handoff->ops[op].damaged)
 		dyn_count(node, hints_delivered);
 	decide(node, request, op, status == DYN_STATUS_OK);
 }
+
+static const struct dyn_request_kind handoff_kind = {
+	.name = "handoff",
+	.makes_objects = true,
+	.is_paged = true,
+	.expire = end_slice,
+	.apply = apply,
+	.committed = committed,
+	.scanned = scanned,
+	.replicated = replicated,
+};

@@ -46,16 +46,4 @@ bool dyn_handoff_takes(struct dyn_node *node, const struct dyn_key *key);
 /* Start what can be started; at heartbeats. */
 void dyn_handoff_tick(struct dyn_node *node);
 
-/* A slice's page was read; the owner's word about an object; its bit's turn at
- * the key; the end of that commit; the end of the slice's time. */
-void dyn_handoff_scanned(struct dyn_node *node, struct dyn_request *request,
-						 const struct dyn_event *event);
-void dyn_handoff_answer(struct dyn_node *node, struct dyn_request *request,
-						uint32_t op, enum dyn_status status);
-void dyn_handoff_apply(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, struct dyn_key *key);
-void dyn_handoff_committed(struct dyn_node *node, struct dyn_request *request,
-						   uint32_t op, enum dyn_status status);
-void dyn_handoff_end(struct dyn_node *node, struct dyn_request *request);
-
 #endif

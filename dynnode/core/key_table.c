@@ -146,7 +146,7 @@ apply(struct dyn_node *node, struct dyn_key *self, struct dyn_work work)
 	bool applying = self->applying;
 
 	self->applying = true;
-	dyn_work_apply(node, work, self);
+	dyn_request_apply(node, work, self);
 	self->applying = applying;
 }
 

@@ -20,7 +20,6 @@
 #include "core/event.h"
 #include "core/request.h"
 #include "core/state.h"
-#include "core/work.h"
 
 struct dyn_key
 {

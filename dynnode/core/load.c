@@ -2,7 +2,7 @@
 #include "core/state.h"
 
 #include "core/key_table.h"
-#include "core/work.h"
+#include "core/request.h"
 #include "model/hash.h"
 
 #include <assert.h>
@@ -141,8 +141,8 @@ dyn_load_event(struct dyn_node *node, const struct dyn_event *event)
 		if (self->items[i].key != NULL)
 			dyn_key_loaded(node, self->items[i].key, record);
 		else
-			dyn_work_loaded(node, self->items[i].work, self->items[i].slot,
-							self->view, record);
+			dyn_request_loaded(node, self->items[i].work, self->items[i].slot,
+							   self->view == DYN_LOAD_HINT, record);
 	}
 	free_load(self);
 }

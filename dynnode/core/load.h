@@ -31,7 +31,7 @@ enum dyn_load_view
 	DYN_LOAD_VIEW_COUNT
 };
 
-/* For an operation that reads: it hears (dyn_work_loaded), with the slot, for
+/* For an operation that reads: it hears (dyn_request_loaded), with the slot, for
  * which it asks. */
 void dyn_load_read(struct dyn_node *node, struct dyn_slice bucket,
 				   struct dyn_slice key, enum dyn_load_view view,

@@ -98,27 +98,8 @@ scanned(struct dyn_node *node, const struct dyn_event *event)
 		dyn_exchange_scanned(node, event);
 		return;
 	}
-	switch ((int) request->type)
-	{
-		case DYN_REQUEST_SCAN:
-			dyn_scan_scanned(node, request, event);
-			break;
-		case DYN_REQUEST_LIST:
-			dyn_exchange_answer_scanned(node, request, event);
-			break;
-		case DYN_REQUEST_COPY:
-			dyn_copy_scanned(node, request, event);
-			break;
-		case DYN_REQUEST_HANDOFF:
-			dyn_handoff_scanned(node, request, event);
-			break;
-		case DYN_REQUEST_DISCARD:
-			dyn_discard_scanned(node, request, event);
-			break;
-		case DYN_REQUEST_SCRUB:
-			dyn_scrub_scanned(node, request, event);
-			break;
-	}
+	if (request->kind->scanned != NULL)
+		request->kind->scanned(node, request, event);
 }
 
 static void
@@ -128,10 +109,8 @@ tree_read(struct dyn_node *node, const struct dyn_event *event)
 
 	if (request == NULL)
 		dyn_exchange_tree(node, event);
-	else if (request->type == DYN_REQUEST_SCAN)
-		dyn_scan_hashes_read(node, request, event);
 	else
-		dyn_exchange_answer_tree_read(node, request, event);
+		request->kind->tree_read(node, request, event);
 }
 
 static void
@@ -258,18 +237,10 @@ dyn_node_check(const struct dyn_node *self)
 	{
 		count++;
 		for (uint32_t op = 0;
-			 request->type == DYN_REQUEST_PUT && op < request->op_count; op++)
+			 request->kind == &dyn_put_kind && op < request->op_count; op++)
 			puts += request->puts[op].counted;
 		assert(!request->ended && request->undecided <= request->op_count);
-		assert(request->type == DYN_REQUEST_SCAN ||
-			   request->type == DYN_REQUEST_TREE ||
-			   request->type == DYN_REQUEST_LIST ||
-			   request->type == DYN_REQUEST_HANDOFF ||
-			   request->type == DYN_REQUEST_COPY ||
-			   request->type == DYN_REQUEST_FENCE ||
-			   request->type == DYN_REQUEST_FILL ||
-			   request->type == DYN_REQUEST_DISCARD ||
-			   request->type == DYN_REQUEST_SCRUB || request->undecided > 0);
+		assert(request->kind->is_paged || request->undecided > 0);
 		assert(request->timer.place != 0);
 	}
 	assert(count == self->request_count);

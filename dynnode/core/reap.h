@@ -118,6 +118,9 @@ uint64_t dyn_reap_margin_ms(const struct dyn_node *node);
 
 /* ---- the members: reap_answer.c ---- */
 
+extern const struct dyn_request_kind dyn_fence_kind;
+extern const struct dyn_request_kind dyn_reap_kind;
+
 /* A member's part; for an own one, parent tells the serial of the step. */
 void dyn_reap_take_fence(struct dyn_node *node, struct dyn_request *request,
 						 const struct dyn_node_id *asker,
@@ -126,19 +129,8 @@ void dyn_reap_take(struct dyn_node *node, struct dyn_request *request,
 				   const struct dyn_node_id *asker,
 				   const Dyn__ReapRequest *message);
 
-/* Its time is up. */
-void dyn_reap_expire(struct dyn_node *node, struct dyn_request *request);
-
 /* A commit that held fences ended. */
 void dyn_reap_stored(struct dyn_node *node, uint64_t token,
 					 enum dyn_status status);
-
-/* ASK: the record; REMOVE: its turn at the key, and the end of its commit. */
-void dyn_reap_loaded(struct dyn_node *node, struct dyn_request *request,
-					 uint32_t op, const struct dyn_loaded *record);
-void dyn_reap_apply(struct dyn_node *node, struct dyn_request *request,
-					uint32_t op, struct dyn_key *key);
-void dyn_reap_committed(struct dyn_node *node, struct dyn_request *request,
-						uint32_t op, enum dyn_status status);
 
 #endif

@@ -32,13 +32,13 @@ struct dyn_reap_op
 	enum dyn_status status;
 };
 
-void
-dyn_reap_expire(struct dyn_node *node, struct dyn_request *request)
+static void
+expire(struct dyn_node *node, struct dyn_request *request)
 {
 	dyn_request_end(node, request);
 	if (request->parent == 0)
 		return;
-	if (request->type == DYN_REQUEST_FENCE)
+	if (request->kind == &dyn_fence_kind)
 		dyn_reap_fenced(node, request->parent, request->parent_op, NULL);
 	else
 		dyn_reap_answered(node, request->parent, request->parent_op, NULL);
@@ -189,7 +189,7 @@ dyn_reap_stored(struct dyn_node *node, uint64_t token, enum dyn_status status)
 	{
 		const Dyn__FenceRequest *message = request->message;
 
-		if (request->type != DYN_REQUEST_FENCE ||
+		if (request->kind != &dyn_fence_kind ||
 			request->fencing->token != token)
 			continue;
 		for (size_t i = 0; i < message->n_partitions; i++)
@@ -315,9 +315,9 @@ dyn_reap_take(struct dyn_node *node, struct dyn_request *request,
 	dyn_request_begin_some(node, request, begin_op);
 }
 
-void
-dyn_reap_loaded(struct dyn_node *node, struct dyn_request *request, uint32_t i,
-				const struct dyn_loaded *record)
+static void
+loaded(struct dyn_node *node, struct dyn_request *request, uint32_t i,
+	   uint8_t slot, bool is_hint, const struct dyn_loaded *record)
 {
 	const struct dyn_reap_op *op = &request->reaps[i];
 	uint64_t hash = record->hash;
@@ -385,9 +385,9 @@ make_value(struct dyn_node *node, const struct dyn_reap_op *op,
 	return DYN_STATUS_OK;
 }
 
-void
-dyn_reap_apply(struct dyn_node *node, struct dyn_request *request, uint32_t i,
-			   struct dyn_key *key)
+static void
+apply(struct dyn_node *node, struct dyn_request *request, uint32_t i,
+	  struct dyn_key *key)
 {
 	const struct dyn_reap_op *op = &request->reaps[i];
 	struct dyn_key_value value = { 0 };
@@ -407,9 +407,9 @@ dyn_reap_apply(struct dyn_node *node, struct dyn_request *request, uint32_t i,
 		decide(node, request, i, DYN_STATUS_OK);
 }
 
-void
-dyn_reap_committed(struct dyn_node *node, struct dyn_request *request,
-				   uint32_t i, enum dyn_status status)
+static void
+committed(struct dyn_node *node, struct dyn_request *request, uint32_t i,
+		  enum dyn_status status, bool carried)
 {
 	if (status == DYN_STATUS_OK && is_prune(&request->reaps[i]))
 		dyn_count(node, pruned);
@@ -417,3 +417,17 @@ dyn_reap_committed(struct dyn_node *node, struct dyn_request *request,
 		dyn_count(node, reaped);
 	decide(node, request, i, status);
 }
+
+const struct dyn_request_kind dyn_fence_kind = {
+	.name = "fence",
+	.is_paged = true,
+	.expire = expire,
+};
+
+const struct dyn_request_kind dyn_reap_kind = {
+	.name = "reap",
+	.expire = expire,
+	.apply = apply,
+	.committed = committed,
+	.loaded = loaded,
+};

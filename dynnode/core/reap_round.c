@@ -91,7 +91,7 @@ send_reap(struct dyn_node *node, uint32_t member, uint32_t step)
 	struct dyn_reap_round *round = node->reap.round;
 	struct dyn_request *request =
 		dyn_reap_is_self(node, member)
-			? dyn_request_new(node, DYN_REQUEST_REAP, 0, NULL)
+			? dyn_request_new(node, &dyn_reap_kind, 0, NULL)
 			: NULL;
 	struct dyn_arena *arena = request ? &request->arena : &node->scratch;
 	Dyn__ReapRequest *message = dyn_arena_allocate(arena, sizeof(*message));
@@ -280,7 +280,7 @@ send_fence(struct dyn_node *node, uint32_t member)
 	struct dyn_reap_round *round = node->reap.round;
 	struct dyn_request *request =
 		dyn_reap_is_self(node, member)
-			? dyn_request_new(node, DYN_REQUEST_FENCE, 0, NULL)
+			? dyn_request_new(node, &dyn_fence_kind, 0, NULL)
 			: NULL;
 	struct dyn_arena *arena = request ? &request->arena : &node->scratch;
 	Dyn__FenceRequest *message = dyn_arena_allocate(arena, sizeof(*message));

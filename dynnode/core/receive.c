@@ -20,53 +20,48 @@
 
 /* The handler takes the unpacked message and answers. */
 static void
-hand_over(struct dyn_node *node, struct dyn_request *request,
-		  const struct dyn_node_id *sender, const void *message)
+hand_over(struct dyn_node *node, enum dyn_message_type type,
+		  struct dyn_request *request, const struct dyn_node_id *sender,
+		  const void *message)
 {
-	switch (request->type)
+	switch ((int) type)
 	{
-		case DYN_REQUEST_PUT:
+		case DYN_MESSAGE_PUT:
 			dyn_put_begin(node, request, message);
 			break;
-		case DYN_REQUEST_GET:
+		case DYN_MESSAGE_GET:
 			dyn_get_begin(node, request, message);
 			break;
-		case DYN_REQUEST_READ:
+		case DYN_MESSAGE_READ:
 			dyn_replica_read(node, request, message);
 			break;
-		case DYN_REQUEST_REPLICATE:
+		case DYN_MESSAGE_REPLICATE:
 			dyn_replica_begin(node, request, message);
 			break;
-		case DYN_REQUEST_SCAN:
+		case DYN_MESSAGE_SCAN:
 			dyn_scan_begin(node, request, message);
 			break;
-		case DYN_REQUEST_TREE:
+		case DYN_MESSAGE_TREE:
 			dyn_exchange_answer_tree(node, request, sender, message);
 			break;
-		case DYN_REQUEST_LIST:
+		case DYN_MESSAGE_LIST:
 			dyn_exchange_answer_list(node, request, message);
 			break;
-		case DYN_REQUEST_COPY:
+		case DYN_MESSAGE_COPY:
 			dyn_copy_begin(node, request, sender, message);
 			break;
-		case DYN_REQUEST_FENCE:
+		case DYN_MESSAGE_FENCE:
 			dyn_reap_take_fence(node, request, sender, message);
 			break;
-		case DYN_REQUEST_REAP:
+		case DYN_MESSAGE_REAP:
 			dyn_reap_take(node, request, sender, message);
-			break;
-		case DYN_REQUEST_HANDOFF:
-		case DYN_REQUEST_REPAIR:
-		case DYN_REQUEST_FILL:
-		case DYN_REQUEST_DISCARD:
-		case DYN_REQUEST_SCRUB: /* never a message */
 			break;
 	}
 }
 
 static void
 begin_request(struct dyn_node *node, const struct dyn_envelope *env,
-			  uint64_t route, enum dyn_request_type type)
+			  uint64_t route, const struct dyn_request_kind *kind)
 {
 	struct dyn_request *request;
 	const void *message;
@@ -77,12 +72,12 @@ begin_request(struct dyn_node *node, const struct dyn_envelope *env,
 						 "the node is not part of a formed cluster yet");
 		return;
 	}
-	request = dyn_request_new(node, type, route, env);
+	request = dyn_request_new(node, kind, route, env);
 	if (request == NULL)
 		return;
 	message = dyn_request_unpack(node, request, env);
 	if (message != NULL)
-		hand_over(node, request, &env->sender, message);
+		hand_over(node, env->type, request, &env->sender, message);
 }
 
 /* What is answered at once, from memory. */
@@ -138,34 +133,34 @@ take_request(struct dyn_node *node, const struct dyn_envelope *env,
 	switch ((int) env->type)
 	{
 		case DYN_MESSAGE_PUT:
-			begin_request(node, env, route, DYN_REQUEST_PUT);
+			begin_request(node, env, route, &dyn_put_kind);
 			break;
 		case DYN_MESSAGE_GET:
-			begin_request(node, env, route, DYN_REQUEST_GET);
+			begin_request(node, env, route, &dyn_get_kind);
 			break;
 		case DYN_MESSAGE_READ:
-			begin_request(node, env, route, DYN_REQUEST_READ);
+			begin_request(node, env, route, &dyn_read_kind);
 			break;
 		case DYN_MESSAGE_REPLICATE:
-			begin_request(node, env, route, DYN_REQUEST_REPLICATE);
+			begin_request(node, env, route, &dyn_replicate_kind);
 			break;
 		case DYN_MESSAGE_SCAN:
-			begin_request(node, env, route, DYN_REQUEST_SCAN);
+			begin_request(node, env, route, &dyn_scan_kind);
 			break;
 		case DYN_MESSAGE_TREE:
-			begin_request(node, env, route, DYN_REQUEST_TREE);
+			begin_request(node, env, route, &dyn_tree_kind);
 			break;
 		case DYN_MESSAGE_LIST:
-			begin_request(node, env, route, DYN_REQUEST_LIST);
+			begin_request(node, env, route, &dyn_list_kind);
 			break;
 		case DYN_MESSAGE_COPY:
-			begin_request(node, env, route, DYN_REQUEST_COPY);
+			begin_request(node, env, route, &dyn_copy_kind);
 			break;
 		case DYN_MESSAGE_FENCE:
-			begin_request(node, env, route, DYN_REQUEST_FENCE);
+			begin_request(node, env, route, &dyn_fence_kind);
 			break;
 		case DYN_MESSAGE_REAP:
-			begin_request(node, env, route, DYN_REQUEST_REAP);
+			begin_request(node, env, route, &dyn_reap_kind);
 			break;
 		default:
 			take_notice(node, env, route);

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+static const struct dyn_request_kind repair_kind;
+
 /* One of the two replicas, as far as one key is concerned. */
 struct side
 {
@@ -76,8 +78,8 @@ fail(struct dyn_repair *self, uint32_t op, enum dyn_status status)
 		status != DYN_STATUS_OK ? status : DYN_STATUS_NO_QUORUM;
 }
 
-void
-dyn_repair_expire(struct dyn_node *node, struct dyn_request *request)
+static void
+expire(struct dyn_node *node, struct dyn_request *request)
 {
 	for (uint32_t op = 0; op < request->op_count; op++)
 	{
@@ -99,20 +101,27 @@ answered(struct dyn_node *node, struct dyn_request *request)
 		finish(node, request);
 }
 
-void
-dyn_repair_replicated(struct dyn_node *node, struct dyn_request *request,
-					  uint32_t op, enum dyn_status status)
+static void
+replicated(struct dyn_node *node, struct dyn_request *request,
+		   const struct dyn_call_item *item, bool lost, enum dyn_status status)
 {
+	uint32_t op = item->op;
+
+	if (lost && status == DYN_STATUS_OK)
+		status = DYN_STATUS_NO_QUORUM;
 	if (status != DYN_STATUS_OK)
 		fail(request->repair, op, status);
 	request->repair->ops[op].peer.sends = false;
 	answered(node, request);
 }
 
-void
-dyn_repair_stored(struct dyn_node *node, struct dyn_request *request,
-				  uint32_t op, enum dyn_status status)
+static void
+child_done(struct dyn_node *node, struct dyn_request *request,
+		   struct dyn_request *child)
 {
+	uint32_t op = child->parent_op;
+	enum dyn_status status = child->replicas[0].status;
+
 	if (status != DYN_STATUS_OK)
 		fail(request->repair, op, status);
 	request->repair->ops[op].own.sends = false;
@@ -324,9 +333,9 @@ heard(struct dyn_node *node, struct dyn_request *request)
 	send(node, request);
 }
 
-void
-dyn_repair_loaded(struct dyn_node *node, struct dyn_request *request,
-				  uint32_t op, const struct dyn_loaded *record)
+static void
+loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	   uint8_t slot, bool is_hint, const struct dyn_loaded *record)
 {
 	struct side *own = &request->repair->ops[op].own;
 
@@ -346,26 +355,32 @@ dyn_repair_loaded(struct dyn_node *node, struct dyn_request *request,
 	heard(node, request);
 }
 
-void
-dyn_repair_read(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-				enum dyn_status status, uint64_t hash, struct dyn_slice object)
+static void
+read_answered(struct dyn_node *node, struct dyn_request *request,
+			  const struct dyn_call_item *item, const Dyn__ReadResult *result,
+			  enum dyn_status status)
 {
-	struct side *peer = &request->repair->ops[op].peer;
+	struct dyn_repair_op *self = &request->repair->ops[item->op];
+	struct dyn_slice object = { NULL, 0 };
 
-	peer->heard = true;
+	self->peer.heard = true;
+	if (result == NULL && status == DYN_STATUS_OK)
+		status = DYN_STATUS_NO_QUORUM;
+	if (result != NULL)
+		object = dyn_slice_of_bytes(result->object);
 	if (status == DYN_STATUS_OK && !dyn_room_for_collected(node, object.size))
 		status = DYN_STATUS_TOO_LARGE;
-	if (status == DYN_STATUS_OK && object.size != 0 && hash != 0)
+	if (status == DYN_STATUS_OK && object.size != 0 && result->hash != 0)
 	{
-		peer->hash = hash;
-		peer->object = dyn_arena_copy(&request->arena, object);
+		self->peer.hash = result->hash;
+		self->peer.object = dyn_arena_copy(&request->arena, object);
 		request->repair->outcome.bytes += object.size;
 	}
 	/* Its answer was full, or there is no room for it here. */
 	else if (status == DYN_STATUS_TOO_LARGE)
-		leave(&request->repair->ops[op]);
+		leave(self);
 	else if (status != DYN_STATUS_NOT_FOUND)
-		fail(request->repair, op,
+		fail(request->repair, item->op,
 			 status == DYN_STATUS_OK ? DYN_STATUS_BAD_REQUEST : status);
 	heard(node, request);
 }
@@ -377,8 +392,7 @@ dyn_repair_begin(struct dyn_node *node, uint64_t serial, uint32_t peer_index,
 				 const struct dyn_repair_key *keys, uint32_t count)
 {
 	uint64_t bytes_max = dyn_credit_may_pull(node);
-	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_REPAIR, 0, NULL);
+	struct dyn_request *request = dyn_request_new(node, &repair_kind, 0, NULL);
 	struct dyn_repair *self =
 		dyn_arena_allocate(&request->arena, sizeof(*self));
 
@@ -415,8 +429,7 @@ uint64_t
 dyn_repair_mend(struct dyn_node *node, const struct dyn_repair_key *keys,
 				uint32_t count)
 {
-	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_GET, 0, NULL);
+	struct dyn_request *request = dyn_request_new(node, &dyn_get_kind, 0, NULL);
 	struct dyn_arena *arena = &request->arena;
 	Dyn__GetRequest *message = dyn_arena_allocate(arena, sizeof(*message));
 	uint64_t serial = request->serial;
@@ -433,3 +446,13 @@ dyn_repair_mend(struct dyn_node *node, const struct dyn_repair_key *keys,
 	dyn_get_begin(node, request, message);
 	return serial;
 }
+
+static const struct dyn_request_kind repair_kind = {
+	.name = "repair",
+	.makes_objects = true,
+	.expire = expire,
+	.loaded = loaded,
+	.read_answered = read_answered,
+	.replicated = replicated,
+	.child_done = child_done,
+};

@@ -64,17 +64,4 @@ void dyn_repair_begin(struct dyn_node *node, uint64_t serial,
 uint64_t dyn_repair_mend(struct dyn_node *node,
 						 const struct dyn_repair_key *keys, uint32_t count);
 
-void dyn_repair_loaded(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, const struct dyn_loaded *record);
-void dyn_repair_read(struct dyn_node *node, struct dyn_request *request,
-					 uint32_t op, enum dyn_status status, uint64_t hash,
-					 struct dyn_slice object);
-
-/* The peer's word on what it was sent; how many it or this node committed. */
-void dyn_repair_replicated(struct dyn_node *node, struct dyn_request *request,
-						   uint32_t op, enum dyn_status status);
-void dyn_repair_stored(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, enum dyn_status status);
-void dyn_repair_expire(struct dyn_node *node, struct dyn_request *request);
-
 #endif

@@ -2,10 +2,9 @@
 
 #include "core/bucket.h"
 #include "core/cluster.h"
-#include "core/filling.h"
 #include "core/handoff.h"
 #include "core/outbox.h"
-#include "core/repair.h"
+#include "core/replica_apply.h"
 #include "model/hash.h"
 
 #include <string.h>
@@ -18,11 +17,8 @@ answer_replicate(struct dyn_node *node, struct dyn_request *request)
 	Dyn__ReplicateReply reply = DYN__REPLICATE_REPLY__INIT;
 	struct dyn_request *parent = dyn_request_find(node, request->parent);
 
-	if (parent != NULL && parent->type == DYN_REQUEST_FILL)
-		dyn_filling_stored(node, parent, request);
-	else if (parent != NULL)
-		dyn_repair_stored(node, parent, request->parent_op,
-						  request->replicas[0].status);
+	if (parent != NULL)
+		parent->kind->child_done(node, parent, request);
 	if (request->route != 0)
 	{
 		reply.n_statuses = request->op_count;
@@ -54,10 +50,13 @@ dyn_replica_decide(struct dyn_node *node, struct dyn_request *request,
 		answer_replicate(node, request);
 }
 
-void
-dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
-					  uint32_t op, enum dyn_status status)
+/* UNKNOWN: this commit was aborted, a later one holds the same versions. */
+static void
+committed(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		  enum dyn_status status, bool carried)
 {
+	if (carried && status != DYN_STATUS_OK)
+		status = DYN_STATUS_UNKNOWN;
 	dyn_replica_decide(node, request, op, status);
 }
 
@@ -171,7 +170,7 @@ dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,
 						struct dyn_slice key, struct dyn_slice object,
 						uint64_t fence)
 {
-	repair_own(node, dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL),
+	repair_own(node, dyn_request_new(node, &dyn_replicate_kind, 0, NULL),
 			   bucket, key, object, fence);
 }
 
@@ -181,7 +180,7 @@ dyn_replica_repair_for(struct dyn_node *node, const struct dyn_request *repair,
 					   struct dyn_slice object, uint64_t fence)
 {
 	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL);
+		dyn_request_new(node, &dyn_replicate_kind, 0, NULL);
 
 	request->parent = repair->serial;
 	request->parent_op = op;
@@ -194,7 +193,7 @@ dyn_replica_fill(struct dyn_node *node, const struct dyn_request *fill,
 				 uint32_t count)
 {
 	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_REPLICATE, 0, NULL);
+		dyn_request_new(node, &dyn_replicate_kind, 0, NULL);
 	struct dyn_arena *arena = &request->arena;
 	struct dyn_replica_op *ops =
 		dyn_arena_allocate(arena, count * sizeof(*ops));
@@ -212,3 +211,10 @@ dyn_replica_fill(struct dyn_node *node, const struct dyn_request *fill,
 	for (uint32_t i = 0; i < count; i++)
 		begin_replicate_op(node, request, i);
 }
+
+const struct dyn_request_kind dyn_replicate_kind = {
+	.name = "replicate",
+	.is_owed = true,
+	.apply = dyn_replica_apply,
+	.committed = committed,
+};

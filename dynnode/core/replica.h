@@ -36,11 +36,10 @@ struct dyn_replica_op
 	enum dyn_status status;
 };
 
+extern const struct dyn_request_kind dyn_replicate_kind;
+
 void dyn_replica_begin(struct dyn_node *node, struct dyn_request *request,
 					   const Dyn__ReplicateRequest *message);
-/* UNKNOWN: this commit was aborted, a later one holds the same versions. */
-void dyn_replica_committed(struct dyn_node *node, struct dyn_request *request,
-						   uint32_t op, enum dyn_status status);
 
 /* Read repair of this node's own record. */
 void dyn_replica_repair_self(struct dyn_node *node, struct dyn_slice bucket,

@@ -5,8 +5,8 @@
 #include "core/commit.h"
 #include "core/load.h"
 #include "core/outbox.h"
+#include "core/request.h"
 #include "core/room.h"
-#include "core/work.h"
 #include "model/hash.h"
 
 #include <string.h>
@@ -215,9 +215,9 @@ wait_for_commit(struct dyn_node *node, struct dyn_request *request, uint32_t op)
 		decide_read(node, request, op, DYN_STATUS_OVERLOAD);
 }
 
-void
-dyn_replica_read_apply(struct dyn_node *node, struct dyn_request *request,
-					   uint32_t op, struct dyn_key *key)
+static void
+apply(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	  struct dyn_key *key)
 {
 	if (request->reads[op].decided)
 		return;
@@ -235,9 +235,9 @@ dyn_replica_read_apply(struct dyn_node *node, struct dyn_request *request,
 		begin_read_op(node, request, op);
 }
 
-void
-dyn_replica_read_committed(struct dyn_node *node, struct dyn_request *request,
-						   uint32_t op)
+static void
+committed(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+		  enum dyn_status status, bool carried)
 {
 	if (!request->reads[op].decided)
 		begin_read_op(node, request, op);
@@ -264,9 +264,9 @@ take_object(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	decide_read(node, request, op, DYN_STATUS_OK);
 }
 
-void
-dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
-						uint32_t op, const struct dyn_loaded *record)
+static void
+loaded(struct dyn_node *node, struct dyn_request *request, uint32_t op,
+	   uint8_t slot, bool is_hint, const struct dyn_loaded *record)
 {
 	struct dyn_read_op *read = &request->reads[op];
 
@@ -299,3 +299,11 @@ dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
 			break;
 	}
 }
+
+const struct dyn_request_kind dyn_read_kind = {
+	.name = "read",
+	.is_read = true,
+	.apply = apply,
+	.committed = committed,
+	.loaded = loaded,
+};

@@ -34,16 +34,9 @@ struct dyn_read_op
 	struct dyn_slice object; /* of this step, or in the request's arena */
 };
 
+extern const struct dyn_request_kind dyn_read_kind;
+
 void dyn_replica_read(struct dyn_node *node, struct dyn_request *request,
 					  const Dyn__ReadRequest *message);
-void dyn_replica_read_loaded(struct dyn_node *node, struct dyn_request *request,
-							 uint32_t op, const struct dyn_loaded *record);
-
-/* For a read that asks for a request which is on its way to disk: its turn at
- * the key, and the end of the commit. */
-void dyn_replica_read_apply(struct dyn_node *node, struct dyn_request *request,
-							uint32_t op, struct dyn_key *key);
-void dyn_replica_read_committed(struct dyn_node *node,
-								struct dyn_request *request, uint32_t op);
 
 #endif

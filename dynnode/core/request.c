@@ -1,15 +1,7 @@
 #include "core/request.h"
 
-#include "core/coord_get.h"
-#include "core/coord_put.h"
-#include "core/coord_read.h"
-#include "core/discard.h"
-#include "core/filling.h"
-#include "core/handoff.h"
 #include "core/outbox.h"
-#include "core/repair.h"
 #include "core/room.h"
-#include "core/scrub.h"
 #include "model/hash.h"
 
 enum
@@ -36,13 +28,13 @@ dyn_request_wake(struct dyn_node *node, struct dyn_request *self,
 }
 
 struct dyn_request *
-dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
+dyn_request_new(struct dyn_node *node, const struct dyn_request_kind *kind,
 				uint64_t route, const struct dyn_envelope *env)
 {
 	struct dyn_request *self;
 	uint32_t timeout_ms = node->config.request_timeout_ms;
 
-	if (env != NULL && !dyn_room_for_request(node, type, env->body.size))
+	if (env != NULL && !dyn_room_for_request(node, kind, env->body.size))
 	{
 		dyn_count(node, overloads);
 		dyn_outbox_error(node, route, env->correlation, DYN_STATUS_OVERLOAD,
@@ -55,7 +47,7 @@ dyn_request_new(struct dyn_node *node, enum dyn_request_type type,
 	dyn_arena_init(&self->arena, dyn_memory_allocator(), REQUEST_CHUNK_SIZE);
 	self->arena.meter = &node->room.held_bytes;
 	self->serial = ++node->serial_next;
-	self->type = type;
+	self->kind = kind;
 	self->route = route;
 	self->correlation = env ? env->correlation : 0;
 	self->bytes = env ? env->body.size : 0;
@@ -153,11 +145,7 @@ dyn_request_cancel(struct dyn_node *node, uint64_t route,
 
 	HASH_ITER(hh, node->requests, self, next)
 	{
-		bool is_read = self->type == DYN_REQUEST_GET ||
-					   self->type == DYN_REQUEST_READ ||
-					   self->type == DYN_REQUEST_SCAN;
-
-		if (self->route != route || !is_read)
+		if (self->route != route || !self->kind->is_read)
 			continue;
 		for (size_t i = 0; i < cancel->n_correlations; i++)
 			if (cancel->correlations[i] == self->correlation)
@@ -177,48 +165,14 @@ dyn_request_remaining_ms(const struct dyn_node *node,
 			   : 1;
 }
 
-/* The time is up: what is undecided is decided now. */
 static void
 expire(struct dyn_node *node, struct dyn_request *self)
 {
 	dyn_count(node, timeouts);
-	switch (self->type)
-	{
-		case DYN_REQUEST_PUT:
-			dyn_put_expire(node, self);
-			break;
-		case DYN_REQUEST_GET:
-			dyn_get_expire(node, self);
-			break;
-		case DYN_REQUEST_SCRUB:
-			dyn_scrub_expire(node, self);
-			break;
-		case DYN_REQUEST_HANDOFF:
-			dyn_handoff_end(node, self);
-			break;
-		case DYN_REQUEST_READ:
-		case DYN_REQUEST_REPLICATE:
-		case DYN_REQUEST_SCAN:
-		case DYN_REQUEST_TREE:
-		case DYN_REQUEST_LIST:
-		case DYN_REQUEST_COPY:
-			/* Whoever asked has given up at the same moment. */
-			dyn_request_end(node, self);
-			break;
-		case DYN_REQUEST_REPAIR:
-			dyn_repair_expire(node, self);
-			break;
-		case DYN_REQUEST_FILL:
-			dyn_filling_expire(node, self);
-			break;
-		case DYN_REQUEST_DISCARD:
-			dyn_discard_expire(node, self);
-			break;
-		case DYN_REQUEST_FENCE:
-		case DYN_REQUEST_REAP:
-			dyn_reap_expire(node, self);
-			break;
-	}
+	if (self->kind->expire != NULL)
+		self->kind->expire(node, self);
+	else
+		dyn_request_end(node, self);
 }
 
 void
@@ -239,14 +193,46 @@ dyn_request_tick(struct dyn_node *node)
 			continue;
 		}
 		self->hedge_at_ms = UINT64_MAX;
-		if (self->type == DYN_REQUEST_PUT)
-			dyn_put_hedge(node, self);
-		if (!self->ended)
-			dyn_read_hedge(node, self);
+		if (self->kind->hedge != NULL)
+			self->kind->hedge(node, self);
 		if (!self->ended)
 			set_timer(node, self);
 	}
 }
+
+/* ---------------------------------------------------------------- the store */
+
+void
+dyn_request_apply(struct dyn_node *node, struct dyn_work work,
+				  struct dyn_key *key)
+{
+	struct dyn_request *self = dyn_request_find(node, work.serial);
+
+	if (self != NULL)
+		self->kind->apply(node, self, work.op, key);
+}
+
+void
+dyn_request_committed(struct dyn_node *node, struct dyn_work work,
+					  enum dyn_status status, bool carried)
+{
+	struct dyn_request *self = dyn_request_find(node, work.serial);
+
+	if (self != NULL)
+		self->kind->committed(node, self, work.op, status, carried);
+}
+
+void
+dyn_request_loaded(struct dyn_node *node, struct dyn_work work, uint8_t slot,
+				   bool is_hint, const struct dyn_loaded *record)
+{
+	struct dyn_request *self = dyn_request_find(node, work.serial);
+
+	if (self != NULL)
+		self->kind->loaded(node, self, work.op, slot, is_hint, record);
+}
+
+/* -------------------------------------------------------------------- ends */
 
 void
 dyn_request_free_ended(struct dyn_node *node)

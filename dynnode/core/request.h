@@ -31,30 +31,78 @@ struct dyn_reap_op;
 struct dyn_fill;
 struct dyn_discard;
 
-enum dyn_request_type
+struct dyn_key;
+struct dyn_loaded;
+struct dyn_call_item;
+struct dyn_request;
+
+/*
+ * What a kind of request is, and what it hears: a constant of the module that
+ * serves it.  NULL where nothing of the sort can come.  Any of these may decide
+ * operations, and end the request.
+ */
+struct dyn_request_kind
 {
-	DYN_REQUEST_PUT,       /* coord_put.c */
-	DYN_REQUEST_GET,       /* coord_get.c */
-	DYN_REQUEST_READ,      /* replica_read.c */
-	DYN_REQUEST_REPLICATE, /* replica.c */
-	DYN_REQUEST_SCAN,      /* scan.c */
-	DYN_REQUEST_HANDOFF,   /* handoff.c */
-	DYN_REQUEST_TREE,      /* exchange_answer.c */
-	DYN_REQUEST_LIST,      /* exchange_answer.c */
-	DYN_REQUEST_REPAIR,    /* repair.c */
-	DYN_REQUEST_FENCE,     /* reap_answer.c */
-	DYN_REQUEST_REAP,      /* reap_answer.c */
-	DYN_REQUEST_SCRUB,     /* scrub.c */
-	DYN_REQUEST_COPY,      /* copy.c */
-	DYN_REQUEST_FILL,      /* filling.c */
-	DYN_REQUEST_DISCARD    /* discard.c */
+	const char *name;
+	bool makes_objects; /* may send an object, or bring one in (fence.h) */
+	bool is_read;       /* CANCEL ends it */
+	bool is_paged;      /* it may be open though no operation is */
+	bool is_owed;       /* the other side of what others have begun: it ends
+						 * here, and asks nobody else (room.h) */
+	/* The time is up: what is undecided is decided now.  NULL: whoever asked
+	 * has given up at the same moment, so it ends. */
+	void (*expire)(struct dyn_node *node, struct dyn_request *request);
+	/* Somebody is late: whom else to ask. */
+	void (*hedge)(struct dyn_node *node, struct dyn_request *request);
+
+	/* The store.  An operation's turn at its key: what it does to it. */
+	void (*apply)(struct dyn_node *node, struct dyn_request *request,
+				  uint32_t op, struct dyn_key *key);
+	/* The commit of what it wrote ended; carried: a later commit of the key
+	 * holds the same versions. */
+	void (*committed)(struct dyn_node *node, struct dyn_request *request,
+					  uint32_t op, enum dyn_status status, bool carried);
+	/* The record that it reads.  It lives for this step. */
+	void (*loaded)(struct dyn_node *node, struct dyn_request *request,
+				   uint32_t op, uint8_t slot, bool is_hint,
+				   const struct dyn_loaded *record);
+	void (*scanned)(struct dyn_node *node, struct dyn_request *request,
+					const struct dyn_event *event);
+	void (*tree_read)(struct dyn_node *node, struct dyn_request *request,
+					  const struct dyn_event *event);
+
+	/* Another node's word.  result NULL, or lost: none comes; then status is
+	 * why the peer refused the whole frame, or OK: nothing is known. */
+	void (*read_answered)(struct dyn_node *node, struct dyn_request *request,
+						  const struct dyn_call_item *item,
+						  const Dyn__ReadResult *result,
+						  enum dyn_status status);
+	void (*replicated)(struct dyn_node *node, struct dyn_request *request,
+					   const struct dyn_call_item *item, bool lost,
+					   enum dyn_status status);
+	void (*forwarded)(struct dyn_node *node, struct dyn_request *request,
+					  const struct dyn_call_item *item,
+					  const Dyn__PutResult *result, enum dyn_status status);
+	/* One of the node's own that it began has been decided. */
+	void (*child_done)(struct dyn_node *node, struct dyn_request *request,
+					   struct dyn_request *child);
+};
+
+/*
+ * An operation of a request that waits for the store, or for a key.  Whoever
+ * ended meanwhile is not found, and hears nothing.
+ */
+struct dyn_work
+{
+	uint64_t serial;
+	uint32_t op;
 };
 
 struct dyn_request
 {
 	UT_hash_handle hh;
 	uint64_t serial;
-	enum dyn_request_type type;
+	const struct dyn_request_kind *kind;
 	uint64_t route; /* 0 = nobody awaits an answer */
 	uint64_t correlation;
 	uint64_t deadline_ms;
@@ -75,7 +123,7 @@ struct dyn_request
 	bool beginning;      /* in the loop that begins them */
 	bool ended;
 	struct dyn_request *next_ended;
-	const void *message;      /* unpacked, as its type says */
+	const void *message;      /* unpacked, as its kind says */
 	struct dyn_node_id asker; /* TREE: which node, and since when */
 	uint64_t asked_at_ms;
 	bool vouches;          /* COPY: nothing was lost here when it began */
@@ -101,7 +149,8 @@ struct dyn_request
 /* NULL when there is no room: OVERLOAD was answered.  route 0 and env NULL
  * for work of the node's own. */
 struct dyn_request *dyn_request_new(struct dyn_node *node,
-									enum dyn_request_type type, uint64_t route,
+									const struct dyn_request_kind *kind,
+									uint64_t route,
 									const struct dyn_envelope *env);
 
 /* The body; BAD_REQUEST and the like were answered when NULL comes back,
@@ -141,6 +190,15 @@ void dyn_request_cancel(struct dyn_node *node, uint64_t route,
 void dyn_request_wake(struct dyn_node *node, struct dyn_request *self,
 					  uint64_t at_ms);
 void dyn_request_tick(struct dyn_node *node);
+
+/* What a kind hears of the store (struct dyn_request_kind). */
+void dyn_request_apply(struct dyn_node *node, struct dyn_work work,
+					   struct dyn_key *key);
+void dyn_request_committed(struct dyn_node *node, struct dyn_work work,
+						   enum dyn_status status, bool carried);
+void dyn_request_loaded(struct dyn_node *node, struct dyn_work work,
+						uint8_t slot, bool is_hint,
+						const struct dyn_loaded *record);
 
 /* Milliseconds that are left, at least 1. */
 uint32_t dyn_request_remaining_ms(const struct dyn_node *node,

@@ -18,14 +18,12 @@ share(const struct dyn_node *node, uint32_t all)
 }
 
 bool
-dyn_room_for_request(const struct dyn_node *node, enum dyn_request_type type,
-					 size_t size)
+dyn_room_for_request(const struct dyn_node *node,
+					 const struct dyn_request_kind *kind, size_t size)
 {
 	size_t bytes = node->room.held_bytes + size;
 
-	/* The other side of what others have begun: it ends here, and asks nobody
-	 * else. */
-	if (type == DYN_REQUEST_REPLICATE)
+	if (kind->is_owed)
 		return node->request_count / node->cluster.n <
 				   node->config.requests_max &&
 			   bytes <= node->config.memory_max;

@@ -57,7 +57,7 @@
 /* May a message of this type and size become a request?  The size is what it
  * is expected to take; what it takes is counted when it is unpacked. */
 bool dyn_room_for_request(const struct dyn_node *node,
-						  enum dyn_request_type type, size_t size);
+						  const struct dyn_request_kind *kind, size_t size);
 
 /* May a running operation take in so much more that it has read, or make so
  * much of it? */

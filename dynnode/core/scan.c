@@ -155,9 +155,9 @@ answer(struct dyn_node *node, struct dyn_request *request,
 	dyn_request_end(node, request);
 }
 
-void
-dyn_scan_hashes_read(struct dyn_node *node, struct dyn_request *request,
-					 const struct dyn_event *event)
+static void
+tree_read(struct dyn_node *node, struct dyn_request *request,
+		  const struct dyn_event *event)
 {
 	const Dyn__ScanRequest *message = request->message;
 	uint32_t count = cell_count(message);
@@ -223,9 +223,9 @@ fill_item(struct dyn_node *node, const Dyn__ScanRequest *message,
 	item->object = dyn_bytes_of_slice(object);
 }
 
-void
-dyn_scan_scanned(struct dyn_node *node, struct dyn_request *request,
-				 const struct dyn_event *event)
+static void
+scanned(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_event *event)
 {
 	Dyn__ScanReply reply = DYN__SCAN_REPLY__INIT;
 	uint32_t count = event->scanned.item_count;
@@ -251,3 +251,11 @@ dyn_scan_scanned(struct dyn_node *node, struct dyn_request *request,
 	reply.after_key = dyn_bytes_of_slice(event->scanned.after_key);
 	answer(node, request, &reply);
 }
+
+const struct dyn_request_kind dyn_scan_kind = {
+	.name = "scan",
+	.is_read = true,
+	.is_paged = true,
+	.scanned = scanned,
+	.tree_read = tree_read,
+};

@@ -18,11 +18,9 @@
 
 #include "core/request.h"
 
+extern const struct dyn_request_kind dyn_scan_kind;
+
 void dyn_scan_begin(struct dyn_node *node, struct dyn_request *request,
 					const Dyn__ScanRequest *message);
-void dyn_scan_hashes_read(struct dyn_node *node, struct dyn_request *request,
-						  const struct dyn_event *event);
-void dyn_scan_scanned(struct dyn_node *node, struct dyn_request *request,
-					  const struct dyn_event *event);
 
 #endif

@@ -4,6 +4,8 @@
 #include "core/repair.h"
 #include "core/state.h"
 
+static const struct dyn_request_kind scrub_kind;
+
 enum
 {
 	PAGE_ITEMS_MAX = 256,
@@ -27,8 +29,7 @@ static void
 read_page(struct dyn_node *node)
 {
 	struct dyn_scrub *self = &node->scrub;
-	struct dyn_request *request =
-		dyn_request_new(node, DYN_REQUEST_SCRUB, 0, NULL);
+	struct dyn_request *request = dyn_request_new(node, &scrub_kind, 0, NULL);
 	struct dyn_effect *effect = dyn_effects_add(node->out, DYN_EFFECT_SCAN);
 
 	self->serial = request->serial;
@@ -102,9 +103,9 @@ go_on(struct dyn_walk *place, const struct dyn_event *event, bool ended)
 		dyn_walk_keep(place, event);
 }
 
-void
-dyn_scrub_scanned(struct dyn_node *node, struct dyn_request *request,
-				  const struct dyn_event *event)
+static void
+scanned(struct dyn_node *node, struct dyn_request *request,
+		const struct dyn_event *event)
 {
 	struct dyn_scrub *self = &node->scrub;
 	bool failed = event->scanned.status != DYN_STATUS_OK;
@@ -130,10 +131,17 @@ dyn_scrub_scanned(struct dyn_node *node, struct dyn_request *request,
 	go_on(&self->place, event, ended);
 }
 
-void
-dyn_scrub_expire(struct dyn_node *node, struct dyn_request *request)
+static void
+expire(struct dyn_node *node, struct dyn_request *request)
 {
 	node->scrub.serial = 0;
 	node->scrub.suspects = false; /* the pass must get on */
 	dyn_request_end(node, request);
 }
+
+static const struct dyn_request_kind scrub_kind = {
+	.name = "scrub",
+	.is_paged = true,
+	.expire = expire,
+	.scanned = scanned,
+};

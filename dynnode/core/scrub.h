@@ -41,8 +41,5 @@ struct dyn_scrub
 void dyn_scrub_suspect(struct dyn_node *node, uint16_t cell);
 
 void dyn_scrub_tick(struct dyn_node *node);
-void dyn_scrub_scanned(struct dyn_node *node, struct dyn_request *request,
-					   const struct dyn_event *event);
-void dyn_scrub_expire(struct dyn_node *node, struct dyn_request *request);
 
 #endif

@@ -252,7 +252,7 @@ written_bytes(const struct dyn_request *request)
 {
 	size_t bytes = 0;
 
-	if (request->type != DYN_REQUEST_PUT || request->puts == NULL)
+	if (request->kind != &dyn_put_kind || request->puts == NULL)
 		return 0;
 	for (uint32_t op = 0; op < request->op_count; op++)
 		bytes += request->puts[op].held_bytes;
@@ -270,7 +270,7 @@ reaped_bytes(const struct dyn_request *request)
 				   (size_t) DYN_PRUNE_ACTORS_MAX * MADE_OF_A_REAP_ACTOR);
 	size_t taken = dyn_arena_taken(&request->arena);
 
-	if (request->type != DYN_REQUEST_REAP)
+	if (request->kind != &dyn_reap_kind)
 		return 0;
 	return taken < most ? taken : most;
 }

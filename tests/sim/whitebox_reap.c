@@ -384,10 +384,7 @@ static bool
 is_old(const struct dyn_request *request, const struct dyn_fence_place *place)
 {
 	return request->serial < place->stamped_serial &&
-		   (request->type == DYN_REQUEST_PUT ||
-			request->type == DYN_REQUEST_GET ||
-			request->type == DYN_REQUEST_HANDOFF ||
-			request->type == DYN_REQUEST_REPAIR);
+		   request->kind->makes_objects;
 }
 
 void
