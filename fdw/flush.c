@@ -80,6 +80,18 @@ add_key(Flush *flush, PendingKey *key)
 	dynfdw_fold_to_puts(&group->puts, &group->rest, key);
 }
 
+/* One of its writes takes the others along: they are one put. */
+static bool
+goes_at_statement(PendingKey *key)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &key->writes)
+		if (dlist_container(DynamoWrite, in_key, iter.cur)->at_statement)
+			return true;
+	return false;
+}
+
 /* Nothing is taken out of the journal before all of it was looked at. */
 static void
 collect(Flush *flush, bool at_statement)
@@ -90,7 +102,7 @@ collect(Flush *flush, bool at_statement)
 	{
 		PendingKey *key = dlist_container(PendingKey, in_order, iter.cur);
 
-		if (key->at_statement || !at_statement)
+		if (!at_statement || goes_at_statement(key))
 			add_key(flush, key);
 	}
 	for (int i = 0; i < flush->nkeys; i++)
@@ -212,7 +224,7 @@ dynfdw_flush(bool at_statement, DynamoRequestStats *stats)
 		return;
 	if (stats == NULL)
 		stats = &own;
-	context = AllocSetContextCreate(dynfdw_journal_context(),
+	context = AllocSetContextCreate(TopTransactionContext,
 									"dynamo_fdw writes to send",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
@@ -230,8 +242,8 @@ dynfdw_flush(bool at_statement, DynamoRequestStats *stats)
 		send_groups(flush, stats);
 	}
 	MemoryContextSwitchTo(old);
+	dynfdw_journal_sent(flush->keys, flush->nkeys);
 	MemoryContextDelete(context);
-	dynfdw_journal_sent();
 	elog(DEBUG1,
 		 "dynamo_fdw: sent " UINT64_FORMAT " writes in " UINT64_FORMAT
 		 " round trips, " UINT64_FORMAT " messages",

@@ -64,12 +64,41 @@ ensure_context(void)
 	dlist_init(&journal_writes);
 }
 
+bool
+dynfdw_journal_has_writes(void)
+{
+	return !dlist_is_empty(&journal_writes);
+}
+
+static void
+free_key(PendingKey *key)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &key->writes)
+	{
+		DynamoWrite *write = dlist_container(DynamoWrite, in_key, iter.cur);
+
+		if (write->spec.value.data != NULL)
+			pfree((void *) write->spec.value.data);
+		pfree(write->spec.context.ranges);
+		pfree(write);
+	}
+	pfree((void *) key->bucket.data);
+	pfree((void *) key->key.data);
+	pfree(key);
+}
+
 void
-dynfdw_journal_sent(void)
+dynfdw_journal_sent(PendingKey **keys, int nkeys)
 {
 	journal_size = 0;
 	if (!dlist_is_empty(&dynfdw_journal_keys))
+	{
+		for (int i = 0; i < nkeys; i++)
+			free_key(keys[i]);
 		return;
+	}
 	MemoryContextDelete(journal_context);
 	dynfdw_journal_end();
 }
@@ -156,10 +185,11 @@ dynfdw_journal_remove(PendingKey *key)
 	while (*link != key)
 		link = &(*link)->next;
 	*link = key->next;
+	if (entry->keys == NULL)
+		hash_search(journal_hash, &hash, HASH_REMOVE, NULL);
 	dlist_delete(&key->in_order);
 	dlist_foreach(iter, &key->writes)
 		dlist_delete(&dlist_container(DynamoWrite, in_key, iter.cur)->in_time);
-	dlist_init(&key->writes);
 }
 
 static struct dyn_slice
@@ -238,10 +268,10 @@ dynfdw_buffer_write(DynamoRelation *rel, const DynamoWriteSpec *spec)
 	key->relid = rel->relid;
 	key->w = rel->options.w;
 	key->timeout_ms = rel->options.timeout_ms;
-	key->at_statement |= rel->options.write_at_statement;
 	write = palloc0(sizeof(*write));
 	write->id = ++last_id;
 	write->subid = GetCurrentSubTransactionId();
+	write->at_statement = rel->options.write_at_statement;
 	write->spec = *spec;
 	write->spec.key = key->key;
 	if (spec->kind != DYNAMO_WRITE_DELETE)

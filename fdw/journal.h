@@ -46,7 +46,6 @@ typedef struct PendingKey
 	Oid			userid;
 	int			w;
 	int			timeout_ms;
-	bool		at_statement;	/* goes with the statement, not at commit */
 	bool		or_nothing;		/* a write of it is ON CONFLICT DO NOTHING */
 	Oid			relid;			/* through which it was written last */
 	struct dyn_slice bucket;
@@ -62,6 +61,7 @@ struct DynamoWrite
 	dlist_node	in_time;		/* of all writes */
 	uint64		id;
 	SubTransactionId subid;
+	bool		at_statement;	/* goes with the statement, not at commit */
 	DynamoWriteSpec spec;
 	bool		hidden;			/* scratch of dynfdw_fold() */
 };
@@ -117,8 +117,12 @@ extern PendingKey *dynfdw_journal_find(Oid serverid, struct dyn_slice bucket,
  * added to it later would never be sent. */
 extern void dynfdw_journal_remove(PendingKey *key);
 
-/* Some keys were sent, or all: then the memory goes, too. */
-extern void dynfdw_journal_sent(void);
+/* Does anything wait to be sent?  A key whose writes were rolled back stays in
+ * the list. */
+extern bool dynfdw_journal_has_writes(void);
+
+/* These keys, removed before, were sent: their memory is used again. */
+extern void dynfdw_journal_sent(PendingKey **keys, int nkeys);
 
 /* The transaction has ended; the memory goes with its own. */
 extern void dynfdw_journal_end(void);
@@ -150,6 +154,18 @@ extern void dynfdw_outcome_watch(Flush *flush);
 
 /* All of this was applied, and stays so if the transaction ends otherwise. */
 extern void dynfdw_outcome_keep(const Flush *flush);
+
+/* A subtransaction has ended: what it had sent is its parent's, or was rolled
+ * back in vain. */
+extern void dynfdw_outcome_end_sub(SubTransactionId subid,
+								   SubTransactionId parent, bool commit);
+
+/* Was anything stored, or perhaps, in a part that was rolled back or not? */
+extern bool dynfdw_outcome_any(void);
+
+/* Before the transaction commits: a WARNING names what was stored by parts of
+ * it that were rolled back. */
+extern void dynfdw_outcome_commit(void);
 
 /* The transaction has ended: a WARNING names what was stored all the same,
  * unless it was committed. */

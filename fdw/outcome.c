@@ -25,7 +25,8 @@ enum
 typedef struct KeyList
 {
 	int			count;
-	const char *table;			/* of the last name */
+	int			named;			/* of them, in names */
+	const char *table;			/* of the last name; NULL: name it anew */
 	StringInfoData names;
 } KeyList;
 
@@ -34,6 +35,7 @@ add_key(KeyList *list, const PendingKey *key)
 {
 	if (list->count++ >= NAMED_KEYS_MAX)
 		return;
+	list->named++;
 	if (list->names.data == NULL)
 		initStringInfo(&list->names);
 	if (list->table == NULL || strcmp(list->table, key->table) != 0)
@@ -45,6 +47,32 @@ add_key(KeyList *list, const PendingKey *key)
 	list->table = key->table;
 }
 
+/* One list is another one's, too, whose memory goes. */
+static void
+move_list(KeyList *to, KeyList *from)
+{
+	if (from->named > 0 && to->count < NAMED_KEYS_MAX)
+	{
+		if (to->names.data == NULL)
+			initStringInfo(&to->names);
+		appendStringInfo(&to->names, "%s%s", to->named ? "; " : "",
+						 from->names.data);
+		to->named += from->named;
+		to->table = NULL;
+	}
+	to->count += from->count;
+	if (from->names.data != NULL)
+		pfree(from->names.data);
+	memset(from, 0, sizeof(*from));
+}
+
+static void
+move_lists(KeyList to[KEY_OUTCOMES], KeyList from[KEY_OUTCOMES])
+{
+	for (int i = 0; i < KEY_OUTCOMES; i++)
+		move_list(&to[i], &from[i]);
+}
+
 static void
 print_list(StringInfo out, const char *title, const KeyList *list)
 {
@@ -52,7 +80,7 @@ print_list(StringInfo out, const char *title, const KeyList *list)
 					 list->count);
 	if (list->count > 0)
 		appendStringInfo(out, " (%s%s)", list->names.data,
-						 list->count > NAMED_KEYS_MAX ? ", ..." : "");
+						 list->count > list->named ? ", ..." : "");
 }
 
 /* ----------------------------------------------------------------- outcomes */
@@ -323,7 +351,18 @@ dynfdw_raise_outcome(Flush *flush)
 /* --------------------------------------------- what outlives a transaction */
 
 static Flush *watched;
-static KeyList kept[KEY_OUTCOMES];	/* in the transaction's own memory */
+
+/* What a subtransaction has sent.  All of this is in the transaction's own
+ * memory. */
+typedef struct Sent
+{
+	struct Sent *outer;			/* of a subtransaction around it */
+	SubTransactionId subid;
+	KeyList		lists[KEY_OUTCOMES];
+} Sent;
+
+static Sent *sent;				/* innermost first; NULL: nothing */
+static KeyList undone[KEY_OUTCOMES];	/* by those that were rolled back */
 
 void
 dynfdw_outcome_watch(Flush *flush)
@@ -331,14 +370,29 @@ dynfdw_outcome_watch(Flush *flush)
 	watched = flush;
 }
 
+static Sent *
+sent_by(SubTransactionId subid)
+{
+	Sent	   *outer = sent;
+
+	if (sent == NULL || sent->subid != subid)
+	{
+		sent = MemoryContextAllocZero(TopTransactionContext, sizeof(Sent));
+		sent->outer = outer;
+		sent->subid = subid;
+	}
+	return sent;
+}
+
 void
 dynfdw_outcome_keep(const Flush *flush)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	Sent	   *by = sent_by(GetCurrentSubTransactionId());
 
 	for (int i = 0; i < flush->nkeys; i++)
 	{
-		KeyList    *list = &kept[flush->keys[i]->outcome];
+		KeyList    *list = &by->lists[flush->keys[i]->outcome];
 		const char *table = list->table;
 
 		add_key(list, flush->keys[i]);
@@ -349,26 +403,72 @@ dynfdw_outcome_keep(const Flush *flush)
 }
 
 void
+dynfdw_outcome_end_sub(SubTransactionId subid, SubTransactionId parent,
+					   bool commit)
+{
+	Sent	   *ended = sent;
+	MemoryContext old;
+
+	if (sent == NULL || sent->subid != subid)
+		return;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	sent = ended->outer;
+	move_lists(commit ? sent_by(parent)->lists : undone, ended->lists);
+	pfree(ended);
+	MemoryContextSwitchTo(old);
+}
+
+bool
+dynfdw_outcome_any(void)
+{
+	if (count_stored(undone) > 0)
+		return true;
+	for (const Sent *by = sent; by != NULL; by = by->outer)
+		if (count_stored(by->lists) > 0)
+			return true;
+	return false;
+}
+
+static void
+warn(const char *message, const KeyList lists[KEY_OUTCOMES])
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("%s", message),
+			 errdetail("%s.", print_outcomes(lists)),
+			 errhint("Read these keys before writing them again.")));
+}
+
+void
+dynfdw_outcome_commit(void)
+{
+	if (count_stored(undone) > 0)
+		warn("a part of the transaction was rolled back, but not what it had sent to a Dynamo cluster",
+			 undone);
+	memset(undone, 0, sizeof(undone));
+}
+
+void
 dynfdw_outcome_end(bool committed)
 {
 	Flush	   *flush = watched;
+	Sent	   *by = sent;
 	KeyList		lists[KEY_OUTCOMES];
 
-	memcpy(lists, kept, sizeof(lists));
-	memset(kept, 0, sizeof(kept));
+	memcpy(lists, undone, sizeof(lists));
+	memset(undone, 0, sizeof(undone));
+	sent = NULL;
 	watched = NULL;
 	if (committed)
 		return;
+	for (; by != NULL; by = by->outer)
+		move_lists(lists, by->lists);
 	if (flush != NULL)
 	{
 		judge_all(flush);
 		list_outcomes(flush, lists);
 	}
-	if (count_stored(lists) == 0)
-		return;
-	ereport(WARNING,
-			(errcode(ERRCODE_WARNING),
-			 errmsg("the transaction has no effect, but what it had sent to a Dynamo cluster has"),
-			 errdetail("%s.", print_outcomes(lists)),
-			 errhint("Read these keys before writing them again.")));
+	if (count_stored(lists) > 0)
+		warn("the transaction has no effect, but what it had sent to a Dynamo cluster has",
+			 lists);
 }

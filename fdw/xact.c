@@ -16,9 +16,10 @@ at_xact(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			dynfdw_flush(false, NULL);
+			dynfdw_outcome_commit();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			if (!dlist_is_empty(&dynfdw_journal_keys))
+			if (dynfdw_journal_has_writes() || dynfdw_outcome_any())
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot PREPARE a transaction that has written to a Dynamo cluster"),
@@ -39,9 +40,12 @@ static void
 at_subxact(SubXactEvent event, SubTransactionId subid,
 		   SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB)
-		dynfdw_journal_end_sub(subid, parent,
-							   event == SUBXACT_EVENT_COMMIT_SUB);
+	bool		commit = event == SUBXACT_EVENT_COMMIT_SUB;
+
+	if (!commit && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	dynfdw_journal_end_sub(subid, parent, commit);
+	dynfdw_outcome_end_sub(subid, parent, commit);
 }
 
 void
