@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/store_tree_disk.h"
+#include "io/store_tree_load.h"
 
 #define MIB ((size_t) 1024 * 1024)
 

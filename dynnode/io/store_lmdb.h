@@ -33,7 +33,7 @@
 #define DYN_IO_STORE_LMDB_H
 
 #include "io/store.h"
-#include "io/store_tree_disk.h"
+#include "io/store_tree_load.h"
 
 /* 0 or false = the default. */
 struct dyn_store_lmdb_config

@@ -13,6 +13,7 @@
 #ifndef DYN_IO_STORE_READ_H
 #define DYN_IO_STORE_READ_H
 
+#include "io/store_cursor.h"
 #include "io/store_env.h"
 
 /* One event with all that it points to, in one piece of memory each. */
@@ -43,40 +44,10 @@ enum dyn_status dyn_store_read_meta(struct dyn_store_reader *reader,
 
 /* ---- for the other readers ---- */
 
-static inline struct dyn_slice
-dyn_store_slice_of(MDB_val value)
-{
-	return (struct dyn_slice){ value.mv_data, value.mv_size };
-}
-
-static inline MDB_val
-dyn_store_val_of(struct dyn_slice slice)
-{
-	return (MDB_val){ slice.size, (void *) slice.data };
-}
-
-/* Where a cursor stands that looks for damage; place only of a sound record,
- * whose head and name are. */
-struct dyn_store_spot
-{
-	struct dyn_slice name;
-	struct dyn_slice value;
-	struct dyn_record_key place;
-	bool is_sound;
-};
-
-/* 0 or LMDB's code, then *spot is as before; a search begins at its name. */
-int dyn_store_move(MDB_cursor *cursor, MDB_cursor_op op,
-				   struct dyn_store_spot *spot);
-
 /* Not zeroed, never NULL; for free(). */
 uint8_t *dyn_store_take_bytes(size_t size);
 
 /* Copies the slice's bytes to *to, which moves on; the slice follows. */
 void dyn_store_move_slice(struct dyn_slice *slice, uint8_t **to);
-
-/* Is the record where this move leads (if it leads to one) a sound one? */
-bool dyn_store_is_sound_at(MDB_cursor *cursor, MDB_cursor_op move, MDB_val key,
-						   int *code);
 
 #endif

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "io/record.h"
-
 void
 dyn_store_survey_init(struct dyn_store_survey *self,
 					  const struct dyn_effect *effect, MDB_cursor *cursor)

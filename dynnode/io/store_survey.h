@@ -19,9 +19,7 @@
 #ifndef DYN_IO_STORE_SURVEY_H
 #define DYN_IO_STORE_SURVEY_H
 
-#include <lmdb.h>
-
-#include "io/store_read.h"
+#include "io/store_cursor.h"
 
 struct dyn_store_survey
 {

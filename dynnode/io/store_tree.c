@@ -5,6 +5,8 @@
 
 #include "core/memory.h"
 #include "io/store_tree_disk.h"
+#include "io/store_walk.h"
+#include "model/hash.h"
 
 enum
 {
@@ -86,6 +88,16 @@ dyn_store_tree_leaf_of(uint16_t cell, uint64_t position)
 	uint32_t below = dyn_tree_leaves_below(DYN_TREE_CELL);
 
 	return cell * below + dyn_tree_leaf(position) % below;
+}
+
+uint64_t
+dyn_store_tree_item(const struct dyn_record_key *place, uint64_t hash,
+					uint32_t *leaf)
+{
+	uint64_t position = dyn_hash_position(place->bucket, place->key);
+
+	*leaf = dyn_store_tree_leaf_of(place->cell, position);
+	return dyn_tree_item(position, hash);
 }
 
 static bool
@@ -229,6 +241,37 @@ drop_doubted(struct dyn_store_tree *self)
 	self->change_count = count;
 }
 
+struct recomputing
+{
+	uint32_t branch;
+	uint64_t *leaves;
+};
+
+static void
+add_to_branch(void *context, const struct dyn_record_key *place, uint64_t hash)
+{
+	struct recomputing *self = context;
+	uint32_t leaf;
+	uint64_t item = dyn_store_tree_item(place, hash, &leaf);
+
+	if (leaf / DYN_TREE_FANOUT == self->branch)
+		self->leaves[leaf % DYN_TREE_FANOUT] ^= item;
+}
+
+/* The leaves of a branch by the records of its cell. */
+static int
+recompute(struct dyn_store_tree *self, MDB_txn *txn, uint32_t branch,
+		  uint64_t leaves[DYN_TREE_FANOUT])
+{
+	struct recomputing recomputing = { branch, leaves };
+	uint64_t damaged = 0;
+
+	memset(leaves, 0, DYN_TREE_FANOUT * sizeof(*leaves));
+	return dyn_store_walk_cell(txn, self->main,
+							   (uint16_t) (branch / DYN_TREE_FANOUT),
+							   add_to_branch, &recomputing, &damaged);
+}
+
 /* After merging: the branches in doubt get all their leaves anew. */
 static int
 settle_doubts(struct dyn_store_tree *self, MDB_txn *txn)
@@ -240,7 +283,7 @@ settle_doubts(struct dyn_store_tree *self, MDB_txn *txn)
 	{
 		uint32_t first = self->doubts[i] * DYN_TREE_FANOUT;
 		uint64_t leaves[DYN_TREE_FANOUT];
-		int code = dyn_store_tree_recompute(self, txn, self->doubts[i], leaves);
+		int code = recompute(self, txn, self->doubts[i], leaves);
 
 		if (code != 0)
 			return code;

@@ -31,17 +31,10 @@
 #ifndef DYN_IO_STORE_TREE_H
 #define DYN_IO_STORE_TREE_H
 
-#include <lmdb.h>
 #include <pthread.h>
 
 #include "core/effect.h"
-
-/* A leaf and its hash; while a transaction is built, what changes in it. */
-struct dyn_store_leaf
-{
-	uint32_t leaf;
-	uint64_t hash;
-};
+#include "io/store_tree_disk.h"
 
 struct dyn_store_tree_stats
 {
@@ -106,6 +99,10 @@ void dyn_store_tree_destroy(struct dyn_store_tree *self);
 
 /* The leaf of a place: below the cell that it names. */
 uint32_t dyn_store_tree_leaf_of(uint16_t cell, uint64_t position);
+
+/* The item of a record with this hash, and the leaf that it hangs in. */
+uint64_t dyn_store_tree_item(const struct dyn_record_key *place, uint64_t hash,
+							 uint32_t *leaf);
 
 /* ---- a transaction ---- */
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * store_tree_disk.h
- *      Records of the hash tree: what they look like, reading all of them.
+ *      Records of the hash tree: what they look like.
  *
  *     tree      branch (4 bytes, big-endian) = branch (4), 0 (4), 32 leaves
  *               (8 each), checksum of all these (8)
@@ -15,7 +15,16 @@
 #ifndef DYN_IO_STORE_TREE_DISK_H
 #define DYN_IO_STORE_TREE_DISK_H
 
-#include "io/store_tree.h"
+#include <lmdb.h>
+
+#include "model/tree.h"
+
+/* A leaf and its hash; while a transaction is built, what changes in it. */
+struct dyn_store_leaf
+{
+	uint32_t leaf;
+	uint64_t hash;
+};
 
 enum
 {
@@ -35,37 +44,26 @@ int dyn_store_tree_put_log(MDB_cursor *cursor, uint64_t number,
 int dyn_store_tree_drop_log(MDB_cursor *cursor, uint64_t *number,
 							uint32_t *count);
 
-/* The leaves of a branch by the records of its cell. */
-int dyn_store_tree_recompute(struct dyn_store_tree *self, MDB_txn *txn,
-							 uint32_t branch, uint64_t leaves[DYN_TREE_FANOUT]);
+/* What a key says: a branch, or a number of the log. */
+uint64_t dyn_store_tree_number(MDB_val key);
 
-/* Fill the memory from the tables.  What is damaged is computed from the
- * records again and written.  0 or LMDB's code; when it is committed, say
- * dyn_store_tree_committed. */
-int dyn_store_tree_load(struct dyn_store_tree *self, MDB_txn *txn);
+/* False when the record is not as it was written. */
+bool dyn_store_tree_get_branch(MDB_val key, MDB_val value,
+							   uint64_t leaves[DYN_TREE_FANOUT]);
 
-/* The same for all of it: for a store that has no tree, or one that cannot be
- * read. */
-int dyn_store_tree_rebuild(struct dyn_store_tree *self, MDB_txn *txn);
+/* How many branches a damaged record may have been of: the one that its key
+ * says, and the one that it says itself; perhaps none that there is. */
+uint32_t dyn_store_tree_guess(MDB_val key, MDB_val value, uint64_t branches[2]);
 
-/* ---- looking at it ---- */
+/* How many leaves a record of the log has, by its size. */
+uint32_t dyn_store_tree_log_count(MDB_val value);
 
-struct dyn_store_tree_report
-{
-	uint64_t records;
-	uint64_t damaged;          /* records of the main table */
-	uint64_t branches;         /* records of the tree */
-	uint64_t log_leaves;       /* leaves in records of the log */
-	uint64_t damaged_branches; /* records of either that are damaged */
-	uint64_t wrong;            /* leaves that are not those of the records */
-};
+typedef void (*dyn_store_leaf_visit)(void *context, uint32_t leaf,
+									 uint64_t hash);
 
-/*
- * Compare the tree on disk with the records, all in one transaction.  A leaf
- * still holds what was in a record that was damaged later, so with damaged
- * ones some wrong leaves are to be expected.
- */
-int dyn_store_tree_check(struct dyn_store_tree *self, MDB_txn *txn,
-						 struct dyn_store_tree_report *out);
+/* False when the record is not as it was written; some leaves may have been
+ * visited. */
+bool dyn_store_tree_read_log(MDB_val key, MDB_val value,
+							 dyn_store_leaf_visit visit, void *context);
 
 #endif

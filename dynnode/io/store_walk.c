@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#include "io/record.h"
-#include "io/store_read.h"
+#include "io/store_cursor.h"
 
 struct walk
 {

@@ -1,0 +1,31 @@
+#include "io/store_cursor.h"
+
+int
+dyn_store_move(MDB_cursor *cursor, MDB_cursor_op op,
+			   struct dyn_store_spot *spot)
+{
+	MDB_val name = dyn_store_val_of(spot->name);
+	MDB_val value;
+	int code = mdb_cursor_get(cursor, &name, &value, op);
+
+	if (code != 0)
+		return code;
+	spot->name = dyn_store_slice_of(name);
+	spot->value = dyn_store_slice_of(value);
+	spot->is_sound = dyn_record_head_is_sound(spot->name, spot->value) &&
+					 dyn_record_name_parse(spot->name, &spot->place);
+	return 0;
+}
+
+bool
+dyn_store_is_sound_at(MDB_cursor *cursor, MDB_cursor_op move, MDB_val key,
+					  int *code)
+{
+	MDB_val value;
+
+	*code = mdb_cursor_get(cursor, &key, &value, move);
+	if (*code == MDB_NOTFOUND)
+		return true;
+	return *code == 0 && dyn_record_head_is_sound(dyn_store_slice_of(key),
+												  dyn_store_slice_of(value));
+}
