@@ -7,7 +7,7 @@
  * shows, or no key at all.  What it is a record of nobody can tell, so under
  * that key nothing is mended, removed or told; the record of its true key is
  * missing.  Whoever reads or writes that key finds damage beside its place,
- * and what replaces the record takes this one away (io/store_write.c).
+ * and what replaces the record takes this one away (io/store/write.c).
  *
  * The store finds out what a key was of which one byte is damaged, and shows
  * that, so a misnamed record has lost more.  Only pages of all buckets can

@@ -13,7 +13,7 @@
 #define DYN_IO_LOOP_H
 
 #include "core/node.h"
-#include "io/store.h"
+#include "io/store/store.h"
 #include "io/transport.h"
 
 struct dyn_loop

@@ -3,7 +3,7 @@
 
 #include "fuzz/targets.h"
 
-#include "io/store.h"
+#include "io/store/store.h"
 #include "model/message.h"
 #include "tests/sim/simstore.h"
 

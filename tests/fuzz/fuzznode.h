@@ -14,7 +14,7 @@
 #define TESTS_FUZZ_FUZZNODE_H
 
 #include "core/node.h"
-#include "io/store.h"
+#include "io/store/store.h"
 #include "tests/sim/simdisk.h"
 
 enum

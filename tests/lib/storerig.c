@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/record.h"
+#include "io/store/record.h"
 #include "model/hash.h"
 #include "scratch.h"
 #include "storehand.h"

@@ -10,7 +10,7 @@
 enum
 {
 	TABLE_COUNT = 3, /* by enum dyn_table */
-	/* As io/store_write.c has it. */
+	/* As io/store/write.c has it. */
 	RECORD_HEAD_SIZE = 40,
 	RESTORE_SIZE_MAX = 16 * 1024
 };

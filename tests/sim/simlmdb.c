@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/store_read.h"
-#include "io/store_scan.h"
-#include "io/store_write.h"
+#include "io/store/read.h"
+#include "io/store/scan.h"
+#include "io/store/write.h"
 #include "tests/sim/simdirectory.h"
 
 /* More than any seed writes. */

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * simstore.h
- *      The store under simulation: io/store.h over a disk in memory.
+ *      The store under simulation: io/store/store.h over a disk in memory.
  *
- * It behaves as store_lmdb.c does: one writer that commits in groups, each
+ * It behaves as the one on LMDB does: one writer that commits in groups, each
  * all or none; readers beside it; completions at dispatch.  Time is virtual:
  * work started now is ready later, by the seed's dice.  What a crash does to
  * a commit in flight is diced too: the group is on disk whole, or not at all;
@@ -18,7 +18,7 @@
 #ifndef DYN_TESTS_SIMSTORE_H
 #define DYN_TESTS_SIMSTORE_H
 
-#include "io/store.h"
+#include "io/store/store.h"
 #include "tests/sim/simdisk.h"
 
 struct dyn_simstore_config

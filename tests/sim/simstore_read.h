@@ -10,7 +10,7 @@
 #ifndef DYN_TESTS_SIMSTORE_READ_H
 #define DYN_TESTS_SIMSTORE_READ_H
 
-#include "io/store.h"
+#include "io/store/store.h"
 #include "tests/sim/simrandom.h"
 #include "tests/sim/simstore_job.h"
 

@@ -1,12 +1,12 @@
 /*
  * A page of a SCAN, on a simulated disk.
  *
- * It goes the way that the real store goes (io/store_scan.c): a seek for each
+ * It goes the way that the real store goes (io/store/scan.c): a seek for each
  * occupied cell and lowest key.  Without damage any way would find the same;
  * with it, the way decides: where a search ends beside a record whose head is
  * damaged, or such a record would be passed over, the page is worth nothing.
  * A page for_damage goes from one record with a sound head to the next one
- * (io/store_survey.c).
+ * (io/store/survey.c).
  */
 #include "tests/sim/simstore_read.h"
 

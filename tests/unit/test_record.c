@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "io/record.h"
+#include "io/store/record.h"
 
 enum
 {

@@ -1,5 +1,5 @@
 /*
- * Every kind of store behaves as io/store.h says: the same random operations
+ * Every kind of store behaves as io/store/store.h says: the same random operations
  * on LMDB's and on the simulated one, against an oracle that is nothing but
  * the list of all writes.
  *
@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/store_lmdb.h"
+#include "io/store/lmdb.h"
 #include "model/hash.h"
 #include "scratch.h"
 #include "sim/simlmdb.h"

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/record.h"
+#include "io/store/record.h"
 #include "model/hash.h"
 #include "sim/simdisk.h"
 #include "sim/simrandom.h"

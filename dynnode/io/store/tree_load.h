@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_tree_load.h
+ * tree_load.h
  *      The hash tree from its tables into memory, and from records anew.
  *
  *-------------------------------------------------------------------------
@@ -8,7 +8,7 @@
 #ifndef DYN_IO_STORE_TREE_LOAD_H
 #define DYN_IO_STORE_TREE_LOAD_H
 
-#include "io/store_tree.h"
+#include "io/store/tree.h"
 
 /* Fill the memory from the tables.  What is damaged is computed from the
  * records again and written.  0 or LMDB's code; when it is committed, say

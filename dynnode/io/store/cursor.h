@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_cursor.h
+ * cursor.h
  *      One step of a cursor of LMDB, and whether what it leads to is sound.
  *
  *-------------------------------------------------------------------------
@@ -10,7 +10,7 @@
 
 #include <lmdb.h>
 
-#include "io/record.h"
+#include "io/store/record.h"
 
 static inline struct dyn_slice
 dyn_store_slice_of(MDB_val value)

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_tree.h
+ * tree.h
  *      The hash tree of the main table (model/tree.h), on disk and in memory.
  *
  * All leaves are in memory (32 MiB when the store is large), and answers come
@@ -34,7 +34,7 @@
 #include <pthread.h>
 
 #include "core/effect.h"
-#include "io/store_tree_disk.h"
+#include "io/store/tree_disk.h"
 
 struct dyn_store_tree_stats
 {

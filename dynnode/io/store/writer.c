@@ -1,4 +1,4 @@
-#include "io/store_writer.h"
+#include "io/store/writer.h"
 
 /* Readers of processes that died (somebody ran mdb_stat) pin old pages. */
 #define READER_CHECK_MS 60000

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_env.h
+ * env.h
  *      The LMDB environment of a store: its tables, its room, its readers.
  *
  * One thread writes (grow, and transactions of its own); any number of
@@ -19,8 +19,8 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#include "io/store.h"
-#include "io/store_tree.h"
+#include "io/store/store.h"
+#include "io/store/tree.h"
 
 struct dyn_store_env
 {

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_survey.h
+ * survey.h
  *      The records of a SCAN's range for whoever looks for damage.
  *
  * The way leads from one record with a sound head and name to the next one;
@@ -19,7 +19,7 @@
 #ifndef DYN_IO_STORE_SURVEY_H
 #define DYN_IO_STORE_SURVEY_H
 
-#include "io/store_cursor.h"
+#include "io/store/cursor.h"
 
 struct dyn_store_survey
 {

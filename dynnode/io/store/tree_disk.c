@@ -1,4 +1,4 @@
-#include "io/store_tree_disk.h"
+#include "io/store/tree_disk.h"
 
 #include "model/hash.h"
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_lmdb.h
+ * lmdb.h
  *      The store on disk: LMDB, one writer thread, group commit.
  *
  *     caller's thread   submit: LOAD and TREE are read at once, STORE and
@@ -32,8 +32,8 @@
 #ifndef DYN_IO_STORE_LMDB_H
 #define DYN_IO_STORE_LMDB_H
 
-#include "io/store.h"
-#include "io/store_tree_load.h"
+#include "io/store/store.h"
+#include "io/store/tree_load.h"
 
 /* 0 or false = the default. */
 struct dyn_store_lmdb_config

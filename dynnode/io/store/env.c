@@ -1,4 +1,4 @@
-#include "io/store_env.h"
+#include "io/store/env.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/store_tree_load.h"
+#include "io/store/tree_load.h"
 
 #define MIB ((size_t) 1024 * 1024)
 

@@ -1,4 +1,4 @@
-#include "io/record.h"
+#include "io/store/record.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_write.h
+ * write.h
  *      STOREs as the writer thread sees them: copied, encoded, committed.
  *
  *-------------------------------------------------------------------------
@@ -8,8 +8,8 @@
 #ifndef DYN_IO_STORE_WRITE_H
 #define DYN_IO_STORE_WRITE_H
 
-#include "io/record.h"
-#include "io/store_env.h"
+#include "io/store/env.h"
+#include "io/store/record.h"
 
 /* One write, ready for LMDB.  Borrows from its batch. */
 struct dyn_store_item
@@ -41,7 +41,7 @@ void dyn_store_batch_destroy(struct dyn_store_batch *self);
 /*
  * Everything of these batches in one transaction, synced, with what it changes
  * in the hash tree; later writes of a key win.  0, or LMDB's code and nothing
- * was written.  may_sweep: store_tree.h.
+ * was written.  may_sweep: tree.h.
  */
 int dyn_store_commit(struct dyn_store_env *env,
 					 struct dyn_store_batch *const *batches, uint32_t count,

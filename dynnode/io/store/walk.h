@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_walk.h
+ * walk.h
  *      All sound records of a cell, or of the whole main table.
  *
  * For those who compute something over records, the hash tree above all.  A

@@ -1,11 +1,11 @@
-#include "io/store_scan.h"
+#include "io/store/scan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
-#include "io/record.h"
-#include "io/store_survey.h"
+#include "io/store/record.h"
+#include "io/store/survey.h"
 #include "model/arena.h"
 #include "model/hash.h"
 

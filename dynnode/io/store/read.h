@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_read.h
+ * read.h
  *      LOAD over one read transaction, as a finished completion; meta records.
  *
  * What cannot be read is never taken for absent.  A damaged record is
@@ -13,8 +13,8 @@
 #ifndef DYN_IO_STORE_READ_H
 #define DYN_IO_STORE_READ_H
 
-#include "io/store_cursor.h"
-#include "io/store_env.h"
+#include "io/store/cursor.h"
+#include "io/store/env.h"
 
 /* One event with all that it points to, in one piece of memory each. */
 struct dyn_store_completion

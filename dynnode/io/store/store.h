@@ -3,7 +3,7 @@
  * store.h
  *      The store as shells see it: effects in, completions out.
  *
- * Two kinds implement it: store_lmdb.c (io/) and the simulated one
+ * Two kinds implement it: lmdb.c and the simulated one
  * (tests/sim/simstore.c); tests/unit/test_store_conformance.c runs the same
  * random operations on both.
  *

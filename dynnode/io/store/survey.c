@@ -1,4 +1,4 @@
-#include "io/store_survey.h"
+#include "io/store/survey.h"
 
 #include <string.h>
 

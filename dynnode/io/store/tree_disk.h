@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_tree_disk.h
+ * tree_disk.h
  *      Records of the hash tree: what they look like.
  *
  *     tree      branch (4 bytes, big-endian) = branch (4), 0 (4), 32 leaves

@@ -1,10 +1,10 @@
-#include "io/store_read.h"
+#include "io/store/read.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
-#include "io/record.h"
+#include "io/store/record.h"
 
 uint8_t *
 dyn_store_take_bytes(size_t size)

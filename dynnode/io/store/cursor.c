@@ -1,4 +1,4 @@
-#include "io/store_cursor.h"
+#include "io/store/cursor.h"
 
 int
 dyn_store_move(MDB_cursor *cursor, MDB_cursor_op op,

@@ -1,4 +1,4 @@
-#include "io/store_state.h"
+#include "io/store/state.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_writer.h
+ * writer.h
  *      The writer thread of a store on LMDB: group commit, fullness.
  *
  *     take all STOREs that wait -> one transaction -> one sync -> STOREDs
@@ -15,7 +15,7 @@
 #ifndef DYN_IO_STORE_WRITER_H
 #define DYN_IO_STORE_WRITER_H
 
-#include "io/store_state.h"
+#include "io/store/state.h"
 
 /* Before the thread runs: a store that is full at the start says so before
  * the first STORE does. */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store_scan.h
+ * scan.h
  *      SCAN over one read transaction, as a finished completion.
  *
  * A page is found by seeks: one for each occupied cell and lowest key, and
@@ -12,14 +12,14 @@
  * A damaged record is an item that says so.  A scan whose keys do not
  * ascend, or that would begin, skip or end on the word of a damaged record,
  * is an IO_ERROR, not a short page.  One for_damage goes another way
- * (io/store_survey.h), which no damaged record stops.
+ * (io/store/survey.h), which no damaged record stops.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef DYN_IO_STORE_SCAN_H
 #define DYN_IO_STORE_SCAN_H
 
-#include "io/store_read.h"
+#include "io/store/read.h"
 
 /* effect->type SCAN; *corrupt counts damaged records met. */
 struct dyn_store_completion *

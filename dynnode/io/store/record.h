@@ -29,8 +29,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DYN_IO_RECORD_H
-#define DYN_IO_RECORD_H
+#ifndef DYN_IO_STORE_RECORD_H
+#define DYN_IO_STORE_RECORD_H
 
 #include "core/effect.h"
 

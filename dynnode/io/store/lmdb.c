@@ -1,4 +1,4 @@
-#include "io/store_lmdb.h"
+#include "io/store/lmdb.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "core/memory.h"
-#include "io/store_directory.h"
-#include "io/store_scan.h"
-#include "io/store_state.h"
-#include "io/store_writer.h"
+#include "io/store/directory.h"
+#include "io/store/scan.h"
+#include "io/store/state.h"
+#include "io/store/writer.h"
 
 /* ---- the reader thread ---- */
 

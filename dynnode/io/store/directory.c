@@ -1,4 +1,4 @@
-#include "io/store_directory.h"
+#include "io/store/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>

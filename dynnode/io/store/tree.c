@@ -1,11 +1,11 @@
-#include "io/store_tree.h"
+#include "io/store/tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
-#include "io/store_tree_disk.h"
-#include "io/store_walk.h"
+#include "io/store/tree_disk.h"
+#include "io/store/walk.h"
 #include "model/hash.h"
 
 enum

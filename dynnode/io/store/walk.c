@@ -1,8 +1,8 @@
-#include "io/store_walk.h"
+#include "io/store/walk.h"
 
 #include <string.h>
 
-#include "io/store_cursor.h"
+#include "io/store/cursor.h"
 
 struct walk
 {

@@ -1,9 +1,9 @@
-#include "io/store_tree_load.h"
+#include "io/store/tree_load.h"
 
 #include <string.h>
 
 #include "core/memory.h"
-#include "io/store_walk.h"
+#include "io/store/walk.h"
 
 enum
 {

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
- * store_state.h
+ * state.h
  *      What the threads of a store on LMDB share.
  *
- * Private to store_lmdb.c and store_writer.c.  Completions are pushed by any
+ * Private to lmdb.c and writer.c.  Completions are pushed by any
  * of the threads and taken by the caller's; the eventfd is readable while
  * there are some, or when the store has failed.
  *
@@ -14,10 +14,10 @@
 
 #include <time.h>
 
-#include "io/store_env.h"
-#include "io/store_lmdb.h"
-#include "io/store_read.h"
-#include "io/store_write.h"
+#include "io/store/env.h"
+#include "io/store/lmdb.h"
+#include "io/store/read.h"
+#include "io/store/write.h"
 
 /* A SCAN that waits for the reader thread, with all its bytes. */
 struct dyn_store_scan_job

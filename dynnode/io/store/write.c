@@ -1,10 +1,10 @@
-#include "io/store_write.h"
+#include "io/store/write.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
-#include "io/store_read.h"
+#include "io/store/read.h"
 #include "model/hash.h"
 
 /*
