@@ -12,7 +12,7 @@
  */
 #include "io/config.h"
 #include "io/loop.h"
-#include "io/store/lmdb.h"
+#include "io/store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>

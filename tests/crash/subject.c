@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "io/store/tree_load.h"
 #include "model/hash.h"
 #include "model/tree.h"
 

@@ -8,7 +8,7 @@
 #ifndef DYN_TESTS_CRASH_SUBJECT_H
 #define DYN_TESTS_CRASH_SUBJECT_H
 
-#include "io/store/lmdb.h"
+#include "io/store/store.h"
 #include "load.h"
 #include "log.h"
 

@@ -12,7 +12,7 @@
 #ifndef DYN_TESTS_STORERIG_H
 #define DYN_TESTS_STORERIG_H
 
-#include "io/store/lmdb.h"
+#include "io/store/store.h"
 
 enum
 {

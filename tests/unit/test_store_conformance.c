@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/store/lmdb.h"
+#include "io/store/store.h"
 #include "model/hash.h"
 #include "scratch.h"
 #include "sim/simlmdb.h"

@@ -1,4 +1,26 @@
-#include "io/store/lmdb.h"
+/*
+ * The store on LMDB: one writer thread, group commit.
+ *
+ *     caller's thread   submit: LOAD and TREE are read at once, STORE and
+ *                       SCAN are copied and queued; dispatch: completions
+ *     writer thread     all STOREs that wait become one transaction and one
+ *                       commit, synced; meanwhile the next ones gather
+ *     reader thread     SCAN, one page at a time
+ *
+ * Only LMDB's default mode is used, in which a commit is on disk when it
+ * returns and a crash at any point leaves the last commit whole.  Never
+ * WRITEMAP: a full disk would be a SIGBUS.
+ *
+ * Space is taken from the file system (fallocate) before LMDB may use it,
+ * and LMDB's map is as long as what was taken.  So a full disk, or the limit
+ * map_size_max, always shows as a full map before anything is written, and
+ * never in the middle of a commit.  A STORE that does not fit is refused,
+ * others of its group are committed without it (writer.c).
+ *
+ * Any other failure of a commit is final: the sync that failed may have lost
+ * pages that a second sync would call good.
+ */
+#include "io/store/store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,6 +35,7 @@
 #include "io/store/directory.h"
 #include "io/store/scan.h"
 #include "io/store/state.h"
+#include "io/store/tree_load.h"
 #include "io/store/writer.h"
 
 /* ---- the reader thread ---- */

@@ -15,8 +15,8 @@
 #include <time.h>
 
 #include "io/store/env.h"
-#include "io/store/lmdb.h"
 #include "io/store/read.h"
+#include "io/store/store.h"
 #include "io/store/write.h"
 
 /* A SCAN that waits for the reader thread, with all its bytes. */

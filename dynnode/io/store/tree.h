@@ -34,16 +34,8 @@
 #include <pthread.h>
 
 #include "core/effect.h"
+#include "io/store/store.h"
 #include "io/store/tree_disk.h"
-
-struct dyn_store_tree_stats
-{
-	uint64_t changes;    /* leaves that commits changed */
-	uint64_t branches;   /* ... and branches that the sweep wrote */
-	uint64_t recomputed; /* branches computed anew from records */
-	uint64_t rebuilt;    /* times that the tree of a store was */
-	uint64_t log_size;   /* leaves in the log now */
-};
 
 /* The log: records first to last by number; last < first: empty. */
 struct dyn_store_tree_log

@@ -21,16 +21,6 @@ int dyn_store_tree_rebuild(struct dyn_store_tree *self, MDB_txn *txn);
 
 /* ---- looking at it ---- */
 
-struct dyn_store_tree_report
-{
-	uint64_t records;
-	uint64_t damaged;          /* records of the main table */
-	uint64_t branches;         /* records of the tree */
-	uint64_t log_leaves;       /* leaves in records of the log */
-	uint64_t damaged_branches; /* records of either that are damaged */
-	uint64_t wrong;            /* leaves that are not those of the records */
-};
-
 /*
  * Compare the tree on disk with the records, all in one transaction.  A leaf
  * still holds what was in a record that was damaged later, so with damaged
