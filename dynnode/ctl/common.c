@@ -1,10 +1,10 @@
 #include "ctl/ctl.h"
 
+#include "io/clock.h"
 #include "model/wall.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 bool
 ctl_parse_number(const char *text, int min, int max, const char *name, int *out)
@@ -26,19 +26,10 @@ ctl_parse_number(const char *text, int min, int max, const char *name, int *out)
 	return true;
 }
 
-static uint64_t
-clock_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
 void
 ctl_told_view(struct ctl *self, uint64_t view_ms)
 {
-	uint64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+	uint64_t now_ms = dyn_clock_ms(CLOCK_MONOTONIC);
 
 	if (view_ms == 0 || (self->view_ms != 0 &&
 						 self->view_ms + (now_ms - self->view_at_ms) < view_ms))
@@ -50,11 +41,11 @@ ctl_told_view(struct ctl *self, uint64_t view_ms)
 uint64_t
 ctl_view_ms(const struct ctl *self)
 {
-	struct dyn_view view =
-		dyn_view_begin(clock_ms(CLOCK_MONOTONIC), clock_ms(CLOCK_REALTIME));
+	struct dyn_view view = dyn_view_begin(dyn_clock_ms(CLOCK_MONOTONIC),
+										  dyn_clock_ms(CLOCK_REALTIME));
 
-	dyn_view_add(&view, &(struct dyn_told_view){ self->view_ms,
-												 self->view_at_ms });
+	dyn_view_add(&view,
+				 &(struct dyn_told_view){ self->view_ms, self->view_at_ms });
 	return dyn_view_end(&view);
 }
 

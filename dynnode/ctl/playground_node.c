@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
+
 const char *const ctl_node_status_names[] = { "stopped", "running", "paused" };
 
 int
@@ -19,15 +21,6 @@ ctl_complain(const char *text, const char *detail)
 	fprintf(stderr, "dynctl: playground: %s%s%s\n", text, detail ? ": " : "",
 			detail ? detail : "");
 	return CTL_FAILED;
-}
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t) time.tv_sec * 1000 + (uint64_t) time.tv_nsec / 1000000;
 }
 
 static void
@@ -311,9 +304,9 @@ bool
 ctl_node_wait_formed(const struct playground *self, int first, int last)
 {
 	int node = first; /* whose turn it is: those before it are fine */
-	uint64_t until_ms = now_ms() + CTL_START_WAIT_MS;
+	uint64_t until_ms = dyn_clock_ms(CLOCK_MONOTONIC) + CTL_START_WAIT_MS;
 
-	while (node <= last && now_ms() < until_ms)
+	while (node <= last && dyn_clock_ms(CLOCK_MONOTONIC) < until_ms)
 	{
 		waitpid(-1, NULL, WNOHANG);
 		/* The others may wait in vain for one that has ended. */
@@ -327,7 +320,7 @@ ctl_node_wait_formed(const struct playground *self, int first, int last)
 		if (is_formed(self, node))
 		{
 			node++;
-			until_ms = now_ms() + CTL_START_WAIT_MS;
+			until_ms = dyn_clock_ms(CLOCK_MONOTONIC) + CTL_START_WAIT_MS;
 		}
 		else
 			sleep_ms(50);

@@ -12,8 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "io/clock.h"
 
 enum
 {
@@ -45,15 +46,6 @@ struct repair
 	uint32_t equal;
 	uint32_t away; /* pairs of which one does not answer */
 };
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
 
 static uint64_t
 counter(const Dyn__StatusReply *status, const char *name)
@@ -91,7 +83,7 @@ ask_status(struct repair *self, struct party *party)
 	Dyn__StatusRequest request = DYN__STATUS_REQUEST__INIT;
 
 	request.partitions = true;
-	party->asked_at_ms = now_ms();
+	party->asked_at_ms = dyn_clock_ms(CLOCK_MONOTONIC);
 	party->status = ask(self, party, DYN_MESSAGE_STATUS, &request.base,
 						DYN_MESSAGE_STATUS_REPLY);
 	if (party->counted || party->status == NULL)
@@ -193,10 +185,11 @@ run(struct repair *self)
 	uint32_t told = UINT32_MAX;
 
 	look(self);
-	self->begun_ms = news_ms = now_ms();
+	self->begun_ms = news_ms = dyn_clock_ms(CLOCK_MONOTONIC);
 	self->equal = 0;
 	before = progress(self);
-	for (uint32_t poll = 0; now_ms() - news_ms < PATIENCE_MS; poll++)
+	for (uint32_t poll = 0;
+		 dyn_clock_ms(CLOCK_MONOTONIC) - news_ms < PATIENCE_MS; poll++)
 	{
 		if (poll % ASK_EVERY == 0)
 			ask_repair(self);
@@ -211,7 +204,7 @@ run(struct repair *self)
 		if (self->equal + self->away == self->pairs)
 			break;
 		if (progress(self) != before)
-			news_ms = now_ms();
+			news_ms = dyn_clock_ms(CLOCK_MONOTONIC);
 		before = progress(self);
 	}
 }
@@ -241,7 +234,8 @@ tell_json(const struct repair *self)
 	printf("{\"partitions\": %d, \"pairs\": %" PRIu32 ", \"equal\": %" PRIu32
 		   ", \"away\": %" PRIu32 ", \"ms\": %" PRIu64 ", \"nodes\": [",
 		   self->partition < 0 ? self->ring.partition_count : 1, self->pairs,
-		   self->equal, self->away, now_ms() - self->begun_ms);
+		   self->equal, self->away,
+		   dyn_clock_ms(CLOCK_MONOTONIC) - self->begun_ms);
 	for (uint32_t i = 0; i < self->ring.member_count; i++)
 	{
 		const struct party *party = &self->parties[i];

@@ -1,11 +1,11 @@
 #include "io/client.h"
 
 #include "io/address.h"
+#include "io/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <zmq.h>
 
@@ -69,15 +69,6 @@ dyn_client_address(const struct dyn_client *self)
 	return self->address;
 }
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t) time.tv_sec * 1000 + (uint64_t) time.tv_nsec / 1000000;
-}
-
 /* The next frame, into the arena; false when the time is up. */
 static bool
 receive(struct dyn_client *self, uint64_t until_ms, struct dyn_arena *arena,
@@ -85,7 +76,7 @@ receive(struct dyn_client *self, uint64_t until_ms, struct dyn_arena *arena,
 {
 	for (;;)
 	{
-		uint64_t now = now_ms();
+		uint64_t now = dyn_clock_ms(CLOCK_MONOTONIC);
 		zmq_pollitem_t item = { self->socket, 0, ZMQ_POLLIN, 0 };
 		zmq_msg_t message;
 		bool received;
@@ -140,7 +131,7 @@ dyn_client_ask(struct dyn_client *self, uint32_t timeout_ms,
 			   enum dyn_message_type reply_type, struct dyn_arena *arena,
 			   void **reply, const char **text)
 {
-	uint64_t until_ms = now_ms() + timeout_ms;
+	uint64_t until_ms = dyn_clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	/* So that the node's own word, which tells who was silent, comes before
 	 * the time is up here. */
 	uint32_t remaining_ms = timeout_ms - timeout_ms / 8;

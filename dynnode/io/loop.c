@@ -2,7 +2,8 @@
 
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
+
+#include "io/clock.h"
 
 enum
 {
@@ -11,27 +12,18 @@ enum
 	REPORT_MS = 60000
 };
 
-static uint64_t
-clock_ms(clockid_t clock)
-{
-	struct timespec time;
-
-	clock_gettime(clock, &time);
-	return (uint64_t) time.tv_sec * 1000 + (uint64_t) time.tv_nsec / 1000000;
-}
-
 uint64_t
 dyn_loop_now_ms(void)
 {
 	/* Clients say until when a put may act by this clock, and have left it when
 	 * the machine wakes: time in which it was suspended must count. */
-	return clock_ms(CLOCK_BOOTTIME);
+	return dyn_clock_ms(CLOCK_BOOTTIME);
 }
 
 uint64_t
 dyn_loop_wall_ms(void)
 {
-	return clock_ms(CLOCK_REALTIME);
+	return dyn_clock_ms(CLOCK_REALTIME);
 }
 
 static void

@@ -27,6 +27,7 @@
  * ACT_AT is what act_until_ms says, as a time of this log; PROCESS is "right",
  * "wrong" or "none".  The nodes' clocks are far apart.
  */
+#include "io/clock.h"
 #include "model/arena.h"
 #include "model/bucket.h"
 #include "model/message.h"
@@ -36,7 +37,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <zmq.h>
@@ -66,15 +66,6 @@ struct program
 	FILE *log;
 };
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t) time.tv_sec * 1000 + (uint64_t) time.tv_nsec / 1000000;
-}
-
 static void
 fail(const char *what)
 {
@@ -85,7 +76,7 @@ fail(const char *what)
 static uint64_t
 clock_of(const struct fake *node)
 {
-	return now_ms() + node->clock_offset_ms;
+	return dyn_clock_ms(CLOCK_MONOTONIC) + node->clock_offset_ms;
 }
 
 /* --------------------------------------------------------------- the plan */
@@ -164,7 +155,7 @@ static void
 restart(struct fake *node)
 {
 	node->process += 1000;
-	node->clock_offset_ms = 1000 - now_ms();
+	node->clock_offset_ms = 1000 - dyn_clock_ms(CLOCK_MONOTONIC);
 }
 
 static void
@@ -200,7 +191,7 @@ take_hello(struct program *self, int which, zmq_msg_t *route,
 
 	next_word(self, "hello", word, sizeof(word));
 	fprintf(self->log, "hello %d %" PRIu64 " - - - - - - %s\n", which + 1,
-			now_ms(), word);
+			dyn_clock_ms(CLOCK_MONOTONIC), word);
 	if (strcmp(word, "silent") == 0)
 		return;
 	if (dyn_ring_encode(&self->ring, &self->arena.allocator, &ring) !=
@@ -223,7 +214,7 @@ write_down(struct program *self, int which, const Dyn__PutRequest *request,
 		   size_t bytes, const char *word)
 {
 	const struct fake *node = &self->nodes[which];
-	uint64_t now = now_ms();
+	uint64_t now = dyn_clock_ms(CLOCK_MONOTONIC);
 
 	for (size_t i = 0; i < request->n_ops; i++)
 	{
@@ -376,7 +367,7 @@ main(int argc, char **argv)
 		self.nodes[i].port = atoi(argv[2 + i]);
 		self.nodes[i].process = (uint64_t) i + 1;
 		self.nodes[i].clock_offset_ms =
-			(uint64_t) (i + 1) * CLOCK_APART_MS - now_ms();
+			(uint64_t) (i + 1) * CLOCK_APART_MS - dyn_clock_ms(CLOCK_MONOTONIC);
 		open_node(&self, &self.nodes[i]);
 	}
 	make_ring(&self);

@@ -26,9 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "scratch.h"
 #include "verdict.h"
 
@@ -278,10 +278,7 @@ print_outcomes(const char *what, uint32_t image_count,
 static double
 seconds(void)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+	return (double) dyn_clock_us(CLOCK_MONOTONIC) / 1e6;
 }
 
 static void

@@ -1,5 +1,6 @@
 #include "tests/fault/journal.h"
 
+#include "io/clock.h"
 #include "model/arena.h"
 #include "tests/sim/simdisk.h"
 
@@ -7,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum
 {
@@ -37,10 +37,7 @@ dyn_tokens_destroy(struct dyn_tokens *self)
 uint64_t
 dyn_journal_now_us(void)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t) time.tv_sec * 1000000 + (uint64_t) time.tv_nsec / 1000;
+	return dyn_clock_us(CLOCK_MONOTONIC);
 }
 
 /* ------------------------------------------------------------------ writing */

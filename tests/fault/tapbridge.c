@@ -30,9 +30,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "tests/sim/simrandom.h"
 
 enum
@@ -78,15 +78,6 @@ die(const char *what)
 {
 	fprintf(stderr, "tapbridge: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static uint64_t
-now_us(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t) time.tv_sec * 1000000 + (uint64_t) time.tv_nsec / 1000;
 }
 
 /* -------------------------------------------------------------------- ports */
@@ -187,8 +178,8 @@ hold(int to, const uint8_t *frame, size_t size)
 		lost_count++;
 		return;
 	}
-	held->due_us =
-		now_us() + delay_us + dyn_simrandom_below(&randomness, jitter_us + 1);
+	held->due_us = dyn_clock_us(CLOCK_MONOTONIC) + delay_us +
+				   dyn_simrandom_below(&randomness, jitter_us + 1);
 	held->to = to;
 	held->size = size;
 	memcpy(held->frame, frame, size);
@@ -327,7 +318,7 @@ take_commands(void)
 static int
 wait_ms(void)
 {
-	uint64_t now = now_us();
+	uint64_t now = dyn_clock_us(CLOCK_MONOTONIC);
 
 	if (held_count == 0)
 		return -1;
@@ -346,7 +337,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: tapbridge COUNT NET\n");
 		return 2;
 	}
-	randomness = dyn_simrandom_stream(now_us(), 1);
+	randomness = dyn_simrandom_stream(dyn_clock_us(CLOCK_MONOTONIC), 1);
 	open_ports(argv[2]);
 	for (int i = 0; i <= port_count; i++)
 		items[i + 1] = (struct pollfd){ ports[i].tap, POLLIN, 0 };
@@ -359,7 +350,8 @@ main(int argc, char **argv)
 		for (int i = 0; i <= port_count; i++)
 			if (items[i + 1].revents & POLLIN)
 				forward(i);
-		while (held_count > 0 && heap[0]->due_us <= now_us())
+		while (held_count > 0 &&
+			   heap[0]->due_us <= dyn_clock_us(CLOCK_MONOTONIC))
 			release_first();
 	}
 }

@@ -19,6 +19,7 @@
  * --store sim|lmdb, for seeds: what stores stand on (simreal.h).  When
  * it is not said, seeds run on the model, and one in 20 on LMDB as well.
  */
+#include "io/clock.h"
 #include "tests/sim/runner.h"
 #include "tests/sim/scenarios.h"
 
@@ -26,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum
 {
@@ -65,10 +65,7 @@ struct options
 static double
 now(void)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+	return (double) dyn_clock_us(CLOCK_MONOTONIC) / 1e6;
 }
 
 /* ----------------------------------------------------------------- one run */

@@ -17,10 +17,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include "io/clock.h"
 #include "io/transport.h"
 
 enum
@@ -50,15 +50,6 @@ struct side
 	int count;
 	bool echoes; /* every frame is answered with itself */
 };
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t) time.tv_sec * 1000 + (uint64_t) time.tv_nsec / 1000000;
-}
 
 static void
 reply_to(struct side *self, uint64_t route, const void *bytes, size_t size)
@@ -135,9 +126,9 @@ turn(struct side *self, long timeout_ms)
 static void
 pump(struct side *a, struct side *b, uint64_t duration_ms)
 {
-	uint64_t end = now_ms() + duration_ms;
+	uint64_t end = dyn_clock_ms(CLOCK_MONOTONIC) + duration_ms;
 
-	while (now_ms() < end)
+	while (dyn_clock_ms(CLOCK_MONOTONIC) < end)
 	{
 		turn(a, 2);
 		if (b != NULL)
@@ -149,9 +140,9 @@ pump(struct side *a, struct side *b, uint64_t duration_ms)
 static void
 pump_until(struct side *a, struct side *b, int count)
 {
-	uint64_t end = now_ms() + PATIENCE_MS;
+	uint64_t end = dyn_clock_ms(CLOCK_MONOTONIC) + PATIENCE_MS;
 
-	while (a->count < count && now_ms() < end)
+	while (a->count < count && dyn_clock_ms(CLOCK_MONOTONIC) < end)
 	{
 		turn(a, 2);
 		if (b != NULL)
@@ -256,11 +247,11 @@ say(const struct client *self, const char *text)
 static void
 hears(struct side *side, const struct client *self, const char *text)
 {
-	uint64_t end = now_ms() + PATIENCE_MS;
+	uint64_t end = dyn_clock_ms(CLOCK_MONOTONIC) + PATIENCE_MS;
 	char bytes[TEXT_SIZE] = "";
 	int size = -1;
 
-	while (size < 0 && now_ms() < end)
+	while (size < 0 && dyn_clock_ms(CLOCK_MONOTONIC) < end)
 	{
 		turn(side, 2);
 		size = zmq_recv(self->socket, bytes, sizeof(bytes) - 1, ZMQ_DONTWAIT);
@@ -392,12 +383,12 @@ replies_to_nobody_are_dropped_and_counted(void **state)
 									   (uint64_t) 3 << 32 | 77,
 									   (uint64_t) 4 << 32 | 1 };
 	struct side *side = open_side();
-	uint64_t begin = now_ms();
+	uint64_t begin = dyn_clock_ms(CLOCK_MONOTONIC);
 
 	for (int i = 0; i < 5; i++)
 		reply_to(side, routes[i], "x", 1);
 	assert_int_equal(dropped(side), 5);
-	assert_true(now_ms() - begin < 1000);
+	assert_true(dyn_clock_ms(CLOCK_MONOTONIC) - begin < 1000);
 	assert_alive(side);
 	close_side(side);
 }
@@ -415,10 +406,10 @@ a_reply_to_a_client_that_left_does_not_wait(void **state)
 	route = last(side)->route;
 	close_client(&client);
 	pump(side, NULL, 300);
-	begin = now_ms();
+	begin = dyn_clock_ms(CLOCK_MONOTONIC);
 	for (int i = 0; i < 1000; i++)
 		reply_to(side, route, "too late", 8);
-	assert_true(now_ms() - begin < 1000);
+	assert_true(dyn_clock_ms(CLOCK_MONOTONIC) - begin < 1000);
 	assert_int_equal(dropped(side), 1000);
 	/* Its route is not given to the next one. */
 	client = open_client(side, 0, NULL);
@@ -442,10 +433,10 @@ a_client_that_does_not_read_holds_nobody_up(void **state)
 	zmq_setsockopt(client.socket, ZMQ_RCVHWM, &one, sizeof(one));
 	say(&client, "talk to me");
 	pump_until(side, NULL, 1);
-	begin = now_ms();
+	begin = dyn_clock_ms(CLOCK_MONOTONIC);
 	for (int i = 0; i < 60000; i++)
 		reply_to(side, last(side)->route, frame, sizeof(frame));
-	assert_true(now_ms() - begin < 8000);
+	assert_true(dyn_clock_ms(CLOCK_MONOTONIC) - begin < 8000);
 	assert_true(dropped(side) > 0);
 	assert_alive(side);
 	close_client(&client);
@@ -520,10 +511,10 @@ a_peer_that_stops_is_down_and_comes_back(void **state)
 	for (int round = 0; round < 3; round++)
 	{
 		dyn_transport_close(&b->transport);
-		begin = now_ms();
+		begin = dyn_clock_ms(CLOCK_MONOTONIC);
 		pump_until(a, NULL, 2 + 2 * round);
 		assert_int_equal(last(a)->type, DYN_EVENT_PEER_DOWN);
-		assert_true(now_ms() - begin < 1000);
+		assert_true(dyn_clock_ms(CLOCK_MONOTONIC) - begin < 1000);
 		send_to(a, 0, DYN_PLANE_DATA, "for nobody");
 		assert_int_equal(dropped(a), round + 1);
 		b->transport =
@@ -624,10 +615,10 @@ a_peer_that_hangs_is_down_after_a_few_heartbeats(void **state)
 	pump_until(a, NULL, 1);
 	assert_int_equal(last(a)->type, DYN_EVENT_PEER_UP);
 	kill(pid, SIGSTOP);
-	begin = now_ms();
+	begin = dyn_clock_ms(CLOCK_MONOTONIC);
 	for (int wait = 0; wait < 100 && a->count < 2; wait++)
 		turn(a, 100);
-	took = now_ms() - begin;
+	took = dyn_clock_ms(CLOCK_MONOTONIC) - begin;
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	close(told[0]);
@@ -788,19 +779,20 @@ static void
 waiting_ends_for_other_descriptors_and_in_time(void **state)
 {
 	struct side *side = open_side();
-	uint64_t begin = now_ms();
+	uint64_t begin = dyn_clock_ms(CLOCK_MONOTONIC);
 	int ends[2];
 	int descriptors[2] = { -1, -1 };
 
 	turn(side, 0);
 	dyn_transport_wait(side->transport, descriptors, 2, 200);
-	assert_true(now_ms() - begin >= 190 && now_ms() - begin < 2000);
+	assert_true(dyn_clock_ms(CLOCK_MONOTONIC) - begin >= 190 &&
+				dyn_clock_ms(CLOCK_MONOTONIC) - begin < 2000);
 	assert_int_equal(pipe(ends), 0);
 	assert_int_equal(write(ends[1], "x", 1), 1);
 	descriptors[1] = ends[0];
-	begin = now_ms();
+	begin = dyn_clock_ms(CLOCK_MONOTONIC);
 	dyn_transport_wait(side->transport, descriptors, 2, 5000);
-	assert_true(now_ms() - begin < 1000);
+	assert_true(dyn_clock_ms(CLOCK_MONOTONIC) - begin < 1000);
 	close(ends[0]);
 	close(ends[1]);
 	close_side(side);
@@ -825,13 +817,14 @@ no_signal_is_lost_in_many_exchanges(void **state)
 	for (int round = 0; round < 3000; round++)
 	{
 		int burst = 1 + round * 7 % 5;
-		uint64_t begin = now_ms();
+		uint64_t begin = dyn_clock_ms(CLOCK_MONOTONIC);
 
 		for (int i = 0; i < burst; i++)
 			send_to(a, 0, (round + i) % 3 ? DYN_PLANE_DATA : DYN_PLANE_CONTROL,
 					"ping");
 		expected += burst;
-		while (a->count < expected && now_ms() - begin < 4000)
+		while (a->count < expected &&
+			   dyn_clock_ms(CLOCK_MONOTONIC) - begin < 4000)
 		{
 			if (b->count < expected - 1)
 				turn(b, 2000);
@@ -839,7 +832,7 @@ no_signal_is_lost_in_many_exchanges(void **state)
 				turn(a, 2000);
 		}
 		assert_int_equal(a->count, expected);
-		assert_true(now_ms() - begin < 2000);
+		assert_true(dyn_clock_ms(CLOCK_MONOTONIC) - begin < 2000);
 	}
 	assert_int_equal(dropped(a) + dropped(b), 0);
 	close_side(a);

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "core/memory.h"
+#include "io/clock.h"
 #include "io/store/directory.h"
 #include "io/store/scan.h"
 #include "io/store/state.h"
@@ -215,7 +216,7 @@ dispatch(struct dyn_store *base, const char **reason)
 	struct dyn_store_state *self = (struct dyn_store_state *) base;
 	bool has_failed;
 	struct dyn_store_completion *done = take_done(self, &has_failed);
-	uint64_t wall_ms = dyn_store_now_ms(CLOCK_REALTIME);
+	uint64_t wall_ms = dyn_clock_ms(CLOCK_REALTIME);
 
 	while (done != NULL)
 	{

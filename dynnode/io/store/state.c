@@ -4,21 +4,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-uint64_t
-dyn_store_now_us(clockid_t clock)
-{
-	struct timespec time;
-
-	clock_gettime(clock, &time);
-	return (uint64_t) time.tv_sec * 1000000 + (uint64_t) time.tv_nsec / 1000;
-}
-
-uint64_t
-dyn_store_now_ms(clockid_t clock)
-{
-	return dyn_store_now_us(clock) / 1000;
-}
-
 void
 dyn_store_state_wake(struct dyn_store_state *self)
 {

@@ -12,8 +12,6 @@
 #ifndef DYN_IO_STORE_STATE_H
 #define DYN_IO_STORE_STATE_H
 
-#include <time.h>
-
 #include "io/store/env.h"
 #include "io/store/read.h"
 #include "io/store/store.h"
@@ -63,9 +61,6 @@ struct dyn_store_state
 	char failure[256];
 	struct dyn_store_lmdb_stats stats;
 };
-
-uint64_t dyn_store_now_us(clockid_t clock);
-uint64_t dyn_store_now_ms(clockid_t clock);
 
 /* These three under the mutex. */
 void dyn_store_state_wake(struct dyn_store_state *self);

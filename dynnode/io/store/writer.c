@@ -1,5 +1,7 @@
 #include "io/store/writer.h"
 
+#include "io/clock.h"
+
 /* Readers of processes that died (somebody ran mdb_stat) pin old pages. */
 #define READER_CHECK_MS 60000
 
@@ -80,7 +82,7 @@ static int
 try_commit(struct dyn_store_state *self, struct dyn_store_batch *const *batches,
 		   uint32_t count, bool may_sweep)
 {
-	uint64_t begin_us = dyn_store_now_us(CLOCK_MONOTONIC);
+	uint64_t begin_us = dyn_clock_us(CLOCK_MONOTONIC);
 	int code = dyn_store_commit(&self->env, batches, count, may_sweep);
 	int later;
 
@@ -88,7 +90,7 @@ try_commit(struct dyn_store_state *self, struct dyn_store_batch *const *batches,
 	{
 		update_sizes(self);
 		committed(self, batches, count,
-				  dyn_store_now_us(CLOCK_MONOTONIC) - begin_us);
+				  dyn_clock_us(CLOCK_MONOTONIC) - begin_us);
 		return 0;
 	}
 	if (dyn_store_env_fault(code) != DYN_STORE_FULL || code == MDB_MAP_FULL ||
@@ -200,7 +202,7 @@ probe(struct dyn_store_state *self)
 static void
 check_readers(struct dyn_store_state *self)
 {
-	uint64_t time_ms = dyn_store_now_ms(CLOCK_MONOTONIC);
+	uint64_t time_ms = dyn_clock_ms(CLOCK_MONOTONIC);
 	int stale;
 
 	if (time_ms < self->reader_check_ms)
@@ -293,12 +295,10 @@ dyn_store_writer_run(void *argument)
 			commit_or_halve(self, self->group, count);
 		for (uint32_t i = 0; i < count; i++)
 			dyn_store_batch_destroy(self->group[i]);
-		if (is_full && go_on &&
-			dyn_store_now_ms(CLOCK_MONOTONIC) >= probe_at_ms)
+		if (is_full && go_on && dyn_clock_ms(CLOCK_MONOTONIC) >= probe_at_ms)
 		{
 			probe(self);
-			probe_at_ms =
-				dyn_store_now_ms(CLOCK_MONOTONIC) + self->config.probe_ms;
+			probe_at_ms = dyn_clock_ms(CLOCK_MONOTONIC) + self->config.probe_ms;
 		}
 		check_readers(self);
 	}
