@@ -122,6 +122,21 @@ utf8_size(struct dyn_slice bytes, size_t at)
 	return size;
 }
 
+enum dyn_status
+ctl_rows(const struct ctl *self, struct dyn_slice encoded,
+		 struct dyn_arena *arena, struct dyn_object *object,
+		 struct dyn_row **rows, uint32_t *count)
+{
+	enum dyn_status status =
+		dyn_object_decode(encoded, &arena->allocator, object);
+
+	if (status != DYN_STATUS_OK)
+		return status;
+	if (!self->arguments.replica)
+		dyn_object_view(object, ctl_view_ms(self));
+	return dyn_object_rows(object, &arena->allocator, rows, count);
+}
+
 void
 ctl_print_json(struct dyn_slice bytes)
 {

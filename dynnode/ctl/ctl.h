@@ -72,6 +72,12 @@ Dyn__Welcome *ctl_hello(struct ctl *self, struct dyn_client *client);
 bool ctl_ring(struct ctl *self, const Dyn__Welcome *welcome,
 			  struct dyn_ring *ring);
 
+/* The rows of an object as readers see them, or all with --replica; memory from
+ * the arena.  OK, or the object is malformed. */
+enum dyn_status ctl_rows(const struct ctl *self, struct dyn_slice encoded,
+						 struct dyn_arena *arena, struct dyn_object *object,
+						 struct dyn_row **rows, uint32_t *count);
+
 /* A JSON string with quotes; bytes that are no UTF-8 as \u00xx. */
 void ctl_print_json(struct dyn_slice bytes);
 

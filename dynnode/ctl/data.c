@@ -77,15 +77,9 @@ print_object(struct ctl *self, struct dyn_slice encoded,
 	struct dyn_row *rows;
 	uint32_t count;
 	char *context = "";
-	enum dyn_status status =
-		dyn_object_decode(encoded, &self->arena.allocator, &object);
 
-	if (status == DYN_STATUS_OK && !self->arguments.replica)
-		dyn_object_view(&object, ctl_view_ms(self));
-	if (status == DYN_STATUS_OK)
-		status =
-			dyn_object_rows(&object, &self->arena.allocator, &rows, &count);
-	if (status != DYN_STATUS_OK)
+	if (ctl_rows(self, encoded, &self->arena, &object, &rows, &count) !=
+		DYN_STATUS_OK)
 	{
 		fprintf(stderr, "dynctl: the node sent a malformed object\n");
 		return false;

@@ -52,15 +52,9 @@ print_item(struct scan *self, struct dyn_slice key, struct dyn_slice encoded,
 	struct dyn_row *rows = NULL;
 	uint32_t count = 0;
 	char *clock = "";
-	enum dyn_status status =
-		dyn_object_decode(encoded, &self->arena.allocator, &object);
 
-	if (status == DYN_STATUS_OK && !ctl->arguments.replica)
-		dyn_object_view(&object, ctl_view_ms(ctl));
-	if (status == DYN_STATUS_OK)
-		status =
-			dyn_object_rows(&object, &self->arena.allocator, &rows, &count);
-	if (status != DYN_STATUS_OK)
+	if (ctl_rows(ctl, encoded, &self->arena, &object, &rows, &count) !=
+		DYN_STATUS_OK)
 	{
 		fprintf(stderr, "dynctl: scan: a node sent a malformed object\n");
 		return false;

@@ -274,24 +274,6 @@ misname(struct dyn_simreal *base, const struct dyn_record_key *from,
 
 /* ------------------------------------------------------------------- reading */
 
-static struct dyn_store_completion *
-read_tree(struct simlmdb *self, const struct dyn_effect *effect)
-{
-	struct dyn_store_completion *completion =
-		dyn_store_completion_new(DYN_EVENT_TREE);
-	uint64_t *hashes =
-		dyn_sim_allocate(effect->tree.node_count * sizeof(*hashes));
-	bool is_known = dyn_store_tree_answer(&self->env.tree, effect, hashes);
-
-	completion->items = hashes;
-	completion->event.tree.token = effect->tree.token;
-	completion->event.tree.status =
-		is_known ? DYN_STATUS_OK : DYN_STATUS_IO_ERROR;
-	completion->event.tree.hashes = hashes;
-	completion->event.tree.hash_count = effect->tree.node_count;
-	return completion;
-}
-
 static struct dyn_simanswer
 read_store(struct dyn_simreal *base, const struct dyn_effect *effect)
 {
@@ -306,7 +288,7 @@ read_store(struct dyn_simreal *base, const struct dyn_effect *effect)
 	else if (effect->type == DYN_EFFECT_SCAN)
 		completion = dyn_store_scan_page(&self->reader, effect, &corrupt);
 	else
-		completion = read_tree(self, effect);
+		completion = dyn_store_read_tree(&self->env.tree, effect);
 	return (struct dyn_simanswer){ completion->event, completion };
 }
 

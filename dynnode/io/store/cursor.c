@@ -17,6 +17,24 @@ dyn_store_move(MDB_cursor *cursor, MDB_cursor_op op,
 	return 0;
 }
 
+int
+dyn_store_seek_before(MDB_cursor *cursor, struct dyn_slice name,
+					  struct dyn_store_spot *spot)
+{
+	int code;
+
+	spot->name = name;
+	code = dyn_store_move(cursor, MDB_SET_RANGE, spot);
+	if (code == MDB_NOTFOUND)
+		code = dyn_store_move(cursor, MDB_LAST, spot);
+	while (code == 0 &&
+		   !(spot->is_sound && dyn_slice_compare(spot->name, name) < 0))
+		code = dyn_store_move(cursor, MDB_PREV, spot);
+	if (code == MDB_NOTFOUND)
+		code = dyn_store_move(cursor, MDB_FIRST, spot);
+	return code;
+}
+
 bool
 dyn_store_is_sound_at(MDB_cursor *cursor, MDB_cursor_op move, MDB_val key,
 					  int *code)

@@ -38,6 +38,12 @@ struct dyn_store_spot
 int dyn_store_move(MDB_cursor *cursor, MDB_cursor_op op,
 				   struct dyn_store_spot *spot);
 
+/* Onto the last sound record before this name; the first one of the table when
+ * there is none.  The search itself is only where the looking around begins:
+ * damaged keys may lead it astray.  0 or LMDB's code. */
+int dyn_store_seek_before(MDB_cursor *cursor, struct dyn_slice name,
+						  struct dyn_store_spot *spot);
+
 /* Is the record where this move leads (if it leads to one) a sound one? */
 bool dyn_store_is_sound_at(MDB_cursor *cursor, MDB_cursor_op move, MDB_val key,
 						   int *code);

@@ -147,17 +147,8 @@ static void
 submit_tree(struct dyn_store_state *self, const struct dyn_effect *effect)
 {
 	struct dyn_store_completion *completion =
-		dyn_store_completion_new(DYN_EVENT_TREE);
-	uint32_t count = effect->tree.node_count;
-	uint64_t *hashes = dyn_memory_take(count * sizeof(*hashes));
-	bool is_known = dyn_store_tree_answer(&self->env.tree, effect, hashes);
+		dyn_store_read_tree(&self->env.tree, effect);
 
-	completion->items = hashes;
-	completion->event.tree.token = effect->tree.token;
-	completion->event.tree.status =
-		is_known ? DYN_STATUS_OK : DYN_STATUS_IO_ERROR;
-	completion->event.tree.hashes = hashes;
-	completion->event.tree.hash_count = count;
 	pthread_mutex_lock(&self->mutex);
 	dyn_store_state_push(self, completion);
 	pthread_mutex_unlock(&self->mutex);

@@ -164,6 +164,26 @@ dyn_store_read_load(struct dyn_store_reader *reader,
 	return self;
 }
 
+/* ---- TREE ---- */
+
+struct dyn_store_completion *
+dyn_store_read_tree(struct dyn_store_tree *tree,
+					const struct dyn_effect *effect)
+{
+	struct dyn_store_completion *self =
+		dyn_store_completion_new(DYN_EVENT_TREE);
+	uint32_t count = effect->tree.node_count;
+	uint64_t *hashes = dyn_memory_take(count * sizeof(*hashes));
+	bool is_known = dyn_store_tree_answer(tree, effect, hashes);
+
+	self->items = hashes;
+	self->event.tree.token = effect->tree.token;
+	self->event.tree.status = is_known ? DYN_STATUS_OK : DYN_STATUS_IO_ERROR;
+	self->event.tree.hashes = hashes;
+	self->event.tree.hash_count = count;
+	return self;
+}
+
 /* ---- the meta table ---- */
 
 static enum dyn_status

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * read.h
- *      LOAD over one read transaction, as a finished completion; meta records.
+ *      LOAD and TREE as finished completions; meta records.
  *
  * What cannot be read is never taken for absent.  A damaged record is
  * CORRUPT.  When a key is not found, its neighbours are looked at too: if
@@ -32,6 +32,11 @@ void dyn_store_completion_destroy(struct dyn_store_completion *self);
 struct dyn_store_completion *
 dyn_store_read_load(struct dyn_store_reader *reader,
 					const struct dyn_effect *effect, uint64_t *corrupt);
+
+/* effect->type TREE; from memory, on any thread. */
+struct dyn_store_completion *
+dyn_store_read_tree(struct dyn_store_tree *tree,
+					const struct dyn_effect *effect);
 
 /* All records of the meta table (struct dyn_store_ops). */
 bool dyn_store_read_count(struct dyn_store_reader *reader, enum dyn_table table,

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "io/store/bytes.h"
 #include "model/hash.h"
 
 /* Offsets within the head. */
@@ -27,23 +28,6 @@ _Static_assert(AT_ZERO + 1 + SUM_SIZE == DYN_RECORD_HEAD_SIZE, "head layout");
 _Static_assert(DYN_RECORD_KEY_SIZE_MAX <= 511, "LMDB's limit of a key");
 
 static void
-put_number(uint8_t *out, uint64_t number, unsigned size)
-{
-	for (unsigned i = 0; i < size; i++)
-		out[i] = (uint8_t) (number >> (8 * i));
-}
-
-static uint64_t
-get_number(const uint8_t *in, unsigned size)
-{
-	uint64_t number = 0;
-
-	for (unsigned i = 0; i < size; i++)
-		number |= (uint64_t) in[i] << (8 * i);
-	return number;
-}
-
-static void
 append(struct dyn_record_name *name, const void *bytes, size_t size)
 {
 	if (size != 0)
@@ -67,6 +51,16 @@ dyn_record_name_make(const struct dyn_record_key *key,
 	append(out, fence, sizeof(fence));
 	append(out, key->key.data, key->key.size);
 	return DYN_STATUS_OK;
+}
+
+void
+dyn_record_name_behind(struct dyn_slice bucket, struct dyn_record_name *out)
+{
+	const uint8_t behind = 1;
+
+	out->size = 0;
+	append(out, bucket.data, bucket.size);
+	append(out, &behind, 1);
 }
 
 enum dyn_status
@@ -141,14 +135,15 @@ dyn_record_encode(struct dyn_slice name, const struct dyn_record *record,
 	out[AT_MAGIC + 1] = 'y';
 	out[AT_FORMAT] = DYN_RECORD_FORMAT;
 	out[AT_SLOTS] = record->slots;
-	put_number(out + AT_SIZE, object.size, 4);
-	put_number(out + AT_HASH, record->hash, 8);
-	put_number(out + AT_OBJECT_SUM, dyn_hash_bytes(object), 8);
-	put_number(out + AT_HELD_AT,
-			   held_at_ms < HELD_AT_MAX ? held_at_ms : HELD_AT_MAX, 6);
+	dyn_store_put_number(out + AT_SIZE, object.size, 4);
+	dyn_store_put_number(out + AT_HASH, record->hash, 8);
+	dyn_store_put_number(out + AT_OBJECT_SUM, dyn_hash_bytes(object), 8);
+	dyn_store_put_number(out + AT_HELD_AT,
+						 held_at_ms < HELD_AT_MAX ? held_at_ms : HELD_AT_MAX,
+						 6);
 	out[AT_FLAGS] = record->flags;
 	out[AT_ZERO] = 0;
-	put_number(out + at_sum, head_sum(name, out, at_sum), SUM_SIZE);
+	dyn_store_put_number(out + at_sum, head_sum(name, out, at_sum), SUM_SIZE);
 	if (object.size != 0)
 		memcpy(out + DYN_RECORD_HEAD_SIZE, object.data, object.size);
 	return DYN_STATUS_OK;
@@ -162,7 +157,7 @@ likely_head_size(struct dyn_slice name, struct dyn_slice bytes)
 	bool is_likely =
 		size != 0 && name.size != 0 && name.size <= DYN_RECORD_KEY_SIZE_MAX &&
 		bytes.data[AT_MAGIC] == 'D' && bytes.data[AT_MAGIC + 1] == 'y' &&
-		get_number(bytes.data + AT_SIZE, 4) == bytes.size - size;
+		dyn_store_get_number(bytes.data + AT_SIZE, 4) == bytes.size - size;
 
 	return is_likely ? size : 0;
 }
@@ -174,8 +169,8 @@ dyn_record_head_is_sound(struct dyn_slice name, struct dyn_slice bytes)
 	size_t size = likely_head_size(name, bytes);
 	size_t at_sum = size - SUM_SIZE;
 
-	return size != 0 &&
-		   get_number(head + at_sum, SUM_SIZE) == head_sum(name, head, at_sum);
+	return size != 0 && dyn_store_get_number(head + at_sum, SUM_SIZE) ==
+							head_sum(name, head, at_sum);
 }
 
 /* At most 255 sums for each byte of the name: a few milliseconds. */
@@ -189,7 +184,7 @@ dyn_record_name_mend(struct dyn_slice name, struct dyn_slice bytes,
 
 	if (size == 0)
 		return false;
-	sum = get_number(bytes.data + at_sum, SUM_SIZE);
+	sum = dyn_store_get_number(bytes.data + at_sum, SUM_SIZE);
 	out->size = name.size;
 	memcpy(out->bytes, name.data, name.size);
 	for (size_t i = 0; i < name.size; i++)
@@ -208,7 +203,7 @@ dyn_record_name_mend(struct dyn_slice name, struct dyn_slice bytes,
 uint64_t
 dyn_record_head_hash(struct dyn_slice bytes)
 {
-	return get_number(bytes.data + AT_HASH, 8);
+	return dyn_store_get_number(bytes.data + AT_HASH, 8);
 }
 
 uint8_t
@@ -231,11 +226,12 @@ dyn_record_decode(struct dyn_slice name, struct dyn_slice bytes,
 	size = head_size(bytes);
 	object.data = bytes.data + size;
 	object.size = bytes.size - size;
-	if (get_number(bytes.data + AT_OBJECT_SUM, 8) != dyn_hash_bytes(object))
+	if (dyn_store_get_number(bytes.data + AT_OBJECT_SUM, 8) !=
+		dyn_hash_bytes(object))
 		return DYN_STATUS_CORRUPT;
 	out->hash = dyn_record_head_hash(bytes);
 	out->held_at_ms = size == DYN_RECORD_HEAD_SIZE
-						  ? get_number(bytes.data + AT_HELD_AT, 6)
+						  ? dyn_store_get_number(bytes.data + AT_HELD_AT, 6)
 						  : 0;
 	out->slots = bytes.data[AT_SLOTS];
 	out->flags = dyn_record_head_flags(bytes);

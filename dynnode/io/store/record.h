@@ -74,6 +74,10 @@ enum dyn_status dyn_record_name_make(const struct dyn_record_key *key,
 enum dyn_status dyn_record_name_make_meta(struct dyn_slice name,
 										  struct dyn_record_name *out);
 
+/* Behind all names of a bucket: after its bytes they all have a NUL. */
+void dyn_record_name_behind(struct dyn_slice bucket,
+							struct dyn_record_name *out);
+
 struct dyn_slice dyn_record_name_slice(const struct dyn_record_name *self);
 
 /* The place that a key of the main table stands for; borrows from name.

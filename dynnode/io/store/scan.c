@@ -141,12 +141,10 @@ seek(struct page *page, uint16_t cell, struct dyn_slice key, struct found *out)
 static enum outcome
 seek_next_bucket(struct page *page, struct found *out)
 {
-	uint8_t name[DYN_BUCKET_SIZE_MAX + 1];
+	struct dyn_record_name name;
 
-	memcpy(name, page->bucket.data, page->bucket.size);
-	name[page->bucket.size] = 1;
-	return seek_name(page, (struct dyn_slice){ name, page->bucket.size + 1 },
-					 out);
+	dyn_record_name_behind(page->bucket, &name);
+	return seek_name(page, dyn_record_name_slice(&name), out);
 }
 
 static enum outcome

@@ -24,12 +24,6 @@ move(struct dyn_store_survey *self, MDB_cursor_op op)
 }
 
 static bool
-is_sound_before(const struct dyn_store_survey *self, struct dyn_slice name)
-{
-	return self->at.is_sound && dyn_slice_compare(self->at.name, name) < 0;
-}
-
-static bool
 is_sound_from(const struct dyn_store_survey *self, struct dyn_slice name)
 {
 	return self->at.is_sound && dyn_slice_compare(self->at.name, name) >= 0;
@@ -37,22 +31,13 @@ is_sound_from(const struct dyn_store_survey *self, struct dyn_slice name)
 
 /*
  * To what stands right behind the last sound record before this name: the
- * first one at or after it, or unsound ones before that.  The search itself
- * is only where the looking around begins.
+ * first one at or after it, or unsound ones before that.
  */
 static int
 seek(struct dyn_store_survey *self, struct dyn_slice name)
 {
-	int code;
+	int code = dyn_store_seek_before(self->cursor, name, &self->at);
 
-	self->at.name = name;
-	code = move(self, MDB_SET_RANGE);
-	if (code == MDB_NOTFOUND)
-		code = move(self, MDB_LAST);
-	while (code == 0 && !is_sound_before(self, name))
-		code = move(self, MDB_PREV);
-	if (code == MDB_NOTFOUND)
-		code = move(self, MDB_FIRST);
 	while (code == 0 && !is_sound_from(self, name))
 		code = move(self, MDB_NEXT);
 	if (code != 0 && code != MDB_NOTFOUND)
@@ -95,11 +80,10 @@ seek_behind(struct dyn_store_survey *self, const struct dyn_record_key *place)
 static int
 seek_next_bucket(struct dyn_store_survey *self)
 {
-	uint8_t name[DYN_BUCKET_SIZE_MAX + 1];
+	struct dyn_record_name name;
 
-	memcpy(name, self->bucket.data, self->bucket.size);
-	name[self->bucket.size] = 1;
-	return seek(self, (struct dyn_slice){ name, self->bucket.size + 1 });
+	dyn_record_name_behind(self->bucket, &name);
+	return seek(self, dyn_record_name_slice(&name));
 }
 
 /* ---- the next record ---- */

@@ -1,5 +1,6 @@
 #include "io/store/tree_disk.h"
 
+#include "io/store/bytes.h"
 #include "model/hash.h"
 
 enum
@@ -16,19 +17,8 @@ enum
 static uint8_t *
 put_number(uint8_t *out, uint64_t number, unsigned size)
 {
-	for (unsigned i = 0; i < size; i++)
-		out[i] = (uint8_t) (number >> (8 * i));
+	dyn_store_put_number(out, number, size);
 	return out + size;
-}
-
-static uint64_t
-get_number(const uint8_t *in, unsigned size)
-{
-	uint64_t number = 0;
-
-	for (unsigned i = 0; i < size; i++)
-		number |= (uint64_t) in[i] << (8 * i);
-	return number;
 }
 
 /* Big-endian: so numbers ascend in the table. */
@@ -64,9 +54,10 @@ is_sound(MDB_val key, size_t key_size, MDB_val value)
 	size_t size = value.mv_size;
 
 	return key.mv_size == key_size && size >= NUMBER_SIZE + SUM_SIZE &&
-		   get_number(bytes + size - SUM_SIZE, SUM_SIZE) ==
+		   dyn_store_get_number(bytes + size - SUM_SIZE, SUM_SIZE) ==
 			   sum_of(bytes, size - SUM_SIZE) &&
-		   get_number(bytes, NUMBER_SIZE) == dyn_store_tree_number(key);
+		   dyn_store_get_number(bytes, NUMBER_SIZE) ==
+			   dyn_store_tree_number(key);
 }
 
 /* ---- branches ---- */
@@ -111,7 +102,8 @@ dyn_store_tree_get_branch(MDB_val key, MDB_val value,
 		dyn_store_tree_number(key) >= DYN_TREE_BRANCH_COUNT)
 		return false;
 	for (uint32_t i = 0; i < DYN_TREE_FANOUT; i++)
-		leaves[i] = get_number(at + NUMBER_SIZE + i * HASH_SIZE, HASH_SIZE);
+		leaves[i] =
+			dyn_store_get_number(at + NUMBER_SIZE + i * HASH_SIZE, HASH_SIZE);
 	return true;
 }
 
@@ -123,7 +115,7 @@ dyn_store_tree_guess(MDB_val key, MDB_val value, uint64_t branches[2])
 	if (key.mv_size == BRANCH_KEY_SIZE)
 		branches[count++] = dyn_store_tree_number(key);
 	if (value.mv_size >= NUMBER_SIZE)
-		branches[count++] = get_number(value.mv_data, NUMBER_SIZE);
+		branches[count++] = dyn_store_get_number(value.mv_data, NUMBER_SIZE);
 	return count;
 }
 
@@ -185,12 +177,12 @@ dyn_store_tree_read_log(MDB_val key, MDB_val value, dyn_store_leaf_visit visit,
 	at += NUMBER_SIZE;
 	for (uint32_t i = 0; i < count; i++, at += LEAF_SIZE)
 	{
-		uint64_t leaf = get_number(at, LEAF_SIZE - HASH_SIZE);
+		uint64_t leaf = dyn_store_get_number(at, LEAF_SIZE - HASH_SIZE);
 
 		if (leaf >= DYN_TREE_LEAF_COUNT)
 			return false;
 		visit(context, (uint32_t) leaf,
-			  get_number(at + LEAF_SIZE - HASH_SIZE, HASH_SIZE));
+			  dyn_store_get_number(at + LEAF_SIZE - HASH_SIZE, HASH_SIZE));
 	}
 	return true;
 }

@@ -36,17 +36,8 @@ to_sound(struct walk *self, int code)
 static int
 seek(struct walk *self, struct dyn_slice name)
 {
-	int code;
+	int code = dyn_store_seek_before(self->cursor, name, &self->at);
 
-	self->at.name = name;
-	code = move(self, MDB_SET_RANGE);
-	if (code == MDB_NOTFOUND)
-		code = move(self, MDB_LAST);
-	while (code == 0 &&
-		   !(self->at.is_sound && dyn_slice_compare(self->at.name, name) < 0))
-		code = move(self, MDB_PREV);
-	if (code == MDB_NOTFOUND)
-		code = move(self, MDB_FIRST);
 	code = to_sound(self, code);
 	while (code == 0 && dyn_slice_compare(self->at.name, name) < 0)
 		code = to_sound(self, move(self, MDB_NEXT));
@@ -64,16 +55,13 @@ seek_cell(struct walk *self, struct dyn_slice bucket, uint16_t cell)
 	return seek(self, dyn_record_name_slice(&name));
 }
 
-/* No name of the bucket reaches this far: behind its bytes they all have a
- * NUL. */
 static int
 seek_next_bucket(struct walk *self, struct dyn_slice bucket)
 {
-	uint8_t name[DYN_BUCKET_SIZE_MAX + 1];
+	struct dyn_record_name name;
 
-	memcpy(name, bucket.data, bucket.size);
-	name[bucket.size] = 1;
-	return seek(self, (struct dyn_slice){ name, bucket.size + 1 });
+	dyn_record_name_behind(bucket, &name);
+	return seek(self, dyn_record_name_slice(&name));
 }
 
 /* All of the cell in the bucket where the cursor stands; then on to the next
@@ -123,34 +111,37 @@ walk_records(struct walk *self)
 	return code;
 }
 
+/* cell NULL: the whole table. */
+static int
+walk(struct walk *self, MDB_txn *txn, MDB_dbi table, const uint16_t *cell)
+{
+	int code = mdb_cursor_open(txn, table, &self->cursor);
+
+	if (code != 0)
+		return code;
+	code = cell != NULL ? walk_buckets(self, *cell) : walk_records(self);
+	mdb_cursor_close(self->cursor);
+	return code == MDB_NOTFOUND ? 0 : code;
+}
+
 int
 dyn_store_walk_cell(MDB_txn *txn, MDB_dbi table, uint16_t cell,
 					dyn_store_visit visit, void *context, uint64_t *damaged)
 {
-	struct walk walk = { .visit = visit,
+	struct walk self = { .visit = visit,
 						 .context = context,
 						 .damaged = damaged };
-	int code = mdb_cursor_open(txn, table, &walk.cursor);
 
-	if (code != 0)
-		return code;
-	code = walk_buckets(&walk, cell);
-	mdb_cursor_close(walk.cursor);
-	return code == MDB_NOTFOUND ? 0 : code;
+	return walk(&self, txn, table, &cell);
 }
 
 int
 dyn_store_walk_all(MDB_txn *txn, MDB_dbi table, dyn_store_visit visit,
 				   void *context, uint64_t *damaged)
 {
-	struct walk walk = { .visit = visit,
+	struct walk self = { .visit = visit,
 						 .context = context,
 						 .damaged = damaged };
-	int code = mdb_cursor_open(txn, table, &walk.cursor);
 
-	if (code != 0)
-		return code;
-	code = walk_records(&walk);
-	mdb_cursor_close(walk.cursor);
-	return code == MDB_NOTFOUND ? 0 : code;
+	return walk(&self, txn, table, NULL);
 }
