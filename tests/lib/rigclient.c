@@ -1,5 +1,7 @@
 #include "rigclient.h"
 
+#include "righand.h"
+
 #include <string.h>
 
 /* Those that tests choose end with zeroes. */

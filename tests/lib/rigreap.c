@@ -1,5 +1,6 @@
 #include "rigreap.h"
 
+#include "righand.h"
 #include "rigrecord.h"
 
 enum

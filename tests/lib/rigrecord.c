@@ -1,5 +1,7 @@
 #include "rigrecord.h"
 
+#include "righand.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* A bucket's properties: set at one node, kept, told to the others, applied. */
 #include "corerig.h"
 #include "rigclient.h"
+#include "righand.h"
 
 #include "model/bucket.h"
 

@@ -2,6 +2,8 @@
 #include "corerig.h"
 #include "objects.h"
 #include "rigclient.h"
+#include "rigdisk.h"
+#include "righand.h"
 #include "rigrecord.h"
 
 #include "core/building.h"

@@ -1,6 +1,7 @@
 /* Anti-entropy between cores: what it finds, what it costs, how it ends. */
 #include "corerig.h"
 #include "objects.h"
+#include "righand.h"
 #include "rigrecord.h"
 
 #include "core/verified.h"

@@ -2,6 +2,8 @@
 #include "corerig.h"
 #include "objects.h"
 #include "rigclient.h"
+#include "rigdisk.h"
+#include "righand.h"
 
 #include "core/building.h"
 #include "core/memory.h"

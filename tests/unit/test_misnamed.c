@@ -1,6 +1,8 @@
 /* Records under damaged keys (core/misnamed.h): what they hold up. */
 #include "corerig.h"
 #include "objects.h"
+#include "rigdisk.h"
+#include "righand.h"
 #include "rigrecord.h"
 
 #include "core/building.h"

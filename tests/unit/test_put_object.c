@@ -2,6 +2,7 @@
  * say of them. */
 #include "corerig.h"
 #include "rigclient.h"
+#include "righand.h"
 #include "rigrecord.h"
 
 #include "model/bucket.h"

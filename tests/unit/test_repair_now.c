@@ -1,6 +1,7 @@
 /* Anti-entropy when an operator asks for it. */
 #include "corerig.h"
 #include "objects.h"
+#include "righand.h"
 
 static struct dyn_slice
 some_object(void)

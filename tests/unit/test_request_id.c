@@ -2,6 +2,7 @@
 #include "corerig.h"
 #include "objects.h"
 #include "rigclient.h"
+#include "righand.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* A replica's page, and the hashes that come with it. */
 #include "corerig.h"
 #include "objects.h"
+#include "righand.h"
 
 #include "model/hash.h"
 

@@ -2,6 +2,8 @@
  * and that an acknowledged row with a time to live is shown all the same. */
 #include "corerig.h"
 #include "rigclient.h"
+#include "rigdisk.h"
+#include "righand.h"
 #include "rigrecord.h"
 
 #include "core/skew.h"

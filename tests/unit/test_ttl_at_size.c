@@ -6,6 +6,7 @@
  * TTL_KEYS in the environment: more, or fewer.
  */
 #include "corerig.h"
+#include "righand.h"
 
 #include "model/bucket.h"
 #include "model/object.h"
