@@ -1,3 +1,7 @@
+/*
+ * host:port taken apart.  Settings, the transport and dynctl read addresses by
+ * this and by nothing else.
+ */
 #include "io/address.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,7 @@
+/*
+ * The client of dynctl: one DEALER to one node, one question at a time.
+ * Frames are packed and opened by model/envelope.h, as everywhere.
+ */
 #include "io/client.h"
 
 #include "io/address.h"

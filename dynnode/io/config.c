@@ -1,3 +1,8 @@
+/*
+ * Settings at the start of dynnode: the file, then the flags, then what the
+ * whole must satisfy; the core gets its part by dyn_config_for_core.  Single
+ * settings are setting.c's.
+ */
 #include "io/config.h"
 
 #include "io/address.h"

@@ -1,3 +1,8 @@
+/*
+ * The turns of dynnode: what transport.c and the store have for the core
+ * becomes a step of it (core/node.h), and the effects of the step go back to
+ * them.  dynnode.c puts the three together.
+ */
 #include "io/loop.h"
 
 #include <poll.h>

@@ -1,3 +1,7 @@
+/*
+ * The table of settings, and one value into its place.  config.c walks it for
+ * the file, for flags and for --help.
+ */
 #include "io/setting.h"
 
 #include <errno.h>

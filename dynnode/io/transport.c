@@ -1,3 +1,7 @@
+/*
+ * Sockets: frames that arrive become events for loop.c, effects SEND, REPLY
+ * and CONNECT become frames.  What is in a frame is the core's affair.
+ */
 #include "io/transport.h"
 
 #include "io/address.h"

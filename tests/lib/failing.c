@@ -1,3 +1,4 @@
+/* For tests of what happens when memory runs out, of the fuzzers too. */
 #include "failing.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * Bit sets, so simple that they are believed: test_object_truth.c compares
+ * what objects say with them.
+ */
 #include "oracle.h"
 
 bool

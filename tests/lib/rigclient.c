@@ -1,3 +1,7 @@
+/*
+ * PUT, GET and READ as messages to the cores of a corerig, by its hands
+ * (righand.c).
+ */
 #include "rigclient.h"
 
 #include "righand.h"

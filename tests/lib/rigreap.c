@@ -1,3 +1,4 @@
+/* A corerig as tests of reaping want it. */
 #include "rigreap.h"
 
 #include "righand.h"

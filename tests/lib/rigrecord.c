@@ -1,3 +1,4 @@
+/* Records straight on the disks of a corerig, above righand.c. */
 #include "rigrecord.h"
 
 #include "righand.h"

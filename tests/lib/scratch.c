@@ -1,3 +1,4 @@
+/* Directories of tests that need a real one. */
 #include "scratch.h"
 
 #include <ftw.h>

@@ -1,3 +1,7 @@
+/*
+ * Damage in the file of a closed store; storerig.c opens it again, and the
+ * test sees what becomes of that.
+ */
 #include "storefile.h"
 
 #include <fcntl.h>

@@ -1,3 +1,7 @@
+/*
+ * A write behind the back of a closed store, with LMDB alone.  storerig.c
+ * writes what an earlier release would have left by it.
+ */
 #include "storehand.h"
 
 #include <string.h>

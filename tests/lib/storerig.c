@@ -1,3 +1,7 @@
+/*
+ * The store under test as its callers see it (io/store/store.h): effects in,
+ * completions waited for.
+ */
 #include "storerig.h"
 
 #include <poll.h>

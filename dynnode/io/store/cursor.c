@@ -1,3 +1,7 @@
+/*
+ * The lowest floor of the store, beside record.c: one step of an LMDB cursor.
+ * Whoever reads more than one record stands on it (walk, survey, scan, read).
+ */
 #include "io/store/cursor.h"
 
 int

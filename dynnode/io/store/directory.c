@@ -1,3 +1,7 @@
+/*
+ * The first thing that lmdb.c does: is the directory fit, and ours alone?  The
+ * environment in it is env.c's.
+ */
 #include "io/store/directory.h"
 
 #include <errno.h>

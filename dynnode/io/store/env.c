@@ -1,3 +1,8 @@
+/*
+ * The LMDB environment: opened at the start, with the tables and the hash tree
+ * in them (tree_load.c); grown by the writer thread when a commit finds it
+ * full; read in transactions by read.c and scan.c.
+ */
 #include "io/store/env.h"
 
 #include <errno.h>

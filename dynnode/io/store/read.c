@@ -1,3 +1,8 @@
+/*
+ * LOAD and TREE become completions here, on the caller's thread: lmdb.c
+ * submits, this reads, state.c keeps them until dispatch.  Pages of a SCAN are
+ * scan.c's.
+ */
 #include "io/store/read.h"
 
 #include <stdlib.h>

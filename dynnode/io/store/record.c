@@ -1,3 +1,7 @@
+/*
+ * Records as bytes: write.c encodes them, all who read decode them, and nobody
+ * believes one that is not sound.
+ */
 #include "io/store/record.h"
 
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * A page of a SCAN, on the reader thread of lmdb.c: seek, fill, copy out.  One
+ * for_damage is survey.c's way instead.
+ */
 #include "io/store/scan.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * Between the threads of a store: completions on their way to dispatch, and
+ * the failure that ends everything.  lmdb.c and writer.c both stand on it.
+ */
 #include "io/store/state.h"
 
 #include <errno.h>

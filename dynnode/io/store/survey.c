@@ -1,3 +1,7 @@
+/*
+ * The way through a range that no damaged record stops, for scan.c's pages
+ * for_damage: scrubbing and repair begin with these.
+ */
 #include "io/store/survey.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * The hash tree at work: write.c tells what a commit changes, the log and a
+ * sweep bring it to disk in the same transaction (tree_disk.c), and answers
+ * come from memory.  How it got there at the start is tree_load.c.
+ */
 #include "io/store/tree.h"
 
 #include <stdlib.h>

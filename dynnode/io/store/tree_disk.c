@@ -1,3 +1,7 @@
+/*
+ * Records of the hash tree as bytes, below tree.c and tree_load.c, which
+ * decide what to write and what to believe.
+ */
 #include "io/store/tree_disk.h"
 
 #include "io/store/bytes.h"

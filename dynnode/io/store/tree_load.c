@@ -1,3 +1,7 @@
+/*
+ * The hash tree when a store is opened (env.c): tables into memory, what is
+ * damaged computed from records; and the comparison of both, for checks.
+ */
 #include "io/store/tree_load.h"
 
 #include <string.h>

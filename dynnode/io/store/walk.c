@@ -1,3 +1,7 @@
+/*
+ * Sound records one after the other, for tree.c (a cell) and tree_load.c (all
+ * of them).  It stands on cursor.c.
+ */
 #include "io/store/walk.h"
 
 #include <string.h>

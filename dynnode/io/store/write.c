@@ -1,3 +1,8 @@
+/*
+ * A STORE on its way to disk: copied on the caller's thread, then, with others
+ * of its group, one transaction on the writer thread (writer.c), with what it
+ * changes in the hash tree (tree.c).
+ */
 #include "io/store/write.h"
 
 #include <stdlib.h>

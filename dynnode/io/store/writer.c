@@ -1,3 +1,7 @@
+/*
+ * The writer thread: which STOREs make a group, what happens when it does not
+ * fit, and when a full store has room again.  The transaction is write.c's.
+ */
 #include "io/store/writer.h"
 
 #include "io/clock.h"
