@@ -278,18 +278,31 @@ ctl_status(struct ctl *self)
 }
 
 /* How many slots a member holds, and how many first ones. */
-static void
-count_slots(const struct dyn_ring *ring, const struct dyn_member *member,
-			uint32_t *slots, uint32_t *first)
+/* One line of a ring. */
+struct place
 {
-	*slots = *first = 0;
+	const struct dyn_member *member;
+	char id[33];
+	bool up;
+	uint32_t slots;
+	uint32_t first; /* ... of them, in which it is the first owner */
+};
+
+static struct place
+place_of(const struct dyn_ring *ring, const Dyn__Welcome *welcome, uint32_t i)
+{
+	struct place self = { .member = &ring->members[i] };
+
+	self.up = i < welcome->n_peer_up && welcome->peer_up[i];
+	dyn_node_id_format(&self.member->id, self.id);
 	for (uint32_t p = 0; p < ring->partition_count; p++)
 	{
-		int index = dyn_ring_find(ring, (uint16_t) p, &member->id);
+		int index = dyn_ring_find(ring, (uint16_t) p, &self.member->id);
 
-		*slots += index >= 0;
-		*first += index == 0;
+		self.slots += index >= 0;
+		self.first += index == 0;
 	}
+	return self;
 }
 
 static void
@@ -306,19 +319,14 @@ ring_json(const struct dyn_ring *ring, const Dyn__Welcome *welcome)
 		   welcome->settings->w);
 	for (uint32_t i = 0; i < ring->member_count; i++)
 	{
-		const struct dyn_member *member = &ring->members[i];
-		uint32_t slots;
-		uint32_t first;
+		struct place place = place_of(ring, welcome, i);
 
-		count_slots(ring, member, &slots, &first);
-		dyn_node_id_format(&member->id, id);
-		printf("%s{\"node\": \"%s\", \"address\": ", i ? ", " : "", id);
-		ctl_print_json(dyn_slice_of(member->address));
+		printf("%s{\"node\": \"%s\", \"address\": ", i ? ", " : "", place.id);
+		ctl_print_json(dyn_slice_of(place.member->address));
 		printf(", \"status\": \"%s\", \"up\": %s, \"slots\": %u, "
 			   "\"first_slots\": %u}",
-			   dyn_member_status_name(member->status),
-			   i < welcome->n_peer_up && welcome->peer_up[i] ? "true" : "false",
-			   slots, first);
+			   dyn_member_status_name(place.member->status),
+			   place.up ? "true" : "false", place.slots, place.first);
 	}
 	printf("]}\n");
 }
@@ -336,16 +344,12 @@ ring_text(const struct dyn_ring *ring, const Dyn__Welcome *welcome)
 		   "up", "slots", "first");
 	for (uint32_t i = 0; i < ring->member_count; i++)
 	{
-		const struct dyn_member *member = &ring->members[i];
-		uint32_t slots;
-		uint32_t first;
+		struct place place = place_of(ring, welcome, i);
 
-		count_slots(ring, member, &slots, &first);
-		dyn_node_id_format(&member->id, id);
-		printf("%-32s  %-24s %-8s %-4s %6u %6u\n", id, member->address,
-			   dyn_member_status_name(member->status),
-			   i < welcome->n_peer_up && welcome->peer_up[i] ? "yes" : "no",
-			   slots, first);
+		printf("%-32s  %-24s %-8s %-4s %6u %6u\n", place.id,
+			   place.member->address,
+			   dyn_member_status_name(place.member->status),
+			   place.up ? "yes" : "no", place.slots, place.first);
 	}
 }
 

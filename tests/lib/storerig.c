@@ -68,21 +68,24 @@ note_loaded(struct storerig *rig, const struct dyn_event *event)
 	rig->read_count++;
 }
 
+static size_t
+keep(uint8_t *to, struct dyn_slice bytes)
+{
+	if (bytes.size != 0)
+		memcpy(to, bytes.data, bytes.size);
+	return bytes.size;
+}
+
 static void
 note_scanned(struct storerig *rig, const struct dyn_event *event)
 {
 	rig->scan_status = event->scanned.status;
 	rig->scan_end = event->scanned.end;
-	rig->after_bucket_size = event->scanned.after_bucket.size;
-	if (rig->after_bucket_size != 0)
-		memcpy(rig->after_bucket, event->scanned.after_bucket.data,
-			   rig->after_bucket_size);
+	rig->after_bucket_size =
+		keep(rig->after_bucket, event->scanned.after_bucket);
 	rig->after_cell = event->scanned.after_cell;
 	rig->after_damaged = event->scanned.after_damaged;
-	rig->after_key_size = event->scanned.after_key.size;
-	if (rig->after_key_size != 0)
-		memcpy(rig->after_key, event->scanned.after_key.data,
-			   rig->after_key_size);
+	rig->after_key_size = keep(rig->after_key, event->scanned.after_key);
 	rig->scan_found = 0;
 	rig->scan_corrupt = 0;
 	for (uint32_t i = 0; i < event->scanned.item_count; i++)
