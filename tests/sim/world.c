@@ -190,7 +190,8 @@ dyn_world_run_until(struct dyn_world *self, uint64_t until_ms)
 /*
  * How far the ends of values may be off.  Never early, as long as clocks are
  * within bounds; late by as much as they differ, or as nodes think that they
- * do, where their steady clocks run fast or slow.
+ * do, where their steady clocks run fast or slow, or answers come late: what a
+ * node hears of another one's clock is as uncertain as the answer took.
  */
 static void
 set_clocks(struct dyn_world *self)
@@ -199,6 +200,9 @@ set_clocks(struct dyn_world *self)
 	bool wild = self->swarm.wall_period_ms != 0;
 	bool steady =
 		self->swarm.clock_slowest == 1000 && self->swarm.clock_fastest == 1000;
+	bool prompt =
+		self->swarm.pause_period_ms == 0 && self->swarm.halt_period_ms == 0 &&
+		self->swarm.clog_period_ms == 0 && self->swarm.retransmit_rate == 0;
 
 	history->clocks_differ_ms =
 		wild ? UINT64_MAX : STAMPS_DRIFT_MS + self->swarm.skew_ms_max;
@@ -206,7 +210,7 @@ set_clocks(struct dyn_world *self)
 	history->ends_late_ms =
 		wild ? UINT64_MAX
 			 : STAMPS_DRIFT_MS + self->swarm.skew_ms_max +
-				   (steady ? 0 : 2 * DYN_CLOCKS_APART_MS);
+				   (steady && prompt ? 0 : 2 * DYN_CLOCKS_APART_MS);
 }
 
 /* The properties of the bucket are known to all nodes from the start. */
