@@ -97,6 +97,20 @@ has_vid(const struct dyn_vids *vids, uint32_t vid)
 	return false;
 }
 
+/* Does what the other one's writer had read stand for this version: itself, its
+ * past, or what lay beside the rows that they had read? */
+static bool
+stands_for(const struct check *self, uint32_t other, uint32_t vid)
+{
+	if (vid == other || has(past(self, other), vid))
+		return true;
+	for (uint32_t v = vid + 1; v <= other; v++)
+		if ((v == other || has(past(self, other), v)) &&
+			has_vid(&op_of(self, v)->beside, vid))
+			return true;
+	return false;
+}
+
 /* Did none of those who replaced this version of an exact write, up to the
  * other one, replace its retry? */
 static bool
@@ -112,7 +126,7 @@ is_residue(const struct check *self, uint32_t vid, uint32_t other)
 
 		if (!(has_vid(&op->seen, vid) ||
 			  (op->mode == DYN_HISTORY_REPLACE && has(past(self, v), vid))) ||
-			(v != other && !has(past(self, other), v)))
+			!stands_for(self, other, v))
 			continue;
 		replaced++;
 		if (!self->history->is_residue(self->history->residue_context,
