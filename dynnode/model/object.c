@@ -128,12 +128,21 @@ count_retry_dots(const struct dyn_clock *self)
 	return count;
 }
 
-/* By bisection, as above. */
-static bool
-has_version(const struct dyn_object *self, const struct dyn_version *wanted)
+/* By bisection, as above. NULL: it is not live. */
+static struct dyn_version *
+find_version(const struct dyn_object *self, const struct dyn_version *wanted)
 {
 	return bsearch(wanted, self->versions, self->version_count,
-				   sizeof(*self->versions), compare_any_versions) != NULL;
+				   sizeof(*self->versions), compare_any_versions);
+}
+
+/* What a retry makes of the same write, as far as it is compared. */
+static struct dyn_version
+retry_of(const struct dyn_version *version)
+{
+	return (struct dyn_version){ .dot = dyn_object_retry_dot(&version->request,
+															 version->value),
+								 .value = version->value };
 }
 
 /* Is it the late or unseen attempt at a write whose retry has ended, or, where
@@ -142,13 +151,12 @@ has_version(const struct dyn_object *self, const struct dyn_version *wanted)
 static bool
 is_settled(const struct dyn_object *self, const struct dyn_version *version)
 {
-	struct dyn_version retried = { .dot = dyn_object_retry_dot(
-									   &version->request, version->value),
-								   .value = version->value };
+	struct dyn_version retried = retry_of(version);
 
 	return dyn_dot_compare(retried.dot, version->dot) != 0 &&
 		   dyn_clock_covers(&self->context, retried.dot) &&
-		   ((version->flags & DYN_VERSION_LWW) || !has_version(self, &retried));
+		   ((version->flags & DYN_VERSION_LWW) ||
+			find_version(self, &retried) == NULL);
 }
 
 /*
@@ -472,12 +480,57 @@ is_shown(const struct dyn_version *self, const struct dyn_version *winner,
 		   (self->expires_at_ms == 0 || now_ms < self->expires_at_ms);
 }
 
+/* The retry of a version that is live beside it, or NULL. */
+static struct dyn_version *
+find_twin(const struct dyn_object *self, const struct dyn_version *version,
+		  const struct dyn_version *winner)
+{
+	struct dyn_version retried = retry_of(version);
+	struct dyn_version *twin = find_version(self, &retried);
+
+	return twin != NULL && twin != version && !is_beaten(twin, winner) &&
+				   !is_beaten(version, winner)
+			   ? twin
+			   : NULL;
+}
+
+/*
+ * Each attempt at a write has counted its end by itself.  Were a row shown by
+ * one of two twins, whoever writes beside it would take the other one, which
+ * he is not shown, for replaced, and so the row.
+ */
+static void
+let_twins_end_together(struct dyn_object *self,
+					   const struct dyn_version *winner)
+{
+	struct dyn_version *twin;
+
+	if (!dyn_object_is_mortal(self) || count_retry_dots(&self->context) == 0)
+		return;
+	for (uint32_t i = 0; i < self->version_count; i++)
+	{
+		uint64_t end_ms = self->versions[i].expires_at_ms;
+
+		twin = find_twin(self, &self->versions[i], winner);
+		if (twin != NULL && twin->expires_at_ms != 0 &&
+			(end_ms == 0 || end_ms > twin->expires_at_ms))
+			twin->expires_at_ms = end_ms;
+	}
+	for (uint32_t i = 0; i < self->version_count; i++)
+	{
+		twin = find_twin(self, &self->versions[i], winner);
+		if (twin != NULL)
+			self->versions[i].expires_at_ms = twin->expires_at_ms;
+	}
+}
+
 void
 dyn_object_view(struct dyn_object *self, uint64_t now_ms)
 {
 	const struct dyn_version *winner = find_winner(self);
 	uint32_t count = 0;
 
+	let_twins_end_together(self, winner);
 	/* What was written down already stands before the one looked at, so the
 	 * winner is found in its place. */
 	for (uint32_t i = 0; i < self->version_count; i++)

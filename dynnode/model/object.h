@@ -28,8 +28,9 @@
  *     view(S, t)  what a reader at time t is shown, with the context of all.
  *                 Of the versions marked LWW only the one with the greatest
  *                 stamp (written_at_ms, then dot) is left; then those that
- *                 have expired go.  In this order, so that the end of a
- *                 version brings back nothing that it had replaced.
+ *                 have expired go, a row with the last of its twins.  In
+ *                 this order, so that the end of a version brings back
+ *                 nothing that it had replaced.
  *
  * A retried write has a name.  An attempt that was lost may act late, or have
  * acted unseen, and make a dot of its own; whoever replaces the write's row
@@ -152,8 +153,9 @@ enum dyn_status dyn_object_rows(const struct dyn_object *self,
 								const struct dyn_allocator *allocator,
 								struct dyn_row **rows, uint32_t *row_count);
 
-/* Leave only what a reader at this time is shown.  In place: the array stays
- * as large as it was, the context as it is. */
+/* Leave only what a reader at this time is shown; each twin tells the end of
+ * the row.  In place: the array stays as large as it was, the context as it
+ * is. */
 void dyn_object_view(struct dyn_object *self, uint64_t now_ms);
 
 /* Does a reader at this time see none of it?  (A tombstone, or expired.) */

@@ -270,6 +270,41 @@ two_ends_of_one_version_become_one(void **unused)
 	assert_int_equal(sync_of(b, a).versions[0].expires_at_ms, T + 1);
 }
 
+/* One attempt counted its end from an earlier clock than the other one did:
+ * the row is there as long as one of them is, and who writes beside it, or
+ * replaces another row, must not take the rest of it along. */
+static void
+twins_end_together(void **unused)
+{
+	struct dyn_object empty = { 0 };
+	struct extras first = { .expires_at_ms = T + 1 };
+	struct extras retry = { .expires_at_ms = T + 3, .is_retry = true };
+	struct dyn_object other = put(empty, NULL, "other", 2, 2);
+
+	for (int turn = 0; turn < 2; turn++)
+	{
+		struct dyn_object both =
+			sync_of(sync_of(put_with(empty, NULL, "v", 1, 1, first), other),
+					put_with(empty, NULL, "v", 0, 1, retry));
+		struct dyn_object seen = view_of(both, T + 2);
+		uint32_t count;
+		struct dyn_row *rows = rows_of(&seen, &count);
+
+		assert_int_equal(count, 2);
+		for (uint32_t i = 0; i < count; i++)
+			if (dyn_slice_equal(rows[i].version->value, dyn_slice_of("other")))
+				both = put(both, &rows[i].clock, NULL, 2, 3);
+			else
+				assert_int_equal(rows[i].version->expires_at_ms, T + 3);
+		seen = view_of(both, T + 2);
+		assert_true(has_value(seen, "v"));
+		assert_false(has_value(seen, "other"));
+		assert_int_equal(view_of(both, T + 3).version_count, 0);
+		first.expires_at_ms = T + 3;
+		retry.expires_at_ms = T + 1;
+	}
+}
+
 int
 main(void)
 {
@@ -277,6 +312,7 @@ main(void)
 		cmocka_unit_test(of_last_writes_the_greatest_stamp_is_shown),
 		cmocka_unit_test(of_equal_stamps_the_greater_dot_is_shown),
 		cmocka_unit_test(the_shown_row_clock_covers_what_is_hidden),
+		cmocka_unit_test(twins_end_together),
 		cmocka_unit_test(versions_without_the_mark_are_shown_beside_the_winner),
 		cmocka_unit_test(a_version_is_shown_until_its_end_and_not_from_then_on),
 		cmocka_unit_test(the_end_of_a_winner_brings_back_nothing),
