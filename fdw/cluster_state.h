@@ -24,6 +24,7 @@ typedef struct DynamoNodeClock
 	uint64		process;		/* 0: it knows no bounds */
 	uint64		told_ms;
 	DynamoMoment told_at;		/* when we heard it */
+	DynamoMoment met_at;		/* when we first heard of this process */
 } DynamoNodeClock;
 
 typedef struct DynamoNode

@@ -162,7 +162,7 @@ dynfdw_clock_welcome(DynamoCluster *cluster, int node,
 	clock->known = true;
 	clock->process = welcome->process;
 	clock->told_ms = welcome->uptime_ms;
-	clock->told_at = heard_at;
+	clock->told_at = clock->met_at = heard_at;
 }
 
 void
@@ -171,8 +171,12 @@ dynfdw_clock_told(DynamoCluster *cluster, int node, uint64 clock_ms,
 {
 	DynamoNodeClock *clock = &cluster->nodes[node].clock;
 
+	/* It came before WELCOME: perhaps from a process that is no more, and is
+	 * looked at only now (a page for a cursor). */
+	if (!clock->known || heard_at <= clock->met_at)
+		return;
 	/* What was heard late says less than what one knows. */
-	if (!clock->known || clock_ms == 0 || clock_ms < clock_at(clock, heard_at))
+	if (clock_ms == 0 || clock_ms < clock_at(clock, heard_at))
 		return;
 	clock->told_ms = clock_ms;
 	clock->told_at = heard_at;

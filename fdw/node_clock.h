@@ -45,7 +45,8 @@ extern void dynfdw_clock_welcome(DynamoCluster *cluster, int node,
 								 const Dyn__Welcome *welcome,
 								 DynamoMoment heard_at);
 
-/* What a reply told; 0 = nothing. */
+/* What a reply told; 0 = nothing.  Nor does one that was heard before the
+ * WELCOME of the process that is known. */
 extern void dynfdw_clock_told(DynamoCluster *cluster, int node,
 							  uint64 clock_ms, DynamoMoment heard_at);
 
