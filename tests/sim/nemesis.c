@@ -171,6 +171,8 @@ dyn_nemesis_halt_now(struct dyn_world *world, uint32_t node,
 		self->paused_until_ms > world->now_ms || --self->halt_count > 0)
 		return;
 	self->halt = DYN_HALT_NOT;
+	/* What only the copy takes goes with it. */
+	dyn_nemesis_end_clone(world);
 	dyn_world_fault(world, faults[halt]);
 	dyn_world_say(world, "node %u is halted (%u) for %u ms", node, halt,
 				  (unsigned) self->halt_ms);

@@ -188,7 +188,8 @@ dyn_nemesis_clone(struct dyn_world *world, uint32_t node,
 {
 	struct dyn_simnode *clone = &world->nodes[DYN_SIM_CLONE];
 
-	if (clone->node != NULL)
+	if (clone->node != NULL ||
+		world->nodes[node].paused_until_ms > world->now_ms)
 		return false;
 	dyn_simdisk_free(&clone->disk);
 	clone->disk = dyn_simdisk_copy(world->nodes[node].disk);

@@ -563,7 +563,9 @@ dyn_simnode_start(struct dyn_world *world, uint32_t index)
 	struct dyn_simnode *self = &world->nodes[index];
 
 	if (self->node != NULL ||
-		(index == DYN_SIM_CLONE && !dyn_simnode_is_up(world, self->twin)))
+		(index == DYN_SIM_CLONE &&
+		 (!dyn_simnode_is_up(world, self->twin) ||
+		  world->nodes[self->twin].paused_until_ms > world->now_ms)))
 		return;
 	dyn_world_say(world, "node %u starts", index);
 	self->life++;
