@@ -1,9 +1,6 @@
 #include "core/call.h"
 
-#include "core/exchange.h"
-#include "core/filling.h"
 #include "core/peer.h"
-#include "core/reap.h"
 #include "core/request.h"
 
 #include <stddef.h>
@@ -15,13 +12,13 @@ enum
 
 struct dyn_call *
 dyn_call_new(struct dyn_node *node, uint32_t peer_index,
-			 enum dyn_message_type type)
+			 const struct dyn_call_kind *kind)
 {
 	struct dyn_call *self = dyn_memory_take(sizeof(*self));
 
 	self->correlation = ++node->correlation_next;
 	self->peer_index = peer_index;
-	self->type = type;
+	self->kind = kind;
 	return self;
 }
 
@@ -180,133 +177,33 @@ lose_forward(struct dyn_node *node, const struct dyn_call_item *item,
 		request->kind->forwarded(node, request, item, NULL, status);
 }
 
-/* ------------------------------------- what has one item: TREE, LIST, COPY */
-
-static void
-answer_tree(struct dyn_node *node, const struct dyn_call *self,
-			const ProtobufCMessage *body)
-{
-	dyn_exchange_tree_answer(node, self->items[0].serial,
-							 (const Dyn__TreeReply *) body);
-}
-
-static void
-answer_list(struct dyn_node *node, const struct dyn_call *self,
-			const ProtobufCMessage *body)
-{
-	dyn_exchange_list_answer(node, self->items[0].serial,
-							 (const Dyn__ListReply *) body);
-}
-
-static void
-lose_exchange(struct dyn_node *node, const struct dyn_call_item *item,
-			  enum dyn_status status)
-{
-	dyn_exchange_lost(node, item->serial, status);
-}
-
-static void
-answer_copy(struct dyn_node *node, const struct dyn_call *self,
-			const ProtobufCMessage *body)
-{
-	struct dyn_request *request = dyn_request_find(node, self->items[0].serial);
-
-	if (request != NULL)
-		dyn_filling_answer(node, request, (const Dyn__CopyReply *) body);
-}
-
-static void
-lose_copy(struct dyn_node *node, const struct dyn_call_item *item,
-		  enum dyn_status status)
-{
-	struct dyn_request *request = dyn_request_find(node, item->serial);
-
-	if (request != NULL)
-		dyn_filling_lost(node, request, status);
-}
-
-/* ------------------------------------------------------------- FENCE, REAP */
-
-static void
-answer_fence(struct dyn_node *node, const struct dyn_call *self,
-			 const ProtobufCMessage *body)
-{
-	dyn_reap_fenced(node, self->items[0].serial, self->items[0].op,
-					(const Dyn__FenceReply *) body);
-}
-
-static void
-lose_fence(struct dyn_node *node, const struct dyn_call_item *item,
-		   enum dyn_status status)
-{
-	(void) status;
-	dyn_reap_fenced(node, item->serial, item->op, NULL);
-}
-
-static void
-answer_reap(struct dyn_node *node, const struct dyn_call *self,
-			const ProtobufCMessage *body)
-{
-	dyn_reap_answered(node, self->items[0].serial, self->items[0].op,
-					  (const Dyn__ReapReply *) body);
-}
-
-static void
-lose_reap(struct dyn_node *node, const struct dyn_call_item *item,
-		  enum dyn_status status)
-{
-	(void) status;
-	dyn_reap_answered(node, item->serial, item->op, NULL);
-}
-
-/* ------------------------------------------------------------------- kinds */
-
-/* Whoever waits may have ended, and is then told nothing. */
-static const struct kind
-{
-	enum dyn_message_type reply_type;
-	/* Is it an answer item for item, in statuses that are known?  NULL: who
-	 * hears it finds out. */
-	bool (*fits)(const ProtobufCMessage *body, uint32_t item_count);
-	void (*answer)(struct dyn_node *node, const struct dyn_call *self,
-				   const ProtobufCMessage *body);
-	/* status OK: nothing is known; else the peer refused the whole frame. */
-	void (*lose)(struct dyn_node *node, const struct dyn_call_item *item,
-				 enum dyn_status status);
-} kinds[] = {
-	[DYN_MESSAGE_READ] = { DYN_MESSAGE_READ_REPLY, fits_reads, answer_reads,
-						   lose_read },
-	[DYN_MESSAGE_REPLICATE] = { DYN_MESSAGE_REPLICATE_REPLY, fits_replicates,
-								answer_replicates, lose_replicate },
-	[DYN_MESSAGE_PUT] = { DYN_MESSAGE_PUT_REPLY, fits_forwards, answer_forwards,
-						  lose_forward },
-	[DYN_MESSAGE_TREE] = { DYN_MESSAGE_TREE_REPLY, NULL, answer_tree,
-						   lose_exchange },
-	[DYN_MESSAGE_LIST] = { DYN_MESSAGE_LIST_REPLY, NULL, answer_list,
-						   lose_exchange },
-	[DYN_MESSAGE_COPY] = { DYN_MESSAGE_COPY_REPLY, NULL, answer_copy,
-						   lose_copy },
-	[DYN_MESSAGE_FENCE] = { DYN_MESSAGE_FENCE_REPLY, NULL, answer_fence,
-							lose_fence },
-	[DYN_MESSAGE_REAP] = { DYN_MESSAGE_REAP_REPLY, NULL, answer_reap,
-						   lose_reap },
+const struct dyn_call_kind dyn_read_call = { DYN_MESSAGE_READ,
+											 DYN_MESSAGE_READ_REPLY, fits_reads,
+											 answer_reads, lose_read };
+const struct dyn_call_kind dyn_replicate_call = {
+	DYN_MESSAGE_REPLICATE, DYN_MESSAGE_REPLICATE_REPLY, fits_replicates,
+	answer_replicates, lose_replicate
 };
+const struct dyn_call_kind dyn_put_call = { DYN_MESSAGE_PUT,
+											DYN_MESSAGE_PUT_REPLY,
+											fits_forwards, answer_forwards,
+											lose_forward };
+
+/* ------------------------------------------------------------ what happens */
 
 static void
 lose(struct dyn_node *node, struct dyn_call *self, enum dyn_status status)
 {
 	for (uint32_t i = 0; i < self->item_count; i++)
-		kinds[self->type].lose(node, &self->items[i], status);
+		self->kind->lose(node, &self->items[i], status);
 	end(node, self);
 }
-
-/* ------------------------------------------------------------ what happens */
 
 void
 dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 				const struct dyn_envelope *env, const ProtobufCMessage *body)
 {
-	const struct kind *kind;
+	const struct dyn_call_kind *kind;
 	struct dyn_call *self;
 
 	if (env->correlation == 0)
@@ -323,9 +220,9 @@ dyn_call_answer(struct dyn_node *node, uint32_t peer_index,
 		dyn_count(node, replies_bad);
 		return;
 	}
-	kind = &kinds[self->type];
+	kind = self->kind;
 	/* A forwarded put takes as long as others do. */
-	if (self->type != DYN_MESSAGE_PUT)
+	if (self->kind != &dyn_put_call)
 		dyn_peer_answered(node, peer_index, node->now_ms - self->sent_at_ms);
 	if (env->type == DYN_MESSAGE_ERROR)
 	{
@@ -370,7 +267,7 @@ dyn_call_tick(struct dyn_node *node)
 										  offsetof(struct dyn_call, timer));
 
 		/* A short deadline is the client's impatience, no evidence. */
-		if (self->type != DYN_MESSAGE_PUT &&
+		if (self->kind != &dyn_put_call &&
 			node->now_ms - self->sent_at_ms >= EVIDENCE_MS)
 			dyn_peer_failed(node, self->peer_index);
 		lose(node, self, DYN_STATUS_OK);

@@ -25,12 +25,37 @@ struct dyn_call_item
 	uint64_t deadline_ms;
 };
 
+struct dyn_call;
+
+/*
+ * What is asked, and who hears of it: a constant of the module that asks.  Who
+ * waits may have ended, and is then told nothing.
+ */
+struct dyn_call_kind
+{
+	enum dyn_message_type type;
+	enum dyn_message_type reply_type;
+	/* Is it an answer item for item, in statuses that are known?  NULL: who
+	 * hears it finds out. */
+	bool (*fits)(const ProtobufCMessage *body, uint32_t item_count);
+	void (*answer)(struct dyn_node *node, const struct dyn_call *call,
+				   const ProtobufCMessage *body);
+	/* status OK: nothing is known; else the peer refused the whole frame. */
+	void (*lose)(struct dyn_node *node, const struct dyn_call_item *item,
+				 enum dyn_status status);
+};
+
+/* Whose items are operations of requests (struct dyn_request_kind). */
+extern const struct dyn_call_kind dyn_read_call;
+extern const struct dyn_call_kind dyn_replicate_call;
+extern const struct dyn_call_kind dyn_put_call;
+
 struct dyn_call
 {
 	UT_hash_handle hh;
 	uint64_t correlation;
 	uint32_t peer_index;
-	enum dyn_message_type type;
+	const struct dyn_call_kind *kind;
 	uint64_t sent_at_ms;
 	struct dyn_timer timer;
 	struct dyn_call_item *items;
@@ -40,7 +65,7 @@ struct dyn_call
 
 /* A new call without items, not yet awaited. */
 struct dyn_call *dyn_call_new(struct dyn_node *node, uint32_t peer_index,
-							  enum dyn_message_type type);
+							  const struct dyn_call_kind *kind);
 void dyn_call_add(struct dyn_call *self, const struct dyn_call_item *item);
 
 /* Its frame has left: await the answer. */

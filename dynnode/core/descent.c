@@ -5,6 +5,8 @@
 
 #include "core/verified.h"
 
+static const struct dyn_call_kind tree_call;
+
 enum
 {
 	/* How many nodes have children that fit one comparison. */
@@ -71,7 +73,7 @@ dyn_exchange_tree(struct dyn_node *node, const struct dyn_event *event)
 	message.n_nodes = message.n_hashes = round->node_count;
 	message.nodes = round->nodes;
 	message.hashes = round->hashes;
-	dyn_descent_ask(node, self, peer_index, DYN_MESSAGE_TREE, &message.base);
+	dyn_descent_ask(node, self, peer_index, &tree_call, &message.base);
 }
 
 /* Forget the nodes that the peer cannot compare; false when the answer is not
@@ -286,10 +288,12 @@ compared(struct dyn_node *node, struct dyn_descent *self, uint32_t peer_index)
 	dyn_descent_go_on(node, self, peer_index);
 }
 
-void
-dyn_exchange_tree_answer(struct dyn_node *node, uint64_t serial,
-						 const Dyn__TreeReply *reply)
+static void
+tree_answered(struct dyn_node *node, const struct dyn_call *call,
+			  const ProtobufCMessage *body)
 {
+	const Dyn__TreeReply *reply = (const Dyn__TreeReply *) body;
+	uint64_t serial = call->items[0].serial;
 	uint32_t peer_index;
 	struct dyn_descent *self = dyn_descent_find(node, serial, &peer_index);
 	struct dyn_round *round;
@@ -314,3 +318,8 @@ dyn_exchange_tree_answer(struct dyn_node *node, uint64_t serial,
 	}
 	compared(node, self, peer_index);
 }
+
+static const struct dyn_call_kind tree_call = { DYN_MESSAGE_TREE,
+												DYN_MESSAGE_TREE_REPLY, NULL,
+												tree_answered,
+												dyn_descent_lost };

@@ -15,6 +15,7 @@
 #ifndef DYN_CORE_DESCENT_H
 #define DYN_CORE_DESCENT_H
 
+#include "core/call.h"
 #include "core/exchange.h"
 #include "core/listing.h"
 
@@ -114,8 +115,12 @@ enum dyn_status dyn_descent_may_go_on(const struct dyn_node *node,
 
 /* A frame whose answer this step waits for. */
 void dyn_descent_ask(struct dyn_node *node, const struct dyn_descent *self,
-					 uint32_t peer_index, enum dyn_message_type type,
+					 uint32_t peer_index, const struct dyn_call_kind *kind,
 					 const ProtobufCMessage *message);
+
+/* It will not come. */
+void dyn_descent_lost(struct dyn_node *node, const struct dyn_call_item *item,
+					  enum dyn_status status);
 
 /* Compare the round's nodes. */
 void dyn_descent_compare(struct dyn_node *node, struct dyn_descent *self,

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct dyn_call_kind list_call;
+
 enum
 {
 	/* Keys are gathered from so many cells as it takes to fill a batch. */
@@ -131,7 +133,7 @@ dyn_exchange_scanned(struct dyn_node *node, const struct dyn_event *event)
 	message.until_key = dyn_bytes_of_slice(until.key);
 	dyn_listing_pack(&round->own, &node->scratch, &message.items);
 	message.n_items = round->own.count;
-	dyn_descent_ask(node, self, peer_index, DYN_MESSAGE_LIST, &message.base);
+	dyn_descent_ask(node, self, peer_index, &list_call, &message.base);
 }
 
 static void
@@ -202,10 +204,12 @@ take_cursor(struct dyn_round *round, const Dyn__ListReply *reply)
 	return true;
 }
 
-void
-dyn_exchange_list_answer(struct dyn_node *node, uint64_t serial,
-						 const Dyn__ListReply *reply)
+static void
+list_answered(struct dyn_node *node, const struct dyn_call *call,
+			  const ProtobufCMessage *body)
 {
+	const Dyn__ListReply *reply = (const Dyn__ListReply *) body;
+	uint64_t serial = call->items[0].serial;
 	uint32_t peer_index;
 	struct dyn_descent *self = dyn_descent_find(node, serial, &peer_index);
 	struct dyn_list theirs;
@@ -376,3 +380,8 @@ dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
 		round->batch_max *= 2;
 	repair_some(node, self, peer_index);
 }
+
+static const struct dyn_call_kind list_call = { DYN_MESSAGE_LIST,
+												DYN_MESSAGE_LIST_REPLY, NULL,
+												list_answered,
+												dyn_descent_lost };

@@ -135,10 +135,10 @@ dyn_descent_may_go_on(const struct dyn_node *node,
 
 void
 dyn_descent_ask(struct dyn_node *node, const struct dyn_descent *self,
-				uint32_t peer_index, enum dyn_message_type type,
+				uint32_t peer_index, const struct dyn_call_kind *kind,
 				const ProtobufCMessage *message)
 {
-	struct dyn_call *call = dyn_call_new(node, peer_index, type);
+	struct dyn_call *call = dyn_call_new(node, peer_index, kind);
 	uint32_t timeout_ms = node->config.request_timeout_ms;
 	struct dyn_call_item item = { .serial = self->serial,
 								  .deadline_ms = node->now_ms + timeout_ms };
@@ -146,17 +146,18 @@ dyn_descent_ask(struct dyn_node *node, const struct dyn_descent *self,
 	dyn_call_add(call, &item);
 	node->counters[DYN_COUNT_exchange_bytes] +=
 		DYN_ENVELOPE_SIZE + protobuf_c_message_get_packed_size(message);
-	dyn_outbox_send(node, peer_index, type, call->correlation, timeout_ms,
+	dyn_outbox_send(node, peer_index, kind->type, call->correlation, timeout_ms,
 					message);
 	dyn_call_await(node, call);
 }
 
 void
-dyn_exchange_lost(struct dyn_node *node, uint64_t serial,
-				  enum dyn_status status)
+dyn_descent_lost(struct dyn_node *node, const struct dyn_call_item *item,
+				 enum dyn_status status)
 {
 	uint32_t peer_index;
-	struct dyn_descent *self = dyn_descent_find(node, serial, &peer_index);
+	struct dyn_descent *self =
+		dyn_descent_find(node, item->serial, &peer_index);
 
 	if (self != NULL)
 		dyn_descent_end(node, self,

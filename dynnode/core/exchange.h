@@ -61,13 +61,6 @@ void dyn_exchange_destroy(struct dyn_node *node);
 void dyn_exchange_tree(struct dyn_node *node, const struct dyn_event *event);
 void dyn_exchange_scanned(struct dyn_node *node, const struct dyn_event *event);
 
-/* The peer's answers, by the serial of the step; OK = nothing is known. */
-void dyn_exchange_tree_answer(struct dyn_node *node, uint64_t serial,
-							  const Dyn__TreeReply *reply);
-void dyn_exchange_list_answer(struct dyn_node *node, uint64_t serial,
-							  const Dyn__ListReply *reply);
-void dyn_exchange_lost(struct dyn_node *node, uint64_t serial,
-					   enum dyn_status status);
 void dyn_exchange_repaired(struct dyn_node *node, uint64_t serial,
 						   const struct dyn_repair_outcome *outcome);
 

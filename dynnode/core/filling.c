@@ -9,6 +9,7 @@
 #include "model/hash.h"
 
 static const struct dyn_request_kind fill_kind;
+static const struct dyn_call_kind copy_call;
 
 enum
 {
@@ -71,7 +72,7 @@ ask(struct dyn_node *node, uint32_t peer_index)
 	struct dyn_filling *filling = &node->peers[peer_index]->filling;
 	struct dyn_request *request = dyn_request_new(node, &fill_kind, 0, NULL);
 	struct dyn_fill *self = dyn_arena_allocate(&request->arena, sizeof(*self));
-	struct dyn_call *call = dyn_call_new(node, peer_index, DYN_MESSAGE_COPY);
+	struct dyn_call *call = dyn_call_new(node, peer_index, &copy_call);
 	struct dyn_call_item item = { .serial = request->serial,
 								  .deadline_ms = request->deadline_ms };
 	struct dyn_walk *place = &filling->place;
@@ -203,13 +204,16 @@ page_done(struct dyn_node *node, struct dyn_request *request)
 	start(node, peer_index);
 }
 
-void
-dyn_filling_lost(struct dyn_node *node, struct dyn_request *request,
-				 enum dyn_status status)
+static void
+copy_lost(struct dyn_node *node, const struct dyn_call_item *item,
+		  enum dyn_status status)
 {
-	struct dyn_filling *filling =
-		&node->peers[request->fill->peer_index]->filling;
+	struct dyn_request *request = dyn_request_find(node, item->serial);
+	struct dyn_filling *filling;
 
+	if (request == NULL)
+		return;
+	filling = &node->peers[request->fill->peer_index]->filling;
 	/* Who refuses this partition may tell of another one. */
 	if (status != DYN_STATUS_OK && status != DYN_STATUS_OVERLOAD)
 		filling->active = false;
@@ -349,9 +353,9 @@ take_bucket(struct dyn_node *node, struct dyn_request *request,
 	return i;
 }
 
-void
-dyn_filling_answer(struct dyn_node *node, struct dyn_request *request,
-				   const Dyn__CopyReply *reply)
+static void
+take_page(struct dyn_node *node, struct dyn_request *request,
+		  const Dyn__CopyReply *reply)
 {
 	struct dyn_fill *self = request->fill;
 	struct dyn_filling *filling = &node->peers[self->peer_index]->filling;
@@ -387,6 +391,20 @@ dyn_filling_answer(struct dyn_node *node, struct dyn_request *request,
 	if (--self->waiting == 0)
 		page_done(node, request);
 }
+
+static void
+copy_answered(struct dyn_node *node, const struct dyn_call *call,
+			  const ProtobufCMessage *body)
+{
+	struct dyn_request *request = dyn_request_find(node, call->items[0].serial);
+
+	if (request != NULL)
+		take_page(node, request, (const Dyn__CopyReply *) body);
+}
+
+static const struct dyn_call_kind copy_call = { DYN_MESSAGE_COPY,
+												DYN_MESSAGE_COPY_REPLY, NULL,
+												copy_answered, copy_lost };
 
 static const struct dyn_request_kind fill_kind = {
 	.name = "fill",

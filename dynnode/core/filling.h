@@ -23,10 +23,4 @@
 /* Start what can be started; at heartbeats. */
 void dyn_filling_tick(struct dyn_node *node);
 
-void dyn_filling_answer(struct dyn_node *node, struct dyn_request *request,
-						const Dyn__CopyReply *reply);
-/* The owner did not answer (OK), or refused. */
-void dyn_filling_lost(struct dyn_node *node, struct dyn_request *request,
-					  enum dyn_status status);
-
 #endif

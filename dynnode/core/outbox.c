@@ -291,6 +291,14 @@ is_same_kind(const struct dyn_batch_kind *a, const struct dyn_batch_kind *b)
 		   a->w == b->w && a->act_until_ms == b->act_until_ms;
 }
 
+static const struct dyn_call_kind *
+kind_of_call(enum dyn_message_type type)
+{
+	if (type == DYN_MESSAGE_REPLICATE)
+		return &dyn_replicate_call;
+	return type == DYN_MESSAGE_READ ? &dyn_read_call : &dyn_put_call;
+}
+
 /* The batch under way for this peer and kind, with room for bytes more. */
 static struct dyn_batch *
 open_batch(struct dyn_node *node, uint32_t peer_index,
@@ -321,7 +329,7 @@ open_batch(struct dyn_node *node, uint32_t peer_index,
 		.peer_index = peer_index, .type = type, .kind = kind, .bucket = bucket
 	};
 	if (!kind.repair)
-		batch->call = dyn_call_new(node, peer_index, type);
+		batch->call = dyn_call_new(node, peer_index, kind_of_call(type));
 	return batch;
 }
 

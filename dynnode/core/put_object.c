@@ -94,8 +94,7 @@ count_discarded(struct dyn_node *node, const struct dyn_put_op *put,
 			dyn_dot_compare(seen->versions[shown].dot, version->dot) == 0;
 
 		shown += is_shown;
-		if (version->expires_at_ms != 0 &&
-			version->expires_at_ms <= view_ms)
+		if (version->expires_at_ms != 0 && version->expires_at_ms <= view_ms)
 			continue;
 		if (!is_shown || !dyn_clock_covers(&put->context, version->dot))
 			dyn_count(node, lww_discarded);

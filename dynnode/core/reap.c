@@ -266,8 +266,7 @@ take_item(struct dyn_node *node, const struct dyn_scanned *item)
 	if (!dyn_building_answers(node, partition) ||
 		!dyn_reap_is_due(node, item->held_at_ms))
 		return;
-	if (view_ms > margin_ms &&
-		dyn_object_is_dead(&object, view_ms - margin_ms))
+	if (view_ms > margin_ms && dyn_object_is_dead(&object, view_ms - margin_ms))
 		add_key(round, item, partition,
 				object.version_count == 0 ? item->hash
 										  : dyn_hash_bytes(item->object))

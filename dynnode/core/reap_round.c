@@ -69,18 +69,55 @@ fence_of(const struct dyn_reap_round *round, uint16_t partition)
 }
 
 static void
-send(struct dyn_node *node, uint32_t member, enum dyn_message_type type,
+take_fence_reply(struct dyn_node *node, const struct dyn_call *call,
+				 const ProtobufCMessage *body)
+{
+	dyn_reap_fenced(node, call->items[0].serial, call->items[0].op,
+					(const Dyn__FenceReply *) body);
+}
+
+static void
+lose_fence(struct dyn_node *node, const struct dyn_call_item *item,
+		   enum dyn_status status)
+{
+	dyn_reap_fenced(node, item->serial, item->op, NULL);
+}
+
+static void
+take_reap_reply(struct dyn_node *node, const struct dyn_call *call,
+				const ProtobufCMessage *body)
+{
+	dyn_reap_answered(node, call->items[0].serial, call->items[0].op,
+					  (const Dyn__ReapReply *) body);
+}
+
+static void
+lose_reap(struct dyn_node *node, const struct dyn_call_item *item,
+		  enum dyn_status status)
+{
+	dyn_reap_answered(node, item->serial, item->op, NULL);
+}
+
+static const struct dyn_call_kind fence_call = { DYN_MESSAGE_FENCE,
+												 DYN_MESSAGE_FENCE_REPLY, NULL,
+												 take_fence_reply, lose_fence };
+static const struct dyn_call_kind reap_call = { DYN_MESSAGE_REAP,
+												DYN_MESSAGE_REAP_REPLY, NULL,
+												take_reap_reply, lose_reap };
+
+static void
+send(struct dyn_node *node, uint32_t member, const struct dyn_call_kind *kind,
 	 const ProtobufCMessage *message)
 {
 	uint32_t peer_index = (uint32_t) node->cluster.member_peer[member];
 	uint32_t timeout_ms = node->config.request_timeout_ms;
-	struct dyn_call *call = dyn_call_new(node, peer_index, type);
+	struct dyn_call *call = dyn_call_new(node, peer_index, kind);
 	struct dyn_call_item item = { .serial = node->reap.serial,
 								  .op = member,
 								  .deadline_ms = node->now_ms + timeout_ms };
 
 	dyn_call_add(call, &item);
-	dyn_outbox_send(node, peer_index, type, call->correlation, timeout_ms,
+	dyn_outbox_send(node, peer_index, kind->type, call->correlation, timeout_ms,
 					message);
 	dyn_call_await(node, call);
 }
@@ -115,7 +152,7 @@ send_reap(struct dyn_node *node, uint32_t member, uint32_t step)
 		dyn_reap_take(node, request, &node->id, message);
 		return;
 	}
-	send(node, member, DYN_MESSAGE_REAP, &message->base);
+	send(node, member, &reap_call, &message->base);
 }
 
 /* Owners of something; for ASK this node has asked itself already. */
@@ -308,7 +345,7 @@ send_fence(struct dyn_node *node, uint32_t member)
 		dyn_reap_take_fence(node, request, &node->id, message);
 		return;
 	}
-	send(node, member, DYN_MESSAGE_FENCE, &message->base);
+	send(node, member, &fence_call, &message->base);
 }
 
 static void fence_answered(struct dyn_node *node);

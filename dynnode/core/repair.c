@@ -146,7 +146,7 @@ send_to_peer(struct dyn_node *node, struct dyn_request *request, uint32_t first)
 {
 	struct dyn_repair *self = request->repair;
 	struct dyn_call *call =
-		dyn_call_new(node, self->peer_index, DYN_MESSAGE_REPLICATE);
+		dyn_call_new(node, self->peer_index, &dyn_replicate_call);
 	uint32_t op;
 	size_t bytes = 0;
 	Dyn__ReplicateRequest message = DYN__REPLICATE_REQUEST__INIT;
