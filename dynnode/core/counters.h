@@ -20,6 +20,7 @@
 	X(puts_mended)     /* all owners read first: the own record was damaged */ \
 	X(put_ops_repeated) /* known request ids: no new version */                \
 	X(puts_late)        /* nobody waited for them any more: not done */        \
+	X(retries_refused) /* the key knows of too many others */                  \
 	X(get_ops)          /* coordinated here */                                 \
 	X(get_ops_diverged) /* owners held different objects */                    \
 	X(read_ops)         /* this replica's own view */                          \

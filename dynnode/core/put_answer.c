@@ -4,9 +4,12 @@
 #include "core/receipt.h"
 #include "core/room.h"
 
+/* The answer must not become larger than a frame may be, for it would be an
+ * ERROR, which says that nothing was stored: contexts beyond a bound are left
+ * out. */
 static void
 fill_result(struct dyn_node *node, struct dyn_request *request, uint32_t op,
-			Dyn__PutResult *result)
+			size_t *bytes, Dyn__PutResult *result)
 {
 	const struct dyn_put_op *put = &request->puts[op];
 
@@ -14,7 +17,11 @@ fill_result(struct dyn_node *node, struct dyn_request *request, uint32_t op,
 	result->status = put->status;
 	if (put->text != NULL)
 		result->text = put->text;
-	result->context = dyn_bytes_of_slice(put->result);
+	if (*bytes + put->result.size <= DYN_REPLY_BYTES_MAX)
+	{
+		*bytes += put->result.size;
+		result->context = dyn_bytes_of_slice(put->result);
+	}
 	if (put->receipt != NULL)
 		result->receipt = (Dyn__Receipt *) put->receipt;
 	else if (put->writing.quorum.needed != 0)
@@ -29,13 +36,14 @@ answer(struct dyn_node *node, struct dyn_request *request)
 	Dyn__PutReply reply = DYN__PUT_REPLY__INIT;
 	Dyn__PutResult *results = dyn_arena_allocate(
 		&request->arena, request->op_count * sizeof(*results));
+	size_t bytes = 0;
 
 	reply.n_results = request->op_count;
 	reply.results = dyn_arena_allocate(
 		&request->arena, request->op_count * sizeof(*reply.results));
 	for (uint32_t op = 0; op < request->op_count; op++)
 	{
-		fill_result(node, request, op, &results[op]);
+		fill_result(node, request, op, &bytes, &results[op]);
 		reply.results[op] = &results[op];
 	}
 	reply.ring_digest = node->cluster.ring_digest;

@@ -110,8 +110,12 @@ replace(struct dyn_node *node, struct dyn_request *request,
 		dyn_put_object(node, bucket, put, &record->context, base, next);
 
 	if (status == DYN_STATUS_TOO_LARGE && put->message->retry)
-		put->fault = "too many retried writes of the key are still known: "
-					 "read it and reconcile them first";
+	{
+		dyn_count(node, retries_refused);
+		put->fault =
+			"the key was written by 64 retries already that its owners "
+			"must remember until it has rested";
+	}
 	if (status != DYN_STATUS_OK)
 		return status;
 	put->replaced = dyn_arena_allocate(
