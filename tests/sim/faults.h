@@ -75,6 +75,7 @@
 	X(client_severed)   /* its connection broke */                             \
 	X(attempt_given_up) /* by a client that acts as the extension */           \
 	X(attempt_marked)                                                          \
+	X(round_begun)  /* all owners were tried: again */                         \
 	X(attempt_late) /* refused: its time was up */                             \
 	X(handed_on)    /* to a node that owns nothing of the key */               \
 	X(followed)     /* a client replaces what it has just written */

@@ -103,11 +103,14 @@ struct dyn_simext_put
 	uint8_t tried; /* slots */
 	uint8_t late;  /* times in a row that a node said LATE */
 	int8_t slot;   /* of the present attempt; -1 = with no owner */
+	uint8_t round; /* so often all owners were tried */
 	bool handed_on;
+	bool checked; /* by its mode, against what is there */
 	bool was_lost;
 	bool done;
 	bool queued;
 	uint64_t first_sent_ms; /* of those that may have acted; 0 = none */
+	uint64_t not_before_ms; /* no round begins too early */
 };
 
 struct dyn_simext_frame
@@ -157,6 +160,7 @@ struct dyn_simclient
 	struct dyn_simext_node nodes[DYN_SIM_NODES_MAX];
 	struct dyn_simext_put puts[DYN_SIM_BATCH_MAX]; /* by place in the action */
 	struct dyn_simext_frame frames[DYN_SIM_BATCH_MAX];
+	uint32_t timeout_ms; /* without any progress */
 	uint64_t put_deadline_ms;
 	uint64_t resume_at_ms;
 	uint64_t leave_at_ms;

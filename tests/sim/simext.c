@@ -28,6 +28,9 @@ dyn_simext_init(struct dyn_world *world, struct dyn_simclient *self)
 		self->index != DYN_SIM_OPERATOR &&
 		dyn_simrandom_chance(&random, world->swarm.extension_rate);
 	self->pid = (uint32_t) dyn_simrandom_below(&random, 1000);
+	self->timeout_ms = world->swarm.request_timeout_ms;
+	if (dyn_simrandom_below(&random, 3) == 0)
+		self->timeout_ms *= 6;
 }
 
 /* -------------------------------------------------------------------- nodes */

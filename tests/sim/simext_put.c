@@ -17,7 +17,10 @@ enum
 	PAUSE_MS_MIN = 4,
 	PAUSE_MS_MAX = 256,
 	STUCK_MS = 1000,
-	LATE_MAX = 4, /* then another node is tried */
+	LATE_MAX = 4,     /* then another node is tried */
+	OWNERS_TRIED = 3, /* even if each takes its time */
+	ROUND_PAUSE_MS = 100,
+	ROUNDS_MAX = 8,
 	OP_LIMIT_MS = DYN_OP_LIMIT_MS
 };
 
@@ -35,15 +38,16 @@ is_usable(const struct dyn_simclient *self, uint32_t node)
 	return self->nodes[node].is_up;
 }
 
-/* Silent, or it takes nothing any more: others first. */
+/* Silent, or it takes nothing any more: others first.  What is checked goes to
+ * whom others of its key go to, however busy that one is. */
 static bool
 comes_last(const struct dyn_world *world, const struct dyn_simclient *self,
-		   uint32_t node)
+		   uint32_t node, bool checked)
 {
 	uint64_t since_ms = self->nodes[node].refused_since_ms;
 
 	return dyn_simext_is_suspect(world, self, node) ||
-		   (since_ms != 0 && world->now_ms >= since_ms + STUCK_MS);
+		   (!checked && since_ms != 0 && world->now_ms >= since_ms + STUCK_MS);
 }
 
 /* An owner not tried yet that can be reached: its node, or -1. */
@@ -56,7 +60,7 @@ choose_owner(const struct dyn_world *world, const struct dyn_simclient *self,
 		uint32_t node = dyn_simext_owner(world, self, put->partition, slot);
 
 		if ((put->tried >> slot & 1) != 0 || !is_usable(self, node) ||
-			comes_last(world, self, node) != last)
+			comes_last(world, self, node, put->checked) != last)
 			continue;
 		put->slot = (int8_t) slot;
 		return (int) node;
@@ -85,14 +89,17 @@ choose_stand_in(struct dyn_world *world, const struct dyn_simclient *self,
 				struct dyn_simext_put *put)
 {
 	uint32_t count = world->swarm.node_count;
+	uint32_t first = put->checked ? put->partition : self->pid;
 
-	if (put->tried != 0 || put->handed_on || !are_owners_away(world, self, put))
+	if (put->tried != 0 || put->was_lost || put->handed_on ||
+		!are_owners_away(world, self, put))
 		return -1;
 	for (uint32_t i = 0; i < count; i++)
 	{
-		uint32_t node = (i + self->pid) % count;
+		uint32_t node = (i + first) % count;
 
-		if (!is_usable(self, node) || comes_last(world, self, node))
+		if (!is_usable(self, node) ||
+			comes_last(world, self, node, put->checked))
 			continue;
 		put->slot = -1;
 		dyn_world_fault(world, DYN_FAULT_handed_on);
@@ -194,13 +201,13 @@ take_status(struct dyn_world *world, struct dyn_simclient *self, uint32_t node,
 		refused(put);
 		try_later(world, self, node);
 	}
-	else if (is_of_this_node(status))
-		try_next(put, false);
+	else if (is_of_this_node(status) || status == DYN_STATUS_UNKNOWN)
+		try_next(put, status == DYN_STATUS_UNKNOWN);
 	else
 	{
 		self->nodes[node].refused_since_ms = 0;
 		self->nodes[node].pause_ms = 0;
-		self->put_deadline_ms = world->now_ms + world->swarm.request_timeout_ms;
+		self->put_deadline_ms = world->now_ms + self->timeout_ms;
 		finish(world, self, index);
 	}
 }
@@ -252,16 +259,26 @@ free_frame(struct dyn_simclient *self)
 	return NULL;
 }
 
+/* How long a node may take: so long that there is time for another owner. */
+static uint64_t
+patience_ms(const struct dyn_simclient *self,
+			const struct dyn_simext_frame *frame)
+{
+	uint64_t most_ms = OP_LIMIT_MS / OWNERS_TRIED;
+	uint64_t few_ms = least(
+		(uint64_t) SILENT_MS << self->puts[frame->indexes[0]].round, most_ms);
+	uint64_t many_ms = least(self->timeout_ms / 2, most_ms);
+
+	return frame->count > FEW_OPS && many_ms > few_ms ? many_ms : few_ms;
+}
+
 static uint64_t
 give_up_at(const struct dyn_world *world, const struct dyn_simclient *self,
 		   const struct dyn_simext_frame *frame)
 {
-	uint64_t ms = SILENT_MS;
-	uint64_t until;
+	uint64_t until =
+		least(self->put_deadline_ms, world->now_ms + patience_ms(self, frame));
 
-	if (frame->count > FEW_OPS && world->swarm.request_timeout_ms > ms)
-		ms = world->swarm.request_timeout_ms;
-	until = least(self->put_deadline_ms, world->now_ms + ms);
 	for (uint32_t i = 0; i < frame->count; i++)
 	{
 		uint64_t first_ms = self->puts[frame->indexes[i]].first_sent_ms;
@@ -349,6 +366,32 @@ waits_for_clock(struct dyn_world *world, struct dyn_simclient *self,
 	return true;
 }
 
+/* All owners were asked, and one of them may have done it: ask again, for as
+ * long as there is time. */
+static bool
+begin_round(struct dyn_world *world, const struct dyn_simclient *self,
+			struct dyn_simext_put *put)
+{
+	if (!put->was_lost || put->round == ROUNDS_MAX || is_over(world, put) ||
+		self->put_deadline_ms < world->now_ms + SILENT_MS)
+		return false;
+	dyn_world_fault(world, DYN_FAULT_round_begun);
+	put->round++;
+	put->tried = 0;
+	put->not_before_ms = world->now_ms + ROUND_PAUSE_MS;
+	return true;
+}
+
+static bool
+is_paused(const struct dyn_world *world, struct dyn_simclient *self,
+		  const struct dyn_simext_put *put)
+{
+	if (put->not_before_ms <= world->now_ms)
+		return false;
+	self->resume_at_ms = least(self->resume_at_ms, put->not_before_ms);
+	return true;
+}
+
 static void
 send_some(struct dyn_world *world, struct dyn_simclient *self)
 {
@@ -361,12 +404,14 @@ send_some(struct dyn_world *world, struct dyn_simclient *self)
 		struct dyn_simext_put *put = &self->puts[i];
 		int node;
 
-		if (put->done || put->queued)
+		if (put->done || put->queued || is_paused(world, self, put))
 			continue;
 		node = is_over(world, put) ? -1 : choose_node(world, self, put);
 		if (node < 0 && waits_for_clock(world, self, put))
 			continue;
-		if (node < 0)
+		if (node < 0 && begin_round(world, self, put))
+			(void) is_paused(world, self, put);
+		else if (node < 0)
 			finish(world, self, i);
 		else if (is_ready(world, self, (uint32_t) node))
 			open[node].indexes[open[node].count++] = i;
@@ -479,11 +524,15 @@ dyn_simext_put(struct dyn_world *world, struct dyn_simclient *self)
 	{
 		char text[32];
 
+		enum dyn_history_mode mode = world->writes[action->ops[i]].mode;
+
+		self->puts[i].checked =
+			mode == DYN_HISTORY_GUARDED || mode == DYN_HISTORY_CREATE;
 		self->puts[i].partition =
 			dyn_hash_partition(dyn_sim_record_key(action->keys[i], text).cell,
 							   self->ring.partition_count);
 	}
-	self->put_deadline_ms = world->now_ms + world->swarm.request_timeout_ms;
+	self->put_deadline_ms = world->now_ms + self->timeout_ms;
 	if (!world->calm &&
 		dyn_simrandom_chance(&self->random, world->swarm.abandon_rate))
 	{
