@@ -56,6 +56,7 @@ typedef struct PutState
 	int8		slot;			/* of the present attempt, or DYNFDW_NO_SLOT */
 	bool		handed_on;		/* a node that owns nothing of it was tried */
 	bool		was_lost;		/* an attempt may have been applied */
+	bool		was_retried;	/* ... one that was marked */
 	uint8		round;			/* all owners were tried so often */
 	uint8		late;			/* times in a row that a node said LATE */
 	bool		done;

@@ -47,6 +47,7 @@ try_next(Put *put, int index, enum dyn_status status, const char *text,
 {
 	PutState   *state = &put->states[index];
 
+	state->was_retried |= maybe_applied && state->was_lost;
 	state->was_lost |= maybe_applied;
 	was_refused(put, index, status);
 	state->late = 0;

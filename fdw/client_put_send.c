@@ -202,6 +202,7 @@ fill_op(Put *put, int index, Dyn__PutOp *op)
 	op->request_id.len = sizeof(state->request_id);
 	op->mode = (Dyn__PutMode) one->mode;
 	op->retry = state->was_lost;
+	op->retried = state->was_retried;
 	op->n_values = one->nvalues;
 	op->values = palloc(one->nvalues * sizeof(*op->values));
 	for (int i = 0; i < one->nvalues; i++)

@@ -146,7 +146,11 @@ compute(struct dyn_node *node, struct dyn_request *request,
 		return DYN_STATUS_BAD_REQUEST;
 	}
 	if (is_repetition(node, bucket, put, &base))
+	{
 		dyn_count(node, put_ops_repeated);
+		if (put->message->retry && put->message->retried)
+			status = dyn_put_name(node, put, &base, next);
+	}
 	else
 		status = replace(node, request, bucket, put, &record, &base, next);
 	if (status != DYN_STATUS_OK)

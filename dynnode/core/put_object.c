@@ -180,6 +180,40 @@ dyn_put_is_named(const struct dyn_bucket *bucket, const struct dyn_put_op *put,
 }
 
 enum dyn_status
+dyn_put_name(struct dyn_node *node, const struct dyn_put_op *put,
+			 const struct dyn_object *base, struct dyn_object *next)
+{
+	enum dyn_status status = DYN_STATUS_OK;
+
+	*next = *base;
+	for (uint32_t i = 0; i < base->version_count && status == DYN_STATUS_OK;
+		 i++)
+	{
+		const struct dyn_version *version = &base->versions[i];
+		struct dyn_dot dot = version->dot;
+		struct dyn_clock_range range = { dot.actor, dot.counter, dot.counter };
+		struct dyn_clock context = { &range, 1 };
+		struct dyn_update change = { .request = put->id,
+									 .context = &context,
+									 .values = &version->value,
+									 .value_count = 1,
+									 .written_at_ms = version->written_at_ms,
+									 .expires_at_ms = version->expires_at_ms,
+									 .flags = version->flags,
+									 .is_retry = true };
+
+		if (dyn_request_id_compare(&version->request, &put->id) != 0 ||
+			dyn_clock_covers(&next->context,
+							 dyn_object_retry_dot(&put->id, version->value)))
+			continue;
+		status = dyn_object_put(next, &change, (struct dyn_actor){ 0 },
+								&node->scratch.allocator, next);
+	}
+	/* Too many names: it stays as it is, as what was applied is applied. */
+	return status == DYN_STATUS_TOO_LARGE ? DYN_STATUS_OK : status;
+}
+
+enum dyn_status
 dyn_put_object(struct dyn_node *node, const struct dyn_bucket *bucket,
 			   const struct dyn_put_op *put, const struct dyn_clock *record,
 			   const struct dyn_object *base, struct dyn_object *next)

@@ -31,6 +31,19 @@ bool dyn_put_is_named(const struct dyn_bucket *bucket,
 					  const struct dyn_object *base);
 
 /*
+ * The object after a retry that is a repetition, when an earlier retry may have
+ * acted where nobody sees it: what lives of the write under the dot of an
+ * attempt that was not marked is given the name of its retries.  For who reads
+ * the write when it was acknowledged, and replaces it, must cover that name.
+ * (Not after one lost attempt: whoever replaces that one's copy meanwhile would
+ * leave the name.)
+ */
+enum dyn_status dyn_put_name(struct dyn_node *node,
+							 const struct dyn_put_op *put,
+							 const struct dyn_object *base,
+							 struct dyn_object *next);
+
+/*
  * The object after the put, in scratch memory.  base: what is known of the
  * key, and was noticed (dyn_put_notice_amnesia); record: the context of this
  * node's own record.  EXISTS, CONFLICT by the put's mode; SIBLINGS when too

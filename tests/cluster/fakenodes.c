@@ -192,6 +192,7 @@ take_hello(struct program *self, int which, zmq_msg_t *route,
 	next_word(self, "hello", word, sizeof(word));
 	fprintf(self->log, "hello %d %" PRIu64 " - - - - - - %s\n", which + 1,
 			dyn_clock_ms(CLOCK_MONOTONIC), word);
+	fflush(self->log);
 	if (strcmp(word, "silent") == 0)
 		return;
 	if (dyn_ring_encode(&self->ring, &self->arena.allocator, &ring) !=
@@ -223,13 +224,16 @@ write_down(struct program *self, int which, const Dyn__PutRequest *request,
 		fprintf(self->log, "put %d %" PRIu64 " ", which + 1, now);
 		for (size_t byte = 0; byte < op->request_id.len; byte++)
 			fprintf(self->log, "%02x", op->request_id.data[byte]);
-		fprintf(self->log, " %d %" PRId64 " %s %zu %zu %s\n", op->retry,
+		fprintf(self->log, " %d %" PRId64 " %s %zu %zu %s\n",
+				op->retried ? 2 : op->retry,
 				(int64_t) (request->act_until_ms - node->clock_offset_ms),
 				request->process == 0               ? "none"
 				: request->process == node->process ? "right"
 													: "wrong",
 				request->n_ops, bytes, word);
 	}
+	/* Whoever has the answer looks here. */
+	fflush(self->log);
 }
 
 static void
@@ -309,7 +313,6 @@ take_frame(struct program *self, int which)
 		take_hello(self, which, &route, &env);
 	else if (env.type == DYN_MESSAGE_PUT)
 		take_put(self, which, &route, &env, (const Dyn__PutRequest *) body);
-	fflush(self->log);
 	zmq_msg_close(&message);
 	zmq_msg_close(&route);
 }

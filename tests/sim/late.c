@@ -349,3 +349,31 @@ dyn_late_stamps_of_retries(struct dyn_world *world)
 	}
 	EXPECT(count == 0 || count == world->swarm.node_count);
 }
+
+/* A retry acts where nobody sees it; the next one meets the first attempt's
+ * copy, and is acknowledged as a repetition.  Who reads then meets one of W
+ * owners, and what he deletes stays deleted. */
+void
+dyn_late_acknowledged_on_the_first_copy(struct dyn_world *world)
+{
+	struct owners node = owners_of(world);
+	uint32_t op = dyn_play_write(world, KEY, DYN_HISTORY_SIBLING, 1, NULL);
+
+	cut_off(world, node.a, true);
+	dyn_play_attempt(world, node.a, op, false, SILENT_MS);
+	dyn_play_pass(world, SILENT_MS);
+	cut_off(world, node.a, false);
+	dyn_play_pass(world, LATER_MS);
+	cut_off(world, node.b, true);
+	dyn_play_attempt(world, node.b, op, true, SILENT_MS);
+	dyn_play_pass(world, SILENT_MS);
+	EXPECT(!is_acknowledged(world, op));
+	cut_off(world, node.b, false);
+	dyn_play_pass(world, LATER_MS);
+	dyn_play_attempt(world, node.a, op, true, SILENT_MS);
+	dyn_play_pass(world, SOON_MS);
+	EXPECT(is_acknowledged(world, op));
+	replace(world, node.c, 0);
+	dyn_play_pass(world, LATER_MS);
+	EXPECT(dyn_play_rows(world, node.b, KEY) == 0);
+}

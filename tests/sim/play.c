@@ -60,6 +60,7 @@ dyn_play_attempt(struct dyn_world *world, uint32_t node, uint32_t op,
 	};
 
 	write->is_bounded = true;
+	write->is_retried |= write->is_marked;
 	write->is_marked = is_retry;
 	write->acts_until_ms[is_retry] = world->now_ms + ms;
 	dyn_sim_send_put(world, self->index, &self->attempts, node, &op, 1,

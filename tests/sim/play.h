@@ -85,6 +85,7 @@ void dyn_late_one_of_two_values(struct dyn_world *world);
 void dyn_late_twins_go_together(struct dyn_world *world);
 void dyn_late_stamp_of_a_twin(struct dyn_world *world);
 void dyn_late_stamps_of_retries(struct dyn_world *world);
+void dyn_late_acknowledged_on_the_first_copy(struct dyn_world *world);
 
 /* ---- equal.c: anti-entropy ---- */
 void dyn_equal_without_reads(struct dyn_world *world);

@@ -32,6 +32,7 @@ struct dyn_simwrite
 	bool repeated;   /* see history.h */
 	bool is_bounded; /* each attempt says until when it may act */
 	bool is_marked;  /* ... and the next one is a retry */
+	bool is_retried; /* ... and one that was marked may have acted */
 	/* ... those that are not marked, and those that are, in the world's time */
 	uint64_t acts_until_ms[2];
 	uint32_t read_op; /* whose context it carries; UINT32_MAX = none */

@@ -107,6 +107,7 @@ struct dyn_simext_put
 	bool handed_on;
 	bool checked; /* by its mode, against what is there */
 	bool was_lost;
+	bool was_retried; /* ... one that was marked */
 	bool done;
 	bool queued;
 	uint64_t first_sent_ms; /* of those that may have acted; 0 = none */

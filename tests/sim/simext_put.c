@@ -143,6 +143,7 @@ refused(struct dyn_simext_put *put)
 static void
 try_next(struct dyn_simext_put *put, bool maybe_applied)
 {
+	put->was_retried |= maybe_applied && put->was_lost;
 	put->was_lost |= maybe_applied;
 	refused(put);
 	put->late = 0;
@@ -303,6 +304,7 @@ note_sent(struct dyn_world *world, struct dyn_simclient *self,
 		dyn_world_fault(world, DYN_FAULT_attempt_marked);
 	write->is_bounded = true;
 	write->is_marked = put->was_lost;
+	write->is_retried = put->was_retried;
 	if (write->acts_until_ms[put->was_lost] < frame->give_up_ms)
 		write->acts_until_ms[put->was_lost] = frame->give_up_ms;
 }

@@ -49,6 +49,7 @@ an_answer_never_grows_beyond_a_frame(void **unused)
 		snprintf(keys[i], sizeof(keys[i]), "k%u", i);
 		rigrecord_put_on(rig, 0, 0, "cart", keys[i], object);
 		ids[i][0] = (uint8_t) (i + 1);
+		ids[i][15] = 1;
 		dyn__put_op__init(&ops[i]);
 		ops[i].key = dyn_bytes_of_slice(dyn_slice_of(keys[i]));
 		ops[i].request_id = (ProtobufCBinaryData){ 16, ids[i] };
