@@ -100,6 +100,23 @@ is_repetition(const struct dyn_node *node, const struct dyn_bucket *bucket,
 		   dyn_put_is_named(bucket, put, base);
 }
 
+/*
+ * Of a repetition: may an earlier retry have acted where nobody sees it, while
+ * all that is left here of the write is its id?  Whoever replaced it need not
+ * have covered the retry's name, so nobody can say that it has ended.
+ */
+static bool
+may_be_hidden(const struct dyn_bucket *bucket, const struct dyn_put_op *put,
+			  const struct dyn_object *base)
+{
+	const Dyn__PutOp *message = put->message;
+
+	return message->retry && message->retried &&
+		   (message->n_values != 0 || bucket->conflict == DYN_CONFLICT_LWW) &&
+		   !dyn_object_has_request(base, &put->id) &&
+		   !dyn_put_is_named(bucket, put, base);
+}
+
 static enum dyn_status
 replace(struct dyn_node *node, struct dyn_request *request,
 		const struct dyn_bucket *bucket, struct dyn_put_op *put,
@@ -148,6 +165,13 @@ compute(struct dyn_node *node, struct dyn_request *request,
 	if (is_repetition(node, bucket, put, &base))
 	{
 		dyn_count(node, put_ops_repeated);
+		if (may_be_hidden(bucket, put, &base))
+		{
+			put->fault =
+				"it was applied and replaced, but an earlier attempt may "
+				"have acted unseen";
+			return DYN_STATUS_UNKNOWN;
+		}
 		if (put->message->retry && put->message->retried)
 			status = dyn_put_name(node, put, &base, next);
 	}

@@ -52,6 +52,7 @@ make(struct message *self, const struct rigclient_put *put)
 	self->op.context = dyn_bytes_of_slice(put->context);
 	self->op.mode = put->mode;
 	self->op.retry = put->retry;
+	self->op.retried = put->retried;
 	self->request.bucket =
 		dyn_bytes_of_slice(dyn_slice_of(put->bucket ? put->bucket : "cart"));
 	self->request.w = put->w;

@@ -27,6 +27,7 @@ struct rigclient_put
 	uint32_t w;
 	uint8_t id; /* of the request; 0 = one that was never used */
 	bool retry;
+	bool retried;
 	uint64_t process; /* of the node; 0 = it may act whenever it comes */
 	uint64_t act_until_ms;
 };

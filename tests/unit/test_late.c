@@ -323,6 +323,32 @@ whoever_takes_a_delete_learns_what_was_deleted(void **unused)
 	corerig_free(&rig);
 }
 
+/* Two attempts were lost, and the second may have acted where nobody sees it.
+ * What is left of the first is only that it was replaced: by somebody who has
+ * not met the name that the second one made. */
+static void
+what_may_have_acted_unseen_is_unknown_once_its_copy_is_replaced(void **unused)
+{
+	struct corerig *rig = new_rig_of_two();
+	struct rigclient_put again = {
+		.values = { "v" }, .id = ID, .w = 1, .retry = true
+	};
+
+	assert_int_equal(attempt(rig, 1, DYN__PUT_MODE__SIBLING, false),
+					 DYN_STATUS_OK);
+	corerig_run(rig, 100);
+	replace_at(rig, 1, "w");
+	corerig_run(rig, 100);
+	/* After one lost attempt it is a repetition. */
+	assert_int_equal(rigclient_put_status(rig, 0, again), DYN_STATUS_OK);
+	again.retried = true;
+	for (uint32_t n = 0; n < 3; n++)
+		assert_int_equal(rigclient_put_status(rig, n, again),
+						 DYN_STATUS_UNKNOWN);
+	assert_ends_with(rig, "w");
+	corerig_free(&rig);
+}
+
 int
 main(void)
 {
@@ -339,6 +365,8 @@ main(void)
 		cmocka_unit_test(
 			a_late_attempt_whose_retry_was_replaced_changes_nothing),
 		cmocka_unit_test(whoever_takes_a_delete_learns_what_was_deleted),
+		cmocka_unit_test(
+			what_may_have_acted_unseen_is_unknown_once_its_copy_is_replaced),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
