@@ -254,8 +254,8 @@ fill_put_op(struct dyn_world *world, uint32_t op, struct dyn_arena *arena,
 	message->mode = (Dyn__PutMode) write->mode;
 	message->retry =
 		write->is_bounded ? write->is_marked : write->attempt_count > 0;
-	message->retried =
-		write->is_bounded ? write->is_retried : write->attempt_count > 1;
+	/* Clients of the other kind are as old ones: they do not say so. */
+	message->retried = write->is_bounded && write->is_retried;
 	if (entry->kind == DYN_HISTORY_DELETE)
 		return;
 	message->n_values = entry->vid_count;
