@@ -14,18 +14,6 @@ enum
 	LATE_MAX = 4				/* then another node is tried */
 };
 
-/* Would another owner perhaps do it? Nothing was stored for any of these. */
-static bool
-is_of_this_node(enum dyn_status status)
-{
-	return status == DYN_STATUS_NOT_OWNER || status == DYN_STATUS_OVERLOAD ||
-		status == DYN_STATUS_NOT_READY || status == DYN_STATUS_FULL ||
-		status == DYN_STATUS_NO_QUORUM || status == DYN_STATUS_CORRUPT ||
-		status == DYN_STATUS_IO_ERROR || status == DYN_STATUS_ABORTED ||
-		status == DYN_STATUS_BUILDING || status == DYN_STATUS_FENCED ||
-		status == DYN_STATUS_LATE;
-}
-
 /* A definite no: if none of its attempts may have acted, the next one is as
  * good as the first. */
 static void
@@ -102,7 +90,7 @@ take_result(Put *put, int node, int index, const Dyn__PutResult *result)
 
 	if (put->states[index].done)
 		return false;
-	if (is_of_this_node(status))
+	if (dyn_status_is_of_node(status))
 		return take_refusal(put, node, index, status, result->text);
 	if (status == DYN_STATUS_UNKNOWN)
 	{
@@ -157,7 +145,7 @@ take_call(Put *put, DynamoCall *call)
 			status = DYN_STATUS_UNKNOWN;
 			text = "the answer is malformed";
 		}
-		refused = reply == NULL && is_of_this_node(status);
+		refused = reply == NULL && dyn_status_is_of_node(status);
 	}
 	for (int i = 0; i < batch->count; i++)
 	{

@@ -546,41 +546,13 @@ dynfdw_wait(DynamoCluster *cluster, DynamoMoment until,
 	}
 }
 
-/* The clock that a reply tells; 0 = none. */
-static uint64
-told_clock(uint32 type, const ProtobufCMessage *body)
-{
-	switch (type)
-	{
-		case DYN_MESSAGE_ERROR:
-			return ((const Dyn__Error *) body)->clock_ms;
-		case DYN_MESSAGE_PUT_REPLY:
-			return ((const Dyn__PutReply *) body)->clock_ms;
-		case DYN_MESSAGE_GET_REPLY:
-			return ((const Dyn__GetReply *) body)->clock_ms;
-		case DYN_MESSAGE_READ_REPLY:
-			return ((const Dyn__ReadReply *) body)->clock_ms;
-		case DYN_MESSAGE_SCAN_REPLY:
-			return ((const Dyn__ScanReply *) body)->clock_ms;
-		default:
-			return 0;
-	}
-}
-
 /* What comes with versions. */
 static void
 note_view(const DynamoCall *call, enum dyn_message_type type,
 		  const ProtobufCMessage *body)
 {
-	uint64		view_ms = 0;
-
-	if (type == DYN_MESSAGE_READ_REPLY)
-		view_ms = ((const Dyn__ReadReply *) body)->view_ms;
-	else if (type == DYN_MESSAGE_GET_REPLY)
-		view_ms = ((const Dyn__GetReply *) body)->view_ms;
-	else if (type == DYN_MESSAGE_SCAN_REPLY)
-		view_ms = ((const Dyn__ScanReply *) body)->view_ms;
-	dynfdw_cluster_told_view(call->group->cluster, call->node, view_ms,
+	dynfdw_cluster_told_view(call->group->cluster, call->node,
+							 dyn_message_view_ms(type, body),
 							 call->answered_at);
 }
 
@@ -599,7 +571,7 @@ dynfdw_call_reply(DynamoCall *call, enum dyn_message_type reply_type,
 	if (*status != DYN_STATUS_OK)
 		return NULL;
 	dynfdw_clock_told(call->group->cluster, call->node,
-					  told_clock(env.type, body), call->answered_at);
+					  dyn_message_clock_ms(env.type, body), call->answered_at);
 	if (env.type == reply_type)
 	{
 		note_view(call, env.type, body);

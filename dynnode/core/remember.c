@@ -2,11 +2,7 @@
 
 #include "core/memory.h"
 #include "model/hash.h"
-
-enum
-{
-	CLOCKS_APART_MS = 60000
-};
+#include "model/wall.h"
 
 struct dyn_remembered
 {
@@ -140,7 +136,7 @@ dyn_remember_news(const struct dyn_clock *known,
 uint64_t
 dyn_remember_since(const struct dyn_remember *self, uint64_t wall_ms)
 {
-	uint64_t span_ms = self->keep_ms + CLOCKS_APART_MS;
+	uint64_t span_ms = self->keep_ms + DYN_CLOCKS_APART_MS;
 
 	return wall_ms > span_ms ? wall_ms - span_ms : 0;
 }

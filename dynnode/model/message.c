@@ -206,3 +206,39 @@ dyn_request_id_of_bytes(ProtobufCBinaryData bytes, struct dyn_request_id *out)
 	memcpy(out->bytes, bytes.data, sizeof(out->bytes));
 	return true;
 }
+
+uint64_t
+dyn_message_clock_ms(enum dyn_message_type type, const ProtobufCMessage *body)
+{
+	switch ((int) type)
+	{
+		case DYN_MESSAGE_ERROR:
+			return ((const Dyn__Error *) body)->clock_ms;
+		case DYN_MESSAGE_PUT_REPLY:
+			return ((const Dyn__PutReply *) body)->clock_ms;
+		case DYN_MESSAGE_GET_REPLY:
+			return ((const Dyn__GetReply *) body)->clock_ms;
+		case DYN_MESSAGE_READ_REPLY:
+			return ((const Dyn__ReadReply *) body)->clock_ms;
+		case DYN_MESSAGE_SCAN_REPLY:
+			return ((const Dyn__ScanReply *) body)->clock_ms;
+		default:
+			return 0;
+	}
+}
+
+uint64_t
+dyn_message_view_ms(enum dyn_message_type type, const ProtobufCMessage *body)
+{
+	switch ((int) type)
+	{
+		case DYN_MESSAGE_GET_REPLY:
+			return ((const Dyn__GetReply *) body)->view_ms;
+		case DYN_MESSAGE_READ_REPLY:
+			return ((const Dyn__ReadReply *) body)->view_ms;
+		case DYN_MESSAGE_SCAN_REPLY:
+			return ((const Dyn__ScanReply *) body)->view_ms;
+		default:
+			return 0;
+	}
+}

@@ -63,4 +63,12 @@ bool dyn_node_id_of_bytes(ProtobufCBinaryData bytes, struct dyn_node_id *out);
 bool dyn_request_id_of_bytes(ProtobufCBinaryData bytes,
 							 struct dyn_request_id *out);
 
+/* The node's clock as a reply tells it, and by what time what expires is
+ * judged (model/wall.h); 0 = it tells none.  WELCOME tells the clock beside
+ * the process that it belongs to. */
+uint64_t dyn_message_clock_ms(enum dyn_message_type type,
+							  const ProtobufCMessage *body);
+uint64_t dyn_message_view_ms(enum dyn_message_type type,
+							 const ProtobufCMessage *body);
+
 #endif

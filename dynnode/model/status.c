@@ -42,3 +42,14 @@ dyn_status_is_retryable(enum dyn_status status)
 {
 	return dyn_status_is_valid(status) && entries[status].retryable;
 }
+
+bool
+dyn_status_is_of_node(enum dyn_status status)
+{
+	return status == DYN_STATUS_NOT_OWNER || status == DYN_STATUS_OVERLOAD ||
+		   status == DYN_STATUS_NOT_READY || status == DYN_STATUS_FULL ||
+		   status == DYN_STATUS_NO_QUORUM || status == DYN_STATUS_CORRUPT ||
+		   status == DYN_STATUS_IO_ERROR || status == DYN_STATUS_ABORTED ||
+		   status == DYN_STATUS_BUILDING || status == DYN_STATUS_FENCED ||
+		   status == DYN_STATUS_LATE;
+}

@@ -63,6 +63,10 @@ const char *dyn_status_text(enum dyn_status status);
 /* May the same request be sent again later with a hope of success? */
 bool dyn_status_is_retryable(enum dyn_status status);
 
+/* A node's refusal for a reason of its own: nothing was stored, and another
+ * owner may do it. */
+bool dyn_status_is_of_node(enum dyn_status status);
+
 /* Is this number in the list?  For codes that arrive on the wire. */
 bool dyn_status_is_valid(unsigned number);
 

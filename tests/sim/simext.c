@@ -62,41 +62,20 @@ dyn_simext_greet(struct dyn_world *world, struct dyn_simclient *self)
 	}
 }
 
-static uint64_t
-told_clock(const struct dyn_envelope *env, const ProtobufCMessage *body)
-{
-	switch ((int) env->type)
-	{
-		case DYN_MESSAGE_WELCOME:
-			return ((const Dyn__Welcome *) body)->uptime_ms;
-		case DYN_MESSAGE_ERROR:
-			return ((const Dyn__Error *) body)->clock_ms;
-		case DYN_MESSAGE_PUT_REPLY:
-			return ((const Dyn__PutReply *) body)->clock_ms;
-		case DYN_MESSAGE_GET_REPLY:
-			return ((const Dyn__GetReply *) body)->clock_ms;
-		case DYN_MESSAGE_READ_REPLY:
-			return ((const Dyn__ReadReply *) body)->clock_ms;
-		case DYN_MESSAGE_SCAN_REPLY:
-			return ((const Dyn__ScanReply *) body)->clock_ms;
-		default:
-			return 0;
-	}
-}
-
 void
 dyn_simext_hear(struct dyn_world *world, struct dyn_simclient *self,
 				uint32_t node, const struct dyn_envelope *env,
 				const ProtobufCMessage *body)
 {
 	struct dyn_simext_node *known = &self->nodes[node];
-	uint64_t clock_ms = told_clock(env, body);
+	uint64_t clock_ms = dyn_message_clock_ms(env->type, body);
 
 	known->suspect_until_ms = 0;
 	if (env->type == DYN_MESSAGE_WELCOME)
 	{
 		known->is_up = true;
 		known->process = ((const Dyn__Welcome *) body)->process;
+		clock_ms = ((const Dyn__Welcome *) body)->uptime_ms;
 	}
 	if (clock_ms == 0)
 		return;

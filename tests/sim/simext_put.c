@@ -153,18 +153,6 @@ try_next(struct dyn_simext_put *put, bool maybe_applied)
 		put->tried |= (uint8_t) (1 << put->slot);
 }
 
-/* Would another owner perhaps do it?  Nothing was stored for any of these. */
-static bool
-is_of_this_node(enum dyn_status status)
-{
-	return status == DYN_STATUS_NOT_OWNER || status == DYN_STATUS_OVERLOAD ||
-		   status == DYN_STATUS_NOT_READY || status == DYN_STATUS_FULL ||
-		   status == DYN_STATUS_NO_QUORUM || status == DYN_STATUS_CORRUPT ||
-		   status == DYN_STATUS_IO_ERROR || status == DYN_STATUS_ABORTED ||
-		   status == DYN_STATUS_BUILDING || status == DYN_STATUS_FENCED ||
-		   status == DYN_STATUS_LATE;
-}
-
 /* It has no room now; others that it refuses at once wait with this one. */
 static void
 try_later(struct dyn_world *world, struct dyn_simclient *self, uint32_t node)
@@ -202,7 +190,7 @@ take_status(struct dyn_world *world, struct dyn_simclient *self, uint32_t node,
 		refused(put);
 		try_later(world, self, node);
 	}
-	else if (is_of_this_node(status) || status == DYN_STATUS_UNKNOWN)
+	else if (dyn_status_is_of_node(status) || status == DYN_STATUS_UNKNOWN)
 		try_next(put, status == DYN_STATUS_UNKNOWN);
 	else
 	{

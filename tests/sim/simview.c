@@ -28,14 +28,8 @@ dyn_simview_note(const struct dyn_world *world, struct dyn_simclient *self,
 				 uint32_t node, enum dyn_message_type type,
 				 const ProtobufCMessage *body)
 {
-	uint64_t view_ms = 0;
+	uint64_t view_ms = dyn_message_view_ms(type, body);
 
-	if (type == DYN_MESSAGE_READ_REPLY)
-		view_ms = ((const Dyn__ReadReply *) body)->view_ms;
-	else if (type == DYN_MESSAGE_GET_REPLY)
-		view_ms = ((const Dyn__GetReply *) body)->view_ms;
-	else if (type == DYN_MESSAGE_SCAN_REPLY)
-		view_ms = ((const Dyn__ScanReply *) body)->view_ms;
 	if (view_ms != 0 && node < DYN_SIM_NODES_MAX)
 		self->told[node] = (struct dyn_told_view){ view_ms, world->now_ms };
 }
